@@ -1,0 +1,87 @@
+"""Mini night: rendered streets of two worlds in Cityscapes and Dark Zurich layout (tools/dataset_converters/mini_night.py).
+
+The recipe of cityscapes2darkzurich.py at a quarter of its sizes.
+"""
+source_root = 'data/mini_night/cityscapes/'
+target_root = 'data/mini_night/dark_zurich/'
+source_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='RandomResize', scale=(512, 256), ratio_range=(0.5, 1.0), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=(128, 128)),
+    dict(type='RandomFlip', prob=0.5),
+]
+target_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='RandomResize', scale=(480, 270), ratio_range=(0.9, 1.1), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=(240, 240)),
+    dict(type='Resize', scale=(128, 128), keep_ratio=False),
+    dict(type='RandomFlip', prob=0.5),
+]
+val_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(256, 128), keep_ratio=True),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(240, 135), keep_ratio=True),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+source_dataset = dict(
+    type='CityscapesDataset',
+    data_root=source_root,
+    data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
+    pipeline=source_pipeline,
+)
+target_dataset = dict(
+    type='DarkZurichPairDataset',
+    data_root=target_root,
+    data_prefix=dict(img_path='rgb_anon'),
+    ann_file='lists/zurich_dn_pair_train.csv',
+    pipeline=target_pipeline,
+)
+source_only_dataloader = dict(  # for the source-only stage
+    batch_size=8,
+    num_workers=0,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(source_dataset, pipeline=[*source_pipeline, dict(type='PackSegInputs')]),
+)
+source_val_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CityscapesDataset',
+        data_root=source_root,
+        data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
+        pipeline=val_pipeline,
+    ),
+)
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=0,
+    sampler=dict(type='DrawSampler'),
+    dataset=dict(
+        type='CrossDomainDataset',
+        source=source_dataset,
+        target=target_dataset,
+        pipeline=[dict(type='LABTransfer'), dict(type='PackCrossDomainInputs')],
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='DarkZurichDataset',
+        data_root=target_root,
+        data_prefix=dict(img_path='rgb_anon/val/night', seg_map_path='gt/val/night'),
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator

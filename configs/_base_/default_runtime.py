@@ -1,0 +1,50 @@
+"""What every run shares: hooks, console, log files, pictures, test-time augmentation, seed."""
+
+default_scope = 'mmseg'
+custom_imports = dict(imports=['mmseg_ccdistill'], allow_failed_imports=False)
+
+env_cfg = dict(
+    cudnn_benchmark=True,  # crops have one size
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),  # the tools take gloo where there is no GPU
+)
+randomness = dict(seed=0)
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),  # the log files
+    progress=dict(type='RichProgressHook', interval=50),  # the console
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    # The last checkpoint counts: to choose the best by target labels would not be unsupervised.
+    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=3),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(type='SegVisualizationHook'),
+)
+custom_hooks = [dict(type='DatasetCheckHook')]
+
+log_level = 'INFO'
+log_processor = dict(by_epoch=False)
+vis_backends = [dict(type='LocalVisBackend')]
+visualizer = dict(type='SegLocalVisualizer', vis_backends=vis_backends, name='visualizer')
+
+load_from = None
+resume = False
+
+# Test-time augmentation (tools/test.py --tta): three scales, each with its mirror image. They are
+# relative to the image on disk; a config that tests at another size resizes first:
+#     tta_pipeline = [
+#         dict(type='LoadImageFromFile'),
+#         dict(type='Resize', scale=(960, 540), keep_ratio=True),
+#         _base_.tta_augment,
+#     ]
+tta_model = dict(type='SegTTAModel')
+tta_augment = dict(
+    type='TestTimeAug',
+    transforms=[
+        [dict(type='Resize', scale_factor=ratio, keep_ratio=True) for ratio in (0.75, 1.0, 1.25)],
+        [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)],
+        [dict(type='LoadAnnotations')],
+        [dict(type='PackSegInputs')],
+    ],
+)
+tta_pipeline = [dict(type='LoadImageFromFile'), tta_augment]

@@ -1,0 +1,10 @@
+"""Source-only on mini night: labelled day images of world S; validated on S by day, tested on T at night."""
+_base_ = [
+    '../_base_/models/refinenet_small.py',
+    '../_base_/datasets/mini_night.py',
+    '../_base_/schedules/schedule_mini.py',
+    '../_base_/default_runtime.py',
+]
+model = _base_.segmentor
+train_dataloader = dict(_delete_=True, **_base_.source_only_dataloader)
+val_dataloader = _base_.source_val_dataloader

@@ -1,0 +1,5 @@
+"""Data preprocessors of CCDistill."""
+
+from .cross_domain_preprocessor import CrossDomainPreprocessor
+
+__all__ = ['CrossDomainPreprocessor']

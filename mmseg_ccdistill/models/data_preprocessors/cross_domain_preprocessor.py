@@ -1,0 +1,39 @@
+"""Normalisation and padding of the four domains of a batch."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping
+
+from mmseg.models.data_preprocessor import SegDataPreProcessor
+from mmseg.registry import MODELS
+
+
+@MODELS.register_module()
+class CrossDomainPreprocessor(SegDataPreProcessor):
+    """mmseg's ``SegDataPreProcessor``, applied to each domain of a cross-domain batch.
+
+    A batch of ``CrossDomainDataset`` is ``{'inputs': {domain: [uint8 (3, H, W)]}, 'data_samples': {domain: [...]}}``;
+    each domain is cast, normalised and stacked on the device. A plain batch, as in validation and test, goes through
+    as usual, so arguments are those of ``SegDataPreProcessor``.
+    """
+
+    def forward(self, data: Dict[str, Any], training: bool = False) -> Dict[str, Any]:
+        """Preprocess one batch.
+
+        Args:
+            data (dict): A cross-domain or a plain batch.
+            training (bool): Whether to pad to the training size. Defaults to False.
+
+        Returns:
+            dict: ``inputs`` and ``data_samples`` of the same structure; inputs are float ``(B, 3, H, W)``.
+        """
+        if not isinstance(data['inputs'], Mapping):
+            return super().forward(data, training)
+        samples = data.get('data_samples') or {}
+        domains = {
+            domain: super(CrossDomainPreprocessor, self).forward(
+                {'inputs': images, 'data_samples': samples.get(domain)}, training
+            )
+            for domain, images in data['inputs'].items()
+        }
+        return {key: {domain: part[key] for domain, part in domains.items()} for key in ('inputs', 'data_samples')}

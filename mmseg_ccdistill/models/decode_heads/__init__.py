@@ -1,0 +1,5 @@
+"""Decode heads of CCDistill."""
+
+from .refinenet_head import RefineNetHead
+
+__all__ = ['RefineNetHead']

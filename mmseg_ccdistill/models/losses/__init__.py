@@ -1,0 +1,23 @@
+"""Losses of CCDistill."""
+
+from .class_weights import CITYSCAPES_FREQUENCIES, class_balance_weights
+from .content_correlation import CDCLoss, correlation_maps, cosine_map
+from .js_divergence import js_divergence
+from .static_loss import StaticLoss, static_loss, static_pseudo_labels
+from .style_correlation import CDSLoss, gram_cosine
+from .weighted_cross_entropy import WeightedCrossEntropyLoss
+
+__all__ = [
+    'CITYSCAPES_FREQUENCIES',
+    'CDCLoss',
+    'CDSLoss',
+    'StaticLoss',
+    'WeightedCrossEntropyLoss',
+    'class_balance_weights',
+    'correlation_maps',
+    'cosine_map',
+    'gram_cosine',
+    'js_divergence',
+    'static_loss',
+    'static_pseudo_labels',
+]

@@ -1,0 +1,5 @@
+"""Necks of CCDistill."""
+
+from .projection_head import ProjectionHead
+
+__all__ = ['ProjectionHead']

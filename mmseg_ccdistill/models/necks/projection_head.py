@@ -1,0 +1,98 @@
+"""Projection head: features to unit vectors in the common embedding space."""
+
+from __future__ import annotations
+
+import torch
+from mmcv.cnn import build_norm_layer
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from mmseg.utils import OptConfigType
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...utils.precision import autocast_off, full_precision
+
+#: Floor of the norm in the l2 normalisation. torch's 1e-12 gives a zero vector a gradient of 1e12.
+_NORM_EPS = 1e-6
+
+#: Added to the variance of a standardised channel.
+_VARIANCE_EPS = 1e-5
+
+
+@MODELS.register_module()
+class ProjectionHead(BaseModule):
+    """Two 1x1 convolutions with a ReLU between them, then l2 normalisation over channels.
+
+    The paper: "two 1x1 convolutional layers with ReLU", "mapped to the 256-d l2-normalized vector",
+    into a "common embedding space", hence one head for both branches. The hidden width is that of
+    ContrastiveSeg (Wang et al., ICCV 2021), which the paper cites; its hidden batch norm is not in
+    the paper's text and is off by default: it would remove from a batch of two the domain
+    statistics that the losses measure.
+
+    ``embedding_norm`` goes beyond the paper. A head free to add one constant vector everywhere
+    makes every correlation 1 and teaches nothing; centring takes that vector away. Statistics are
+    those of the call (batch and positions), in training and evaluation alike, and carry gradient.
+
+    Args:
+        in_channels (int): Channels of F_D. Defaults to 2048.
+        hidden_channels (int, optional): Channels between the convolutions. Defaults to None,
+            ``in_channels``.
+        out_channels (int): Length of an embedding. Defaults to 256.
+        norm_cfg (dict, optional): Norm layer after the first convolution. Defaults to None.
+        embedding_norm (str, optional): ``'center'``: subtract each channel's mean over batch and
+            positions before the l2 normalisation. ``'standardize'``: also divide by its standard
+            deviation. Defaults to None.
+        init_cfg (dict, optional): Initialisation. Defaults to Kaiming normal weights (fan-in) and
+            zero biases.
+
+    Raises:
+        ValueError: On an unknown ``embedding_norm``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 2048,
+        hidden_channels: int | None = None,
+        out_channels: int = 256,
+        norm_cfg: OptConfigType = None,
+        embedding_norm: str | None = None,
+        init_cfg: OptConfigType = None,
+    ) -> None:
+        if embedding_norm not in (None, 'center', 'standardize'):
+            raise ValueError(
+                "ProjectionHead: embedding_norm must be None, 'center' or 'standardize', "
+                f'got {embedding_norm!r}.'
+            )
+        if init_cfg is None:
+            init_cfg = dict(type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='relu')
+        super().__init__(init_cfg)
+        hidden = in_channels if hidden_channels is None else hidden_channels
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.embedding_norm = embedding_norm
+        self.conv1 = nn.Conv2d(in_channels, hidden, 1)
+        self.norm: nn.Module = (
+            nn.Identity() if norm_cfg is None else build_norm_layer(norm_cfg, hidden)[1]
+        )
+        self.conv2 = nn.Conv2d(hidden, out_channels, 1)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Embeddings of a feature map.
+
+        Args:
+            feature (Tensor): F_D, ``(B, in_channels, H, W)``.
+
+        Returns:
+            Tensor: ``(B, out_channels, H, W)``, unit vectors over channels, in float32 (float64
+                stays float64)
+            whatever autocast says.
+        """
+        embedding = self.conv2(F.relu(self.norm(self.conv1(feature)), inplace=True))
+        with autocast_off(embedding):
+            embedding = full_precision(embedding)
+            if self.embedding_norm is not None:
+                embedding = embedding - embedding.mean(dim=(0, 2, 3), keepdim=True)
+            if self.embedding_norm == 'standardize':
+                variance = embedding.square().mean(dim=(0, 2, 3), keepdim=True)
+                embedding = embedding * torch.rsqrt(variance + _VARIANCE_EPS)
+            return F.normalize(embedding, dim=1, eps=_NORM_EPS)

@@ -1,0 +1,215 @@
+"""CCDistill: cross-domain correlation distillation (Gao et al., CVPR 2022)."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Sequence, Tuple
+
+import torch
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.utils import ConfigType, OptConfigType
+from torch import Tensor, nn
+
+from ...utils.typing_utils import DOMAINS, DomainSamples, DomainTensors
+from .cross_domain_segmentor import CrossDomainSegmentor, build_optional
+from .diagnostics import correlation_diagnostics, pseudo_label_diagnostics
+from .features import backbone_index, feature_channels, head_feature
+
+
+@MODELS.register_module()
+class CCDistillSegmentor(CrossDomainSegmentor):
+    r"""M_d and M_n with content and style correlation distillation.
+
+    .. math:: L = L_{seg}^d + L_{seg}^n + L_{pseudo} + \lambda_1 L_{CDC} + \lambda_2 L_{CDS}
+
+    (Eq. 8 of the paper.) M_d sees S_d and T_d, M_n sees S_n and T_n, each domain in a forward pass of its own, so
+    that batch normalisation never mixes source and target. Pseudo labels of T_n are M_d's detached predictions on
+    T_d. With a backbone feature, M_d's decoder has no gradient on T_d and runs without a graph.
+
+    Args:
+        segmentor (dict): Config of one ``EncoderDecoder``, built as ``day`` and ``night``.
+        projection_head (dict, optional): ``ProjectionHead`` shared by both branches. None with ``loss_cdc`` on:
+            embeddings are the normalised features themselves (Table 3, "w/o project head"). Defaults to None.
+        feature (str): F_D: ``'backbone.<index>'`` (raw map, before neck and dropout) or ``'decode_head'``.
+            Defaults to ``'backbone.-1'``.
+        loss_cdc (dict, optional): ``CDCLoss``. None: off, and the projection head is not built. Defaults to None.
+        loss_cds (dict, optional): ``CDSLoss``. None: off. Defaults to None.
+        loss_pseudo (dict, optional): ``StaticLoss``. None: off. Defaults to None.
+        forward_mode (str): ``'separate'``: one backbone pass per domain. ``'joint'``: source and target of a branch
+            in one batch, which mixes their batch statistics. Defaults to ``'separate'``.
+        teacher_mode (str): ``'train'``: pseudo labels come from the training forward (dropout and batch statistics,
+            as in DANNet). ``'eval'``: from an extra pass in evaluation mode. Defaults to ``'train'``.
+        diagnostics_interval (int): Iterations between the logged diagnostics; 0 turns them off. Defaults to 50.
+        **kwargs: See :class:`CrossDomainSegmentor`.
+
+    Raises:
+        ValueError: On an unknown mode or feature, or if ``projection_head.in_channels`` does not fit the feature.
+    """
+
+    def __init__(
+        self,
+        segmentor: ConfigType,
+        projection_head: OptConfigType = None,
+        feature: str = 'backbone.-1',
+        loss_cdc: OptConfigType = None,
+        loss_cds: OptConfigType = None,
+        loss_pseudo: OptConfigType = None,
+        forward_mode: str = 'separate',
+        teacher_mode: str = 'train',
+        diagnostics_interval: int = 50,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(segmentor, **kwargs)
+        for name, value, allowed in (
+            ('forward_mode', forward_mode, ('separate', 'joint')),
+            ('teacher_mode', teacher_mode, ('train', 'eval')),
+        ):
+            if value not in allowed:
+                raise ValueError(f'{name} must be one of {allowed}, got {value!r}.')
+        self.feature = feature
+        self.feature_index = backbone_index(feature)
+        self.forward_mode = forward_mode
+        self.teacher_mode = teacher_mode
+        self.diagnostics_interval = diagnostics_interval
+        self._step = 0
+        if loss_cdc is not None and projection_head is not None:
+            channels = feature_channels(self.day, feature)
+            if projection_head.get('in_channels', channels) != channels:
+                raise ValueError(
+                    f'feature={feature!r} has {channels} channels: set model.projection_head.in_channels={channels} '
+                    f'(it is {projection_head["in_channels"]}).'
+                )
+        elif loss_cdc is not None or loss_cds is not None:
+            feature_channels(self.day, feature)
+        self.projection_head = build_optional(projection_head if loss_cdc is not None else None)
+        self.loss_cdc = build_optional(loss_cdc)
+        self.loss_cds = build_optional(loss_cds)
+        self.loss_pseudo = build_optional(loss_pseudo)
+
+    @property
+    def distills(self) -> bool:
+        """Whether a term needs F_D of all four domains."""
+        return self.loss_cdc is not None or self.loss_cds is not None
+
+    def loss(self, inputs: DomainTensors, data_samples: DomainSamples) -> Dict[str, Tensor]:
+        """Losses and diagnostics of one iteration.
+
+        Args:
+            inputs (dict[str, Tensor]): Normalised images ``(B, 3, H, W)`` per domain.
+            data_samples (dict[str, list]): Samples per domain; S_d and S_n carry ``gt_sem_seg``.
+
+        Returns:
+            dict[str, Tensor]: Weighted terms whose keys contain ``loss`` (they sum to the total), and diagnostics.
+        """
+        diagnose = self.diagnostics_interval > 0 and self._step % self.diagnostics_interval == 0
+        self._step += 1
+        log: Dict[str, Tensor] = {}
+        features: DomainTensors = {}
+
+        day_maps = self._encode_pair(self.day, inputs, 'day')
+        night_maps = self._encode_pair(self.night, inputs, 'night')
+        for name, branch, maps in (('day', self.day, day_maps), ('night', self.night, night_maps)):
+            domain = f'source_{name}'
+            logits = self._decode(branch, domain, maps[domain], features)
+            log.update(
+                self.supervised_loss(
+                    branch, domain, maps[domain][1], logits, self.ground_truth(data_samples[domain])
+                )
+            )
+        log.update(self._target_terms(inputs, day_maps, night_maps, features, diagnose))
+
+        if self.loss_cds is not None:
+            log.update({f'cross.{key}': value for key, value in self.loss_cds(features).items()})
+        if self.loss_cdc is not None:
+            embeddings = {domain: self._embed(features[domain]) for domain in DOMAINS}
+            log.update({f'cross.{key}': value for key, value in self.loss_cdc(embeddings).items()})
+            if diagnose:
+                log.update(correlation_diagnostics(embeddings))
+        return log
+
+    def _encode_pair(
+        self, branch: EncoderDecoder, inputs: DomainTensors, light: str
+    ) -> Dict[str, Tuple[Sequence[Tensor], Sequence[Tensor]]]:
+        """Backbone and neck of S and T of one branch; the target only if some term reads it."""
+        source, target = f'source_{light}', f'target_{light}'
+        maps = {}
+        if self.forward_mode == 'joint' and (self.distills or self.loss_pseudo is not None):
+            count = inputs[source].shape[0]
+            joint = self.encode(branch, torch.cat([inputs[source], inputs[target]]))
+            maps[source] = tuple([m[:count] for m in part] for part in joint)
+            maps[target] = tuple([m[count:] for m in part] for part in joint)
+            return maps
+        maps[source] = self.encode(branch, inputs[source])
+        if self.distills or self.loss_pseudo is not None:
+            needs_graph = self.distills or light == 'night'
+            with torch.set_grad_enabled(torch.is_grad_enabled() and needs_graph):
+                maps[target] = self.encode(branch, inputs[target])
+        return maps
+
+    def _decode(
+        self,
+        branch: EncoderDecoder,
+        domain: str,
+        maps: Tuple[Sequence[Tensor], Sequence[Tensor]],
+        features: DomainTensors,
+        graph: bool = True,
+    ) -> Tensor:
+        """Logits of one domain; puts its F_D into ``features`` on the way. ``graph=False`` detaches the logits."""
+        backbone_maps, head_inputs = maps
+        head = branch.decode_head
+        through_head = self.distills and self.feature_index is None
+        if through_head:
+            features[domain] = head_feature(head, head_inputs)
+        elif self.distills:
+            features[domain] = backbone_maps[self.feature_index]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and graph):
+            return head.cls_seg(features[domain]) if through_head else head(head_inputs)
+
+    def _target_terms(
+        self,
+        inputs: DomainTensors,
+        day_maps: Dict[str, Tuple[Sequence[Tensor], Sequence[Tensor]]],
+        night_maps: Dict[str, Tuple[Sequence[Tensor], Sequence[Tensor]]],
+        features: DomainTensors,
+        diagnose: bool,
+    ) -> Dict[str, Tensor]:
+        """L_pseudo on T_n, and F_D of the two target domains."""
+        if self.loss_pseudo is None:
+            if self.distills and self.feature_index is not None:
+                features['target_day'] = day_maps['target_day'][0][self.feature_index]
+                features['target_night'] = night_maps['target_night'][0][self.feature_index]
+            elif self.distills:
+                features['target_day'] = head_feature(self.day.decode_head, day_maps['target_day'][1])
+                features['target_night'] = head_feature(self.night.decode_head, night_maps['target_night'][1])
+            return {}
+        size = inputs['target_night'].shape[2:]
+        day_logits = self._decode(self.day, 'target_day', day_maps['target_day'], features, graph=False)
+        if self.teacher_mode == 'eval':
+            day_logits = self._teacher_logits(inputs['target_day'])
+        night_logits = self._decode(self.night, 'target_night', night_maps['target_night'], features)
+        night_logits = self.upsample(self.night.decode_head, night_logits, size)
+        with torch.no_grad():
+            day_logits = self.upsample(self.day.decode_head, day_logits, size)
+            labels = self.loss_pseudo.pseudo_labels(day_logits, night_logits.detach())
+        log = {'target_night.loss_pseudo': self.loss_pseudo(night_logits, labels)}
+        if diagnose:
+            log.update(pseudo_label_diagnostics(labels, self.num_classes))
+        return log
+
+    @torch.no_grad()
+    def _teacher_logits(self, images: Tensor) -> Tensor:
+        """M_d's logits in evaluation mode, the modules' modes restored afterwards."""
+        modes = {module: module.training for module in self.day.modules()}
+        self.day.eval()
+        logits = self.day.decode_head(self.encode(self.day, images)[1])
+        for module, training in modes.items():
+            module.training = training
+        return logits
+
+    def _embed(self, feature: Tensor) -> Tensor:
+        """e_D: unit vectors ``(B, 256, h, w)`` in fp32 (or the normalised feature if there is no head)."""
+        if self.projection_head is not None:
+            return self.projection_head(feature)
+        with torch.autocast(device_type=feature.device.type, enabled=False):
+            feature = feature if feature.dtype == torch.float64 else feature.float()
+            return nn.functional.normalize(feature, dim=1, eps=1e-6)

@@ -1,0 +1,241 @@
+"""Base class of methods that adapt a day segmentor and a night segmentor side by side."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import torch
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
+from mmseg.models.utils import resize
+from mmseg.registry import MODELS
+from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList, SampleList
+from torch import Tensor, nn
+
+from ...utils.typing_utils import DOMAINS, DomainSamples, DomainTensors
+
+#: Branch names, M_d and M_n of the paper.
+BRANCHES = ('day', 'night')
+
+
+class CrossDomainSegmentor(BaseSegmentor):
+    """Two complete segmentors of one architecture, one per illumination.
+
+    ``day`` (M_d) sees ``source_day`` and ``target_day``, ``night`` (M_n) sees ``source_night`` and ``target_night``.
+    Both start from equal weights and share none. Methods subclass this and write :meth:`loss`; prediction, test-time
+    augmentation, checkpoint routing and export are common.
+
+    Args:
+        segmentor (dict): Config of one ``EncoderDecoder``; it is built twice. Its own ``data_preprocessor`` is not
+            used here.
+        predict_with (str): Branch that answers ``predict`` and ``tensor`` calls. Defaults to ``'night'``, the
+            model that the paper tests.
+        data_preprocessor (dict, optional): Usually a ``CrossDomainPreprocessor``. Defaults to None.
+        train_cfg (dict, optional): Overrides ``segmentor.train_cfg``. Defaults to None.
+        test_cfg (dict, optional): Overrides ``segmentor.test_cfg``. Defaults to None.
+        pretrained (str, optional): Passed to the segmentor, as ``EncoderDecoder`` takes it. Defaults to None.
+        init_cfg (dict, optional): Initialisation of the whole model. Defaults to None.
+
+    Raises:
+        ValueError: If ``predict_with`` is no branch, or the segmentor is not an ``EncoderDecoder`` whose decode head
+            follows ``BaseDecodeHead``.
+    """
+
+    def __init__(
+        self,
+        segmentor: ConfigType,
+        predict_with: str = 'night',
+        data_preprocessor: OptConfigType = None,
+        train_cfg: OptConfigType = None,
+        test_cfg: OptConfigType = None,
+        pretrained: Optional[str] = None,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        if predict_with not in BRANCHES:
+            raise ValueError(f'predict_with must be one of {BRANCHES}, got {predict_with!r}.')
+        self.predict_with = predict_with
+        segmentor = copy.deepcopy(segmentor)
+        segmentor.pop('data_preprocessor', None)
+        overrides = dict(train_cfg=train_cfg, test_cfg=test_cfg, pretrained=pretrained)
+        segmentor.update({key: value for key, value in overrides.items() if value is not None})
+        self.day = MODELS.build(copy.deepcopy(segmentor))
+        self.night = MODELS.build(copy.deepcopy(segmentor))
+        if not isinstance(self.day, EncoderDecoder) or not isinstance(self.day.decode_head, BaseDecodeHead):
+            raise ValueError(
+                'segmentor must be an EncoderDecoder whose decode head derives from BaseDecodeHead, got '
+                f'{type(self.day).__name__}: cascaded and mask-classification models have no logits map to adapt.'
+            )
+        self._night_loaded = False
+
+    # What mmseg's tools ask of a segmentor comes from the branch that predicts.
+    @property
+    def predictor(self) -> EncoderDecoder:
+        """The branch that predicts (M_n unless told otherwise)."""
+        return getattr(self, self.predict_with)
+
+    @property
+    def decode_head(self) -> BaseDecodeHead:
+        """Decode head of the predicting branch."""
+        return self.predictor.decode_head
+
+    @property
+    def align_corners(self) -> bool:
+        """``align_corners`` of the predicting branch."""
+        return self.predictor.align_corners
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return self.predictor.num_classes
+
+    @property
+    def out_channels(self) -> int:
+        """Number of logit channels."""
+        return self.predictor.out_channels
+
+    @property
+    def test_cfg(self) -> Any:
+        """Test settings of the predicting branch (whole or slide inference)."""
+        return self.predictor.test_cfg
+
+    def extract_feat(self, inputs: Tensor) -> Sequence[Tensor]:
+        """Features of the predicting branch for images ``(B, 3, H, W)``."""
+        return self.predictor.extract_feat(inputs)
+
+    def encode_decode(self, inputs: Tensor, batch_data_samples: List[dict]) -> Tensor:
+        """Logits ``(B, K, H, W)`` of the predicting branch at input size."""
+        return self.predictor.encode_decode(inputs, batch_data_samples)
+
+    def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
+        """Predictions of the predicting branch alone; see ``EncoderDecoder.predict``."""
+        return self.predictor.predict(inputs, data_samples)
+
+    def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
+        return self.predictor._forward(inputs, data_samples)
+
+    def init_weights(self) -> None:
+        """Initialise ``day`` and give ``night`` the same weights, unless ``night`` was loaded."""
+        self.night.is_init = True  # day is initialised once; night copies it
+        super().init_weights()
+        if not self._night_loaded:
+            self.night.load_state_dict(self.day.state_dict())
+
+    def _load_from_state_dict(self, state_dict: Dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        self._route_checkpoint(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def _route_checkpoint(self, state_dict: Dict[str, Any], prefix: str) -> None:
+        """Send a plain (unprefixed) checkpoint to both branches; refuse one that fits neither."""
+        branch_prefixes = tuple(f'{prefix}{name}.' for name in BRANCHES)
+        own = [key for key in state_dict if key.startswith(prefix)]
+        if not any(key.startswith(branch_prefixes) for key in own):
+            expected = self.night.state_dict()
+            matched = 0
+            for key in own:
+                value = state_dict.pop(key)
+                name = key[len(prefix):]
+                if name in expected:
+                    matched += expected[name].shape == value.shape
+                    for branch_prefix in branch_prefixes:
+                        state_dict[branch_prefix + name] = value
+            if not matched:
+                raise ValueError(
+                    f'the checkpoint fits neither branch: none of its {len(own)} tensors (first: '
+                    f'{own[0] if own else "none"}) has the name and shape of one of the {len(expected)} expected '
+                    f'(first: {next(iter(expected))}); pass a checkpoint of the same backbone and decode head, '
+                    'or convert its keys with tools/model_converters.'
+                )
+            print_log(
+                f'plain checkpoint: {matched} of {len(expected)} tensors matched, loaded into day and night',
+                logger='current',
+            )
+        self._night_loaded = True
+
+    def forward(self, inputs: Any, data_samples: Any = None, mode: str = 'tensor') -> Any:
+        """See ``BaseSegmentor.forward``; in ``loss`` mode ``inputs`` is one batch per domain.
+
+        Raises:
+            ValueError: If ``loss`` mode does not get the domains of ``CrossDomainDataset``.
+        """
+        if mode == 'loss' and not (isinstance(inputs, Mapping) and set(inputs) <= set(DOMAINS)):
+            raise ValueError(
+                f'training needs one batch per domain {DOMAINS}: set train_dataloader.dataset to a '
+                'CrossDomainDataset and model.data_preprocessor to a CrossDomainPreprocessor.'
+            )
+        return super().forward(inputs, data_samples, mode)
+
+    def export_branch(self, name: str = 'night') -> Tuple[Dict[str, Tensor], List[str]]:
+        """State dict of one branch as a plain ``EncoderDecoder`` has it.
+
+        Args:
+            name (str): ``'night'`` or ``'day'``. Defaults to ``'night'``.
+
+        Returns:
+            tuple: The state dict (tensors on CPU) and the names of the model's keys left behind.
+        """
+        prefix = f'{name}.'
+        full = self.state_dict()
+        branch = {key[len(prefix):]: value.cpu() for key, value in full.items() if key.startswith(prefix)}
+        return branch, [key for key in full if not key.startswith(prefix)]
+
+    # Steps that methods put together in `loss`.
+    @staticmethod
+    def encode(branch: EncoderDecoder, images: Tensor) -> Tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Backbone maps and decode-head inputs (after the neck, if any) of ``images``."""
+        features = branch.backbone(images)
+        return features, branch.neck(features) if branch.with_neck else features
+
+    @staticmethod
+    def ground_truth(data_samples: SampleList) -> Tensor:
+        """Labels ``(B, H, W)`` int64 of a list of samples."""
+        return torch.stack([sample.gt_sem_seg.data for sample in data_samples]).squeeze(1).long()
+
+    @staticmethod
+    def upsample(head: BaseDecodeHead, logits: Tensor, size: Sequence[int]) -> Tensor:
+        """Logits at ``size`` (bilinear, with the head's ``align_corners``)."""
+        return resize(logits, size=tuple(size), mode='bilinear', align_corners=head.align_corners)
+
+    @classmethod
+    def head_loss(cls, head: BaseDecodeHead, logits: Tensor, labels: Tensor) -> Tensor:
+        """Sum of a head's decode losses, without the accuracy that mmseg adds (it synchronises the device).
+
+        Args:
+            head (BaseDecodeHead): Decode or auxiliary head with its ``loss_decode``.
+            logits (Tensor): ``(B, K, h, w)``.
+            labels (Tensor): ``(B, H, W)`` int64.
+
+        Returns:
+            Tensor: Weighted scalar.
+        """
+        logits = cls.upsample(head, logits, labels.shape[1:])
+        weight = None if head.sampler is None else head.sampler.sample(logits, labels.unsqueeze(1))
+        terms = head.loss_decode if isinstance(head.loss_decode, nn.ModuleList) else [head.loss_decode]
+        return torch.stack(
+            [term(logits, labels, weight=weight, ignore_index=head.ignore_index) for term in terms]
+        ).sum()
+
+    def supervised_loss(
+        self, branch: EncoderDecoder, domain: str, head_inputs: Sequence[Tensor], logits: Tensor, labels: Tensor
+    ) -> Dict[str, Tensor]:
+        """L_seg of one labelled domain: decode head, and auxiliary heads if there are any."""
+        losses = {f'{domain}.loss_seg': self.head_loss(branch.decode_head, logits, labels)}
+        if branch.with_auxiliary_head:
+            heads = branch.auxiliary_head
+            heads = heads if isinstance(heads, nn.ModuleList) else [heads]
+            losses[f'{domain}.aux.loss_seg'] = torch.stack(
+                [self.head_loss(head, head(head_inputs), labels) for head in heads]
+            ).sum()
+        return losses
+
+    def loss(self, inputs: DomainTensors, data_samples: DomainSamples) -> Dict[str, Tensor]:
+        """Losses of one iteration; written by the method."""
+        raise NotImplementedError(f'{type(self).__name__} must define loss().')
+
+
+def build_optional(config: Optional[ConfigType]) -> Optional[BaseModule]:
+    """Build a component from its config; ``None`` means that the component is off."""
+    return None if config is None else MODELS.build(config)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.model import BaseTTAModel
+from mmengine.runner import load_checkpoint
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+
+@pytest.fixture
+def plain(segmentor_config: Dict[str, Any]) -> Callable[[int], torch.nn.Module]:
+    """Builds the segmentor alone, as mmseg has it."""
+
+    def make(seed: int) -> torch.nn.Module:
+        torch.manual_seed(seed)
+        model = MODELS.build(ConfigDict(segmentor_config))
+        model.init_weights()
+        return model
+
+    return make
+
+
+def test_a_plain_checkpoint_starts_both_branches(build: Callable, plain: Callable, tmp_path: Path) -> None:
+    source = plain(5)
+    path = tmp_path / 'source.pth'
+    torch.save({'state_dict': source.state_dict(), 'meta': {}}, path)
+    model = build()
+    load_checkpoint(model, str(path), map_location='cpu')
+    for branch in (model.day, model.night):
+        for key, value in source.state_dict().items():
+            assert torch.equal(branch.state_dict()[key], value), key
+
+
+def test_a_full_checkpoint_keeps_its_branches(build: Callable, tmp_path: Path) -> None:
+    trained, fresh = build(), build()
+    with torch.no_grad():
+        for parameter in trained.night.parameters():
+            parameter.add_(1)
+    path = tmp_path / 'full.pth'
+    torch.save({'state_dict': trained.state_dict(), 'meta': {}}, path)
+    load_checkpoint(fresh, str(path), map_location='cpu', strict=True)
+    fresh.init_weights()  # must not undo what was loaded
+    for key, value in trained.night.state_dict().items():
+        assert torch.equal(fresh.night.state_dict()[key], value), key
+
+
+def test_a_checkpoint_that_matches_nothing_is_an_error(build: Callable) -> None:
+    with pytest.raises(ValueError, match='fits neither branch'):
+        build().load_state_dict({'encoder.weight': torch.zeros(3)})
+
+
+def test_export_is_a_plain_segmentor_with_identical_logits(build: Callable, plain: Callable) -> None:
+    model = build().eval()
+    with torch.no_grad():
+        for parameter in model.night.parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))
+    state, left = model.export_branch('night')
+    student = plain(9).eval()
+    student.load_state_dict(state, strict=True)
+    image = torch.randn(1, 3, 65, 97)
+    assert torch.equal(student(image), model(image))
+    assert any(key.startswith('projection_head') for key in left) and any(key.startswith('day.') for key in left)
+
+
+def test_prediction_ignores_the_day_branch(build: Callable) -> None:
+    model = build().eval()
+    image = torch.randn(1, 3, 64, 96)
+    before = model(image)
+    with torch.no_grad():
+        for parameter in model.day.parameters():
+            parameter.zero_()
+    assert torch.equal(model(image), before)
+    assert not torch.equal(build(predict_with='day').eval()(image), torch.zeros(1))
+
+
+def test_segmentor_contract(build: Callable) -> None:
+    """What SegTTAModel, the inferencer and the tools read from a model."""
+    model = build()
+    assert (model.out_channels, model.num_classes, model.align_corners) == (19, 19, True)
+    assert model.decode_head is model.night.decode_head and model.test_cfg.mode == 'whole'
+    sample = SegDataSample(metainfo=dict(ori_shape=(128, 192), img_shape=(64, 96), padding_size=[0, 0, 0, 0]))
+    (out,) = model.eval().predict(torch.randn(1, 3, 64, 96), [sample])
+    assert out.pred_sem_seg.data.shape == (1, 128, 192) and out.seg_logits.data.shape == (19, 128, 192)
+
+
+def test_test_time_augmentation(build: Callable) -> None:
+    model = build()
+    tta = MODELS.build(ConfigDict(type='SegTTAModel', module=model))
+    assert isinstance(tta, BaseTTAModel)
+    views = []
+    for flip in (False, True):
+        sample = SegDataSample(
+            metainfo=dict(
+                ori_shape=(64, 96), img_shape=(64, 96), padding_size=[0, 0, 0, 0], flip=flip,
+                flip_direction='horizontal', img_path='a.png',
+            )
+        )
+        sample.gt_sem_seg = PixelData(data=torch.zeros(1, 64, 96, dtype=torch.long))
+        views.append(sample)
+    image = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
+    data: Dict[str, Any] = {'inputs': [[image], [image.flip(2)]], 'data_samples': [[view] for view in views]}
+    (merged,) = tta.eval().test_step(data)
+    assert merged.pred_sem_seg.data.shape[-2:] == (64, 96)
+
+
+def test_slide_inference_setting_reaches_the_branch(build: Callable) -> None:
+    model = build(test_cfg=dict(mode='slide', crop_size=(64, 64), stride=(32, 32)))
+    assert model.night.test_cfg.mode == 'slide'
+    sample = SegDataSample(metainfo=dict(ori_shape=(64, 96), img_shape=(64, 96), padding_size=[0, 0, 0, 0]))
+    (out,) = model.eval().predict(torch.randn(1, 3, 64, 96), [sample])
+    assert out.pred_sem_seg.data.shape == (1, 64, 96)
+
+
+def test_segmentors_without_a_logits_map_are_refused(
+    build: Callable, segmentor_config: Dict[str, Any]
+) -> None:
+    segmentor = segmentor_config
+    segmentor['type'] = 'CascadeEncoderDecoder'
+    segmentor['num_stages'] = 1
+    segmentor['decode_head'] = [segmentor['decode_head']]
+    with pytest.raises(ValueError, match='EncoderDecoder'):
+        build(segmentor=segmentor)
