@@ -1,4 +1,5 @@
 """CCDistill of the paper: RefineNet-R101, Cityscapes to Dark Zurich, 50k iterations of 2 samples per domain."""
+
 _base_ = [
     '../_base_/models/refinenet_r101.py',
     '../_base_/datasets/cityscapes2darkzurich.py',

@@ -1,4 +1,5 @@
 """CCDistill on real frames in Cityscapes and Dark Zurich layout: refinenet_small_mini.py, other roots and sizes."""
+
 _base_ = './refinenet_small_mini.py'
 source_root = 'data/camvid/cityscapes/'
 target_root = 'data/camvid/dark_zurich/'
@@ -9,7 +10,9 @@ train_dataloader = dict(
             pipeline=[
                 dict(type='LoadImageFromFile'),
                 dict(type='LoadAnnotations'),
-                dict(type='RandomResize', scale=(480, 360), ratio_range=(0.5, 1.0), keep_ratio=True),
+                dict(
+                    type='RandomResize', scale=(480, 360), ratio_range=(0.5, 1.0), keep_ratio=True
+                ),
                 dict(type='RandomCrop', crop_size=(128, 128)),
                 dict(type='RandomFlip', prob=0.5),
             ],
@@ -18,7 +21,9 @@ train_dataloader = dict(
             data_root=target_root,
             pipeline=[
                 dict(type='LoadImageFromFile'),
-                dict(type='RandomResize', scale=(480, 360), ratio_range=(0.9, 1.1), keep_ratio=True),
+                dict(
+                    type='RandomResize', scale=(480, 360), ratio_range=(0.9, 1.1), keep_ratio=True
+                ),
                 dict(type='RandomCrop', crop_size=(240, 240)),
                 dict(type='Resize', scale=(128, 128), keep_ratio=False),
                 dict(type='RandomFlip', prob=0.5),

@@ -1,4 +1,5 @@
 """CCDistill on mini night: the method of refinenet_r101_cs2dz.py with a small RefineNet, for a CPU."""
+
 _base_ = [
     '../_base_/models/refinenet_small.py',
     '../_base_/datasets/mini_night.py',

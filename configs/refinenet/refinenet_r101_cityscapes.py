@@ -1,4 +1,5 @@
 """Source-only RefineNet on Cityscapes: Table 1's first row, and the checkpoint that starts both branches."""
+
 _base_ = [
     '../_base_/models/refinenet_r101.py',
     '../_base_/datasets/cityscapes.py',

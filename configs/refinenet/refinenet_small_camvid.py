@@ -1,4 +1,5 @@
 """Source-only on real frames (CamVid by day): refinenet_small_mini.py with other data roots and sizes."""
+
 _base_ = './refinenet_small_mini.py'
 source_root = 'data/camvid/cityscapes/'
 target_root = 'data/camvid/dark_zurich/'

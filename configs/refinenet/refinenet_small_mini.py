@@ -1,4 +1,5 @@
 """Source-only on mini night: labelled day images of world S; validated on S by day, tested on T at night."""
+
 _base_ = [
     '../_base_/models/refinenet_small.py',
     '../_base_/datasets/mini_night.py',

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Dict, List
-
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
@@ -11,7 +9,7 @@ from torch import Tensor
 DOMAINS = ('source_day', 'source_night', 'target_day', 'target_night')
 
 #: One tensor per domain, e.g. images ``(B, 3, H, W)`` or features ``(B, C, h, w)``.
-DomainTensors = Dict[str, Tensor]
+DomainTensors = dict[str, Tensor]
 
 #: One list of data samples per domain.
-DomainSamples = Dict[str, List[SegDataSample]]
+DomainSamples = dict[str, list[SegDataSample]]

@@ -1,4 +1,5 @@
 """Cityscapes by day: the source-only stage, tested on Dark Zurich val (50 labelled night images)."""
+
 data_root = 'data/cityscapes/'
 night_root = 'data/dark_zurich/'
 train_pipeline = [

@@ -1,4 +1,5 @@
 """Cityscapes (S_d, labelled) and Dark Zurich day-night pairs (T_d, T_n, unlabelled); recipe of DANNet and the paper."""
+
 source_root = 'data/cityscapes/'
 target_root = 'data/dark_zurich/'
 source_pipeline = [

@@ -1,13 +1,16 @@
-"""Mini night: rendered streets of two worlds in Cityscapes and Dark Zurich layout (tools/dataset_converters/mini_night.py).
+"""Mini night: rendered streets of two worlds in Cityscapes and Dark Zurich layout.
+
+Made by tools/dataset_converters/mini_night.py.
 
 The recipe of cityscapes2darkzurich.py at a quarter of its sizes.
 """
+
 source_root = 'data/mini_night/cityscapes/'
 target_root = 'data/mini_night/dark_zurich/'
 source_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='RandomResize', scale=(512, 256), ratio_range=(0.5, 1.0), keep_ratio=True),
+    dict(type='RandomResize', scale=(512, 256), ratio_range=(0.5, 0.8), keep_ratio=True),
     dict(type='RandomCrop', crop_size=(128, 128)),
     dict(type='RandomFlip', prob=0.5),
 ]

@@ -1,4 +1,5 @@
 """RefineNet on ResNet-101: the segmentor of the paper (118.05 M parameters)."""
+
 data_preprocessor = dict(
     type='SegDataPreProcessor',
     mean=[123.675, 116.28, 103.53],

@@ -1,4 +1,5 @@
 """A RefineNet that trains on a CPU: ResNet-18 with half the channels at output stride 16, and a narrow decoder."""
+
 data_preprocessor = dict(
     type='SegDataPreProcessor',
     mean=[123.675, 116.28, 103.53],

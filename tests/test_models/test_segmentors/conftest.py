@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -18,11 +19,16 @@ from mmseg_ccdistill.utils.typing_utils import DOMAINS
 SIDE = 64
 
 
-def small_segmentor(**head: Any) -> Dict[str, Any]:
+def small_segmentor(**head: Any) -> dict[str, Any]:
     return dict(
         type='EncoderDecoder',
         backbone=dict(
-            type='ResNet', depth=18, base_channels=8, stem_channels=8, style='pytorch', norm_cfg=dict(type='BN')
+            type='ResNet',
+            depth=18,
+            base_channels=8,
+            stem_channels=8,
+            style='pytorch',
+            norm_cfg=dict(type='BN'),
         ),
         decode_head=dict(
             type='RefineNetHead',
@@ -39,11 +45,15 @@ def small_segmentor(**head: Any) -> Dict[str, Any]:
     )
 
 
-def small_model(**overrides: Any) -> Dict[str, Any]:
+def small_model(**overrides: Any) -> dict[str, Any]:
     config = dict(
         type='CCDistillSegmentor',
         data_preprocessor=dict(
-            type='CrossDomainPreprocessor', mean=[127.5] * 3, std=[60.0] * 3, bgr_to_rgb=True, size=(SIDE, SIDE)
+            type='CrossDomainPreprocessor',
+            mean=[127.5] * 3,
+            std=[60.0] * 3,
+            bgr_to_rgb=True,
+            size=(SIDE, SIDE),
         ),
         segmentor=small_segmentor(),
         projection_head=dict(type='ProjectionHead', in_channels=64, out_channels=16),
@@ -70,15 +80,16 @@ def build() -> Callable[..., torch.nn.Module]:
 
 
 @pytest.fixture
-def batch() -> Dict[str, Any]:
+def batch() -> dict[str, Any]:
     """Two samples per domain, uint8 BGR; labels on the source domains only."""
     generator = torch.Generator().manual_seed(1)
-    inputs: Dict[str, Any] = {}
-    samples: Dict[str, Any] = {}
+    inputs: dict[str, Any] = {}
+    samples: dict[str, Any] = {}
     labels = [torch.randint(0, 19, (1, SIDE, SIDE), generator=generator) for _ in range(2)]
     for domain in DOMAINS:
         inputs[domain] = [
-            torch.randint(0, 256, (3, SIDE, SIDE), generator=generator, dtype=torch.uint8) for _ in range(2)
+            torch.randint(0, 256, (3, SIDE, SIDE), generator=generator, dtype=torch.uint8)
+            for _ in range(2)
         ]
         samples[domain] = []
         for label in labels:
@@ -90,6 +101,6 @@ def batch() -> Dict[str, Any]:
 
 
 @pytest.fixture
-def segmentor_config() -> Dict[str, Any]:
+def segmentor_config() -> dict[str, Any]:
     """Config of the plain small segmentor."""
     return small_segmentor()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import Any, Callable, Dict
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -10,28 +11,38 @@ from mmengine.optim import OptimWrapper
 from mmseg_ccdistill.utils.typing_utils import DOMAINS
 
 TERMS = {
-    'source_day.loss_seg', 'source_night.loss_seg', 'target_night.loss_pseudo',
-    'cross.loss_cdc_js', 'cross.loss_cdc_illu', 'cross.loss_cdc_in', 'cross.loss_cds',
+    'source_day.loss_seg',
+    'source_night.loss_seg',
+    'target_night.loss_pseudo',
+    'cross.loss_cdc_js',
+    'cross.loss_cdc_illu',
+    'cross.loss_cdc_in',
+    'cross.loss_cds',
 }
 
 
-def losses_of(model: torch.nn.Module, batch: Dict[str, Any]) -> Dict[str, torch.Tensor]:
+def losses_of(model: torch.nn.Module, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
     data = model.data_preprocessor(batch, True)
     torch.manual_seed(3)
     return model(**data, mode='loss')
 
 
-def test_log_keys_sum_to_the_total(build: Callable, batch: Dict[str, Any]) -> None:
+def test_log_keys_sum_to_the_total(build: Callable, batch: dict[str, Any]) -> None:
     model = build()
     losses = losses_of(model, batch)
     assert {key for key in losses if 'loss' in key} == TERMS
     total, log = model.parse_losses(losses)
     torch.testing.assert_close(total, torch.stack([losses[key] for key in sorted(TERMS)]).sum())
     assert torch.isfinite(torch.stack(list(log.values()))).all()
-    assert {'cor.illu_source_mean', 'cor.contrast_source', 'cor.effective_rank', 'pseudo.share'} <= set(losses)
+    assert {
+        'cor.illu_source_mean',
+        'cor.contrast_source',
+        'cor.effective_rank',
+        'pseudo.share',
+    } <= set(losses)
 
 
-def test_magnitudes_at_the_start(build: Callable, batch: Dict[str, Any]) -> None:
+def test_magnitudes_at_the_start(build: Callable, batch: dict[str, Any]) -> None:
     """A fresh classifier is close to uniform: L_seg = ln 19; L_CDS is small by nature (method section 6)."""
     losses = losses_of(build(), batch)
     for domain in ('source_day', 'source_night'):
@@ -47,7 +58,11 @@ def test_magnitudes_at_the_start(build: Callable, batch: Dict[str, Any]) -> None
         dict(loss_cds=None),
         dict(loss_cdc=None, loss_cds=None),
         dict(loss_pseudo=None),
-        dict(loss_pseudo=None, feature='decode_head', projection_head=dict(type='ProjectionHead', in_channels=8)),
+        dict(
+            loss_pseudo=None,
+            feature='decode_head',
+            projection_head=dict(type='ProjectionHead', in_channels=8),
+        ),
         dict(projection_head=None),
         dict(feature='decode_head', projection_head=dict(type='ProjectionHead', in_channels=8)),
         dict(feature='backbone.2', projection_head=dict(type='ProjectionHead', in_channels=32)),
@@ -56,7 +71,9 @@ def test_magnitudes_at_the_start(build: Callable, batch: Dict[str, Any]) -> None
         dict(loss_cdc=dict(type='CDCLoss', js_weight=0.0)),
     ],
 )
-def test_every_parameter_gets_a_gradient(build: Callable, batch: Dict[str, Any], overrides: Dict[str, Any]) -> None:
+def test_every_parameter_gets_a_gradient(
+    build: Callable, batch: dict[str, Any], overrides: dict[str, Any]
+) -> None:
     """What distributed training needs: no trainable parameter is left out, in any configuration."""
     model = build(**overrides)
     total, _ = model.parse_losses(losses_of(model, batch))
@@ -73,7 +90,11 @@ def gradient_owners(model: torch.nn.Module, term: torch.Tensor) -> set:
     owners = set()
     for name, parameter in model.named_parameters():
         if parameter.grad is not None and parameter.grad.abs().sum() > 0:
-            owners.add('.'.join(name.split('.')[:2]) if not name.startswith('projection') else 'projection_head')
+            owners.add(
+                '.'.join(name.split('.')[:2])
+                if not name.startswith('projection')
+                else 'projection_head'
+            )
     return owners
 
 
@@ -89,13 +110,15 @@ def gradient_owners(model: torch.nn.Module, term: torch.Tensor) -> set:
         ('cross.loss_cds', {'day.backbone', 'night.backbone'}),
     ],
 )
-def test_which_parts_a_term_trains(build: Callable, batch: Dict[str, Any], term: str, owners: set) -> None:
+def test_which_parts_a_term_trains(
+    build: Callable, batch: dict[str, Any], term: str, owners: set
+) -> None:
     """Pseudo labels never reach M_d, guides are detached, decoders see no correlation term."""
     model = build()
     assert gradient_owners(model, losses_of(model, batch)[term]) == owners
 
 
-def test_the_terms_see_the_raw_backbone_map(build: Callable, batch: Dict[str, Any]) -> None:
+def test_the_terms_see_the_raw_backbone_map(build: Callable, batch: dict[str, Any]) -> None:
     model = build()
     seen = {}
     model.loss_cds.register_forward_pre_hook(lambda module, args: seen.update(args[0]))
@@ -103,21 +126,27 @@ def test_the_terms_see_the_raw_backbone_map(build: Callable, batch: Dict[str, An
     model.eval()
     model(**data, mode='loss')
     assert list(sorted(seen)) == sorted(DOMAINS)
-    for domain, branch in zip(DOMAINS, (model.day, model.night) * 2):
-        torch.testing.assert_close(seen[domain], branch.backbone(data['inputs'][domain])[3], rtol=0, atol=0)
+    for domain, branch in zip(DOMAINS, (model.day, model.night) * 2, strict=True):
+        torch.testing.assert_close(
+            seen[domain], branch.backbone(data['inputs'][domain])[3], rtol=0, atol=0
+        )
 
 
-def test_branches_start_equal_and_then_part(build: Callable, batch: Dict[str, Any]) -> None:
+def test_branches_start_equal_and_then_part(build: Callable, batch: dict[str, Any]) -> None:
     model = build()
     day, night = model.day.state_dict(), model.night.state_dict()
     assert all(torch.equal(day[key], night[key]) for key in day)
     assert not {id(p) for p in model.day.parameters()} & {id(p) for p in model.night.parameters()}
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01))
     model.train_step(batch, wrapper)
-    assert any(not torch.equal(a, b) for a, b in zip(model.day.parameters(), model.night.parameters()))
+    assert any(
+        not torch.equal(a, b) for a, b in zip(model.day.parameters(), model.night.parameters(), strict=True)
+    )
 
 
-def test_target_day_is_skipped_when_nothing_reads_it(build: Callable, batch: Dict[str, Any]) -> None:
+def test_target_day_is_skipped_when_nothing_reads_it(
+    build: Callable, batch: dict[str, Any]
+) -> None:
     model = build(loss_cdc=None, loss_cds=None, loss_pseudo=None)
     calls = []
     model.day.backbone.register_forward_hook(lambda *_: calls.append(1))
@@ -125,7 +154,7 @@ def test_target_day_is_skipped_when_nothing_reads_it(build: Callable, batch: Dic
     assert len(calls) == 1
 
 
-def test_teacher_mode_eval_restores_modes(build: Callable, batch: Dict[str, Any]) -> None:
+def test_teacher_mode_eval_restores_modes(build: Callable, batch: dict[str, Any]) -> None:
     model = build(teacher_mode='eval')
     model.day.backbone.layer1.eval()
     losses_of(model, batch)
@@ -133,7 +162,7 @@ def test_teacher_mode_eval_restores_modes(build: Callable, batch: Dict[str, Any]
     assert model.day.backbone.layer2.training and model.day.decode_head.training
 
 
-def test_diagnostics_interval(build: Callable, batch: Dict[str, Any]) -> None:
+def test_diagnostics_interval(build: Callable, batch: dict[str, Any]) -> None:
     model = build(diagnostics_interval=2)
     seen = ['cor.effective_rank' in losses_of(model, batch) for _ in range(4)]
     assert seen == [True, False, True, False]
@@ -149,7 +178,9 @@ def test_diagnostics_interval(build: Callable, batch: Dict[str, Any]) -> None:
         (dict(predict_with='dusk'), 'predict_with'),
     ],
 )
-def test_mistakes_end_at_build_with_the_right_value(build: Callable, overrides: Dict[str, Any], message: str) -> None:
+def test_mistakes_end_at_build_with_the_right_value(
+    build: Callable, overrides: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         build(**overrides)
 
@@ -160,11 +191,16 @@ def test_a_plain_batch_in_training_says_what_to_set(build: Callable) -> None:
 
 
 def test_auxiliary_heads_train_on_both_sources(
-    build: Callable, batch: Dict[str, Any], segmentor_config: Dict[str, Any]
+    build: Callable, batch: dict[str, Any], segmentor_config: dict[str, Any]
 ) -> None:
     segmentor = segmentor_config
     segmentor['auxiliary_head'] = dict(
-        type='FCNHead', in_channels=32, in_index=2, channels=8, num_convs=1, num_classes=19,
+        type='FCNHead',
+        in_channels=32,
+        in_index=2,
+        channels=8,
+        num_convs=1,
+        num_classes=19,
         loss_decode=dict(type='WeightedCrossEntropyLoss', loss_weight=0.4),
     )
     model = build(segmentor=ConfigDict(segmentor))
@@ -176,7 +212,9 @@ def test_auxiliary_heads_train_on_both_sources(
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16])
-def test_autocast_keeps_the_distillation_in_float32(build: Callable, batch: Dict[str, Any], dtype: Any) -> None:
+def test_autocast_keeps_the_distillation_in_float32(
+    build: Callable, batch: dict[str, Any], dtype: Any
+) -> None:
     model = build()
     with torch.autocast('cpu', dtype=dtype):
         losses = losses_of(model, batch)

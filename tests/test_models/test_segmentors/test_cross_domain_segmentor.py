@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from mmseg.structures import SegDataSample
 
 
 @pytest.fixture
-def plain(segmentor_config: Dict[str, Any]) -> Callable[[int], torch.nn.Module]:
+def plain(segmentor_config: dict[str, Any]) -> Callable[[int], torch.nn.Module]:
     """Builds the segmentor alone, as mmseg has it."""
 
     def make(seed: int) -> torch.nn.Module:
@@ -26,7 +27,9 @@ def plain(segmentor_config: Dict[str, Any]) -> Callable[[int], torch.nn.Module]:
     return make
 
 
-def test_a_plain_checkpoint_starts_both_branches(build: Callable, plain: Callable, tmp_path: Path) -> None:
+def test_a_plain_checkpoint_starts_both_branches(
+    build: Callable, plain: Callable, tmp_path: Path
+) -> None:
     source = plain(5)
     path = tmp_path / 'source.pth'
     torch.save({'state_dict': source.state_dict(), 'meta': {}}, path)
@@ -55,7 +58,9 @@ def test_a_checkpoint_that_matches_nothing_is_an_error(build: Callable) -> None:
         build().load_state_dict({'encoder.weight': torch.zeros(3)})
 
 
-def test_export_is_a_plain_segmentor_with_identical_logits(build: Callable, plain: Callable) -> None:
+def test_export_is_a_plain_segmentor_with_identical_logits(
+    build: Callable, plain: Callable
+) -> None:
     model = build().eval()
     with torch.no_grad():
         for parameter in model.night.parameters():
@@ -65,7 +70,9 @@ def test_export_is_a_plain_segmentor_with_identical_logits(build: Callable, plai
     student.load_state_dict(state, strict=True)
     image = torch.randn(1, 3, 65, 97)
     assert torch.equal(student(image), model(image))
-    assert any(key.startswith('projection_head') for key in left) and any(key.startswith('day.') for key in left)
+    assert any(key.startswith('projection_head') for key in left) and any(
+        key.startswith('day.') for key in left
+    )
 
 
 def test_prediction_ignores_the_day_branch(build: Callable) -> None:
@@ -84,9 +91,15 @@ def test_segmentor_contract(build: Callable) -> None:
     model = build()
     assert (model.out_channels, model.num_classes, model.align_corners) == (19, 19, True)
     assert model.decode_head is model.night.decode_head and model.test_cfg.mode == 'whole'
-    sample = SegDataSample(metainfo=dict(ori_shape=(128, 192), img_shape=(64, 96), padding_size=[0, 0, 0, 0]))
+    sample = SegDataSample(
+        metainfo=dict(ori_shape=(128, 192), img_shape=(64, 96), padding_size=[0, 0, 0, 0])
+    )
     (out,) = model.eval().predict(torch.randn(1, 3, 64, 96), [sample])
-    assert out.pred_sem_seg.data.shape == (1, 128, 192) and out.seg_logits.data.shape == (19, 128, 192)
+    assert out.pred_sem_seg.data.shape == (1, 128, 192) and out.seg_logits.data.shape == (
+        19,
+        128,
+        192,
+    )
 
 
 def test_test_time_augmentation(build: Callable) -> None:
@@ -97,14 +110,21 @@ def test_test_time_augmentation(build: Callable) -> None:
     for flip in (False, True):
         sample = SegDataSample(
             metainfo=dict(
-                ori_shape=(64, 96), img_shape=(64, 96), padding_size=[0, 0, 0, 0], flip=flip,
-                flip_direction='horizontal', img_path='a.png',
+                ori_shape=(64, 96),
+                img_shape=(64, 96),
+                padding_size=[0, 0, 0, 0],
+                flip=flip,
+                flip_direction='horizontal',
+                img_path='a.png',
             )
         )
         sample.gt_sem_seg = PixelData(data=torch.zeros(1, 64, 96, dtype=torch.long))
         views.append(sample)
     image = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
-    data: Dict[str, Any] = {'inputs': [[image], [image.flip(2)]], 'data_samples': [[view] for view in views]}
+    data: dict[str, Any] = {
+        'inputs': [[image], [image.flip(2)]],
+        'data_samples': [[view] for view in views],
+    }
     (merged,) = tta.eval().test_step(data)
     assert merged.pred_sem_seg.data.shape[-2:] == (64, 96)
 
@@ -112,13 +132,15 @@ def test_test_time_augmentation(build: Callable) -> None:
 def test_slide_inference_setting_reaches_the_branch(build: Callable) -> None:
     model = build(test_cfg=dict(mode='slide', crop_size=(64, 64), stride=(32, 32)))
     assert model.night.test_cfg.mode == 'slide'
-    sample = SegDataSample(metainfo=dict(ori_shape=(64, 96), img_shape=(64, 96), padding_size=[0, 0, 0, 0]))
+    sample = SegDataSample(
+        metainfo=dict(ori_shape=(64, 96), img_shape=(64, 96), padding_size=[0, 0, 0, 0])
+    )
     (out,) = model.eval().predict(torch.randn(1, 3, 64, 96), [sample])
     assert out.pred_sem_seg.data.shape == (1, 64, 96)
 
 
 def test_segmentors_without_a_logits_map_are_refused(
-    build: Callable, segmentor_config: Dict[str, Any]
+    build: Callable, segmentor_config: dict[str, Any]
 ) -> None:
     segmentor = segmentor_config
     segmentor['type'] = 'CascadeEncoderDecoder'

@@ -1,0 +1,262 @@
+"""Training stages as processes of their own, watched together, and evaluation of their checkpoints."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmseg.apis import init_model
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: Seconds between two looks at the running stages, and between two plain lines without a terminal.
+POLL_SECONDS, LINE_SECONDS = 0.5, 15.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training run.
+
+    Attributes:
+        name: Folder below the working directory.
+        config: Config file relative to the repository.
+        max_iters: Length of the run.
+        start: Stage whose last checkpoint this one starts from; None: as the config says.
+        seed: Random seed.
+        options: Further config overrides, as ``--cfg-options`` takes them.
+    """
+
+    name: str
+    config: str
+    max_iters: int
+    start: Stage | None = None
+    seed: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def checkpoint(self, work_dir: Path) -> Path:
+        """Path of the last checkpoint."""
+        return work_dir / self.name / f'iter_{self.max_iters}.pth'
+
+    def command(self, work_dir: Path) -> list[str]:
+        """Command line that trains this stage."""
+        options = {
+            'train_cfg.max_iters': self.max_iters,
+            'train_cfg.val_interval': self.max_iters,
+            'param_scheduler.0.end': self.max_iters,
+            'default_hooks.checkpoint.interval': self.max_iters,
+            'default_hooks.logger.interval': 10,
+            'randomness.seed': self.seed,
+            'load_from': str(self.start.checkpoint(work_dir)) if self.start else None,
+            **self.options,
+        }
+        return [
+            sys.executable,
+            str(ROOT / 'tools/train.py'),
+            str(ROOT / self.config),
+            '--work-dir',
+            str(work_dir / self.name),
+            '--cfg-options',
+            *(f'{key}={value}' for key, value in options.items()),
+        ]
+
+
+def scalars(run_dir: Path) -> list[dict[str, Any]]:
+    """Logged values of the newest run in ``run_dir``, one dict per logging interval (empty before the first)."""
+    files = sorted(run_dir.glob('*/vis_data/scalars.json'))
+    if not files:
+        return []
+    rows = []
+    for line in files[-1].read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:  # the line that is just being written
+            break
+    return rows
+
+
+def _describe(row: Mapping[str, Any]) -> str:
+    terms = {
+        'loss': row.get('loss'),
+        'seg': row.get('source_night.loss_seg', row.get('decode.loss_seg')),
+        'pseudo': row.get('target_night.loss_pseudo'),
+        'cdc': row.get('cross.loss_cdc_js'),
+    }
+    text = ' '.join(f'{name} {value:.3f}' for name, value in terms.items() if value is not None)
+    memory = row.get('memory')
+    return text + (f' {memory} MiB' if memory else '')
+
+
+def run_stages(stages: Sequence[Stage], work_dir: Path, jobs: int, threads: int) -> None:
+    """Train ``stages``, at most ``jobs`` at a time; a stage waits for the one it starts from.
+
+    A stage whose last checkpoint exists is not run again. Output of each run goes to ``<stage>/train.log``.
+
+    Args:
+        stages (Sequence[Stage]): What to train.
+        work_dir (Path): Folder of the runs.
+        jobs (int): Number of processes at a time.
+        threads (int): CPU threads per process.
+
+    Raises:
+        RuntimeError: If a stage fails; the message holds the end of its log.
+    """
+    waiting = [stage for stage in stages if not stage.checkpoint(work_dir).exists()]
+    running: dict[Stage, subprocess.Popen] = {}
+    console = Console()
+    columns = [
+        TextColumn('{task.description}'),
+        BarColumn(20),
+        TextColumn('{task.completed}/{task.total}'),
+        TimeElapsedColumn(),
+        TextColumn('ETA'),
+        TimeRemainingColumn(),
+        TextColumn('{task.fields[state]}'),
+    ]
+    last_line = time.monotonic()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        tasks: dict[Stage, Any] = {}
+        started: dict[Stage, float] = {}
+        try:
+            while waiting or running:
+                for stage in list(waiting):
+                    blocked = (
+                        stage.start is not None and not stage.start.checkpoint(work_dir).exists()
+                    )
+                    if len(running) < jobs and not blocked and stage.start not in running:
+                        waiting.remove(stage)
+                        (work_dir / stage.name).mkdir(parents=True, exist_ok=True)
+                        log = open(work_dir / stage.name / 'train.log', 'w')
+                        env = dict(
+                            os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads)
+                        )
+                        running[stage] = subprocess.Popen(
+                            stage.command(work_dir),
+                            cwd=ROOT,
+                            env=env,
+                            stdout=log,
+                            stderr=subprocess.STDOUT,
+                        )
+                        log.close()
+                        tasks[stage] = progress.add_task(
+                            stage.name, total=stage.max_iters, state='starting'
+                        )
+                        started[stage] = time.monotonic()
+                time.sleep(POLL_SECONDS)
+                plain_line = not console.is_terminal and time.monotonic() - last_line > LINE_SECONDS
+                if plain_line:
+                    last_line = time.monotonic()
+                for stage, process in list(running.items()):
+                    rows = [
+                        row
+                        for row in scalars(work_dir / stage.name)
+                        if 'iter' in row or 'step' in row
+                    ]
+                    done = int(rows[-1].get('iter', rows[-1].get('step', 0))) if rows else 0
+                    state = _describe(rows[-1]) if rows else 'starting'
+                    progress.update(tasks[stage], completed=done, state=state)
+                    if plain_line:
+                        elapsed = time.monotonic() - started[stage]
+                        eta = f'{elapsed / done * (stage.max_iters - done):.0f} s' if done else '?'
+                        print(
+                            f'{stage.name}: {done}/{stage.max_iters} ETA {eta} {state}', flush=True
+                        )
+                    if process.poll() is not None:
+                        del running[stage]
+                        if process.returncode or not stage.checkpoint(work_dir).exists():
+                            log_file = work_dir / stage.name / 'train.log'
+                            tail = '\n'.join(log_file.read_text().splitlines()[-25:])
+                            raise RuntimeError(
+                                f'stage {stage.name} failed, see {log_file}:\n{tail}'
+                            )
+                        progress.update(tasks[stage], completed=stage.max_iters, state=state)
+                        seconds = time.monotonic() - started[stage]
+                        if not console.is_terminal:
+                            print(f'{stage.name}: done in {seconds:.0f} s {state}', flush=True)
+                        (work_dir / stage.name / 'seconds.json').write_text(json.dumps(seconds))
+        finally:
+            for process in running.values():
+                process.terminate()
+                process.wait()
+
+
+def evaluate(
+    config: str,
+    checkpoint: Path,
+    dataloader: Mapping[str, Any],
+    options: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Test one checkpoint on one labelled set with mmseg's own metric.
+
+    Args:
+        config (str): Config file relative to the repository.
+        checkpoint (Path): Checkpoint of that config.
+        dataloader (dict): Config of the test dataloader.
+        options (dict, optional): Config overrides. Defaults to None.
+
+    Returns:
+        dict: ``mIoU`` (percent, mean of the classes that occur), ``predictions`` and ``labels``: lists of uint8
+        ``(H, W)`` maps in the order of the dataset, and ``images``: their paths.
+    """
+    cfg = Config.fromfile(str(ROOT / config))
+    cfg.merge_from_dict(dict(options or {}))
+    init_default_scope('mmseg')
+    device = 'cuda:0' if torch.cuda.is_available() else 'cpu'
+    model = init_model(cfg, str(checkpoint), device=device)
+    loader = Runner.build_dataloader(dict(dataloader))
+    evaluator = Evaluator(dict(type='IoUMetric', iou_metrics=['mIoU']))
+    evaluator.dataset_meta = loader.dataset.metainfo
+    predictions, labels, images = [], [], []
+    with torch.no_grad():
+        for batch in loader:
+            outputs = model.test_step(batch)
+            evaluator.process(outputs, batch)
+            for sample in outputs:
+                predictions.append(sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8))
+                labels.append(sample.gt_sem_seg.data[0].cpu().numpy().astype(np.uint8))
+                images.append(sample.img_path)
+    metrics = evaluator.evaluate(len(loader.dataset))
+    return dict(mIoU=float(metrics['mIoU']), predictions=predictions, labels=labels, images=images)
+
+
+def present_class_miou(prediction: np.ndarray, label: np.ndarray, num_classes: int = 19) -> float:
+    """MIoU in percent of one image, over the classes in its ground truth.
+
+    Args:
+        prediction (ndarray): ``(H, W)`` train ids.
+        label (ndarray): ``(H, W)`` train ids, 255 ignored.
+        num_classes (int): Number of classes. Defaults to 19.
+
+    Returns:
+        float: Mean IoU in percent; NaN if nothing is labelled.
+    """
+    valid = label < num_classes
+    confusion = np.bincount(
+        label[valid].astype(np.int64) * num_classes + prediction[valid], minlength=num_classes**2
+    ).reshape(num_classes, num_classes)
+    hits, truth = np.diag(confusion), confusion.sum(1)
+    union = truth + confusion.sum(0) - hits
+    present = truth > 0
+    return float(100 * np.mean(hits[present] / union[present])) if present.any() else float('nan')
+
+
+def best_constant_miou(labels: Sequence[np.ndarray], num_classes: int = 19) -> float:
+    """MIoU in percent of the best prediction of one class everywhere (absent classes count only if predicted)."""
+    pixels = np.concatenate([label[label < num_classes] for label in labels])
+    counts = np.bincount(pixels, minlength=num_classes)
+    present = max(int((counts > 0).sum()), 1)
+    return float(100 * counts.max() / counts.sum() / present)

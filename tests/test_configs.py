@@ -1,0 +1,118 @@
+"""Every shipped config loads, builds, and siblings change only what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS, HOOKS, MODELS
+
+import mmseg_ccdistill  # noqa: F401
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+FILES = sorted(p for p in CONFIGS.rglob('*.py') if '_base_' not in p.parts)
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(CONFIGS))
+
+
+def flat(value: Any, prefix: str = '') -> dict[str, Any]:
+    """Leaves of nested dicts and lists by dotted path."""
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, (list, tuple)) and any(isinstance(v, (dict, list)) for v in value):
+        items = enumerate(value)
+    else:
+        return {prefix: value}
+    leaves: dict[str, Any] = {}
+    for key, child in items:
+        leaves.update(flat(child, f'{prefix}.{key}' if prefix else str(key)))
+    return leaves
+
+
+def changed(base: Config, child: Config) -> list[str]:
+    a, b = flat(base.to_dict()), flat(child.to_dict())
+    return sorted(key for key in set(a) | set(b) if a.get(key) != b.get(key))
+
+
+@pytest.mark.parametrize('path', FILES, ids=name)
+def test_builds_at_full_size(path: Path) -> None:
+    cfg = Config.fromfile(str(path))
+    init_default_scope(cfg.default_scope)
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    assert model.num_classes == 19
+    for hook in cfg.custom_hooks:
+        HOOKS.build(hook)
+    for split in ('train', 'val', 'test'):
+        assert DATASETS.get(cfg[f'{split}_dataloader'].dataset.type) is not None
+    assert 'mmseg_ccdistill' in cfg.custom_imports.imports
+
+
+def test_the_paper_in_numbers() -> None:
+    """Section 4 of the paper: SGD 2.5e-4, 0.9, 5e-4, batch 2, 50k, lambda_1 2, lambda_2 1, lambda 4, crops 512/960."""
+    cfg = Config.fromfile(str(CONFIGS / 'ccdistill/refinenet_r101_cs2dz.py'))
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (
+        'SGD',
+        2.5e-4,
+        0.9,
+        5e-4,
+    )
+    assert cfg.optim_wrapper.get('clip_grad') is None and 'paramwise_cfg' not in cfg.optim_wrapper
+    assert cfg.train_cfg.max_iters == 50000 and cfg.train_dataloader.batch_size == 2
+    assert cfg.param_scheduler[0].power == 0.9 and cfg.param_scheduler[0].end == 50000
+    init_default_scope('mmseg')
+    cdc, cds = MODELS.build(cfg.model.loss_cdc), MODELS.build(cfg.model.loss_cds)
+    assert (cdc.loss_weight, cdc.attraction_weight, cds.loss_weight) == (2.0, 4.0, 1.0)
+    target = {step['type']: step for step in cfg.train_dataloader.dataset.target.pipeline}
+    source = {step['type']: step for step in cfg.train_dataloader.dataset.source.pipeline}
+    assert source['RandomCrop'].crop_size == (512, 512)
+    assert target['RandomCrop'].crop_size == (960, 960) and target['Resize'].scale == (512, 512)
+    assert cfg.test_pipeline[1]['scale'] == (960, 540)
+
+
+@pytest.mark.parametrize(
+    ('base', 'child'),
+    [
+        ('refinenet/refinenet_small_mini.py', 'refinenet/refinenet_small_camvid.py'),
+        ('ccdistill/refinenet_small_mini.py', 'ccdistill/refinenet_small_camvid.py'),
+    ],
+)
+def test_real_frames_change_only_roots_and_sizes(base: str, child: str) -> None:
+    keys = changed(Config.fromfile(str(CONFIGS / base)), Config.fromfile(str(CONFIGS / child)))
+    used = [
+        key
+        for key in keys
+        if key.split('.')[0]
+        in (
+            'model',
+            'train_dataloader',
+            'val_dataloader',
+            'test_dataloader',
+            'optim_wrapper',
+            'train_cfg',
+            'param_scheduler',
+            'randomness',
+        )
+    ]
+    assert used
+    assert {key.split('.')[-1] for key in used} <= {'data_root', 'scale', 'crop_size', 'size'}
+
+
+@pytest.mark.parametrize(
+    'path', sorted((CONFIGS / 'ccdistill/ablations').glob('*_wo-cdc-cds.py')), ids=name
+)
+def test_the_baseline_row_drops_only_the_distillation(path: Path) -> None:
+    full = Config.fromfile(str(CONFIGS / 'ccdistill' / path.name.replace('_wo-cdc-cds', '')))
+    keys = changed(full, Config.fromfile(str(path)))
+    assert {'.'.join(key.split('.')[:2]) for key in keys} == {
+        'model.projection_head',
+        'model.loss_cdc',
+        'model.loss_cds',
+    }

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmseg_ccdistill.models.losses import CDSLoss, gram_cosine
+from mmseg_ccdistill.utils.typing_utils import DOMAINS
+
+#: More channels than positions, and the other way round.
+SHAPES = [(2, 12, 2, 3), (2, 4, 5, 6)]
+
+
+def features(
+    shape: tuple[int, ...] = SHAPES[0], grad: bool = False, dtype: torch.dtype = torch.float64
+) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        domain: torch.randn(*shape, generator=generator, dtype=torch.float64)
+        .to(dtype)
+        .requires_grad_(grad)
+        for domain in DOMAINS
+    }
+
+
+def by_definition(f_a: Tensor, f_b: Tensor) -> Tensor:
+    """Eqs. 5 and 6 with the C x C matrices, one sample after the other."""
+    cosines = []
+    for a, b in zip(f_a.double(), f_b.double(), strict=True):
+        gram_a = torch.einsum('ip,jp->ij', a.flatten(1), a.flatten(1)).flatten()
+        gram_b = torch.einsum('ip,jp->ij', b.flatten(1), b.flatten(1)).flatten()
+        cosines.append(gram_a @ gram_b / (gram_a.norm() * gram_b.norm()))
+    return torch.stack(cosines)
+
+
+def test_worked_example() -> None:
+    a = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).view(1, 2, 1, 2)
+    b = torch.tensor([[1.0, 1.0], [0.0, 0.0]]).view(1, 2, 1, 2)
+    assert gram_cosine(a, b).tolist() == [pytest.approx(0.7071068, abs=1e-7)]
+    # An all-zero third channel changes neither Gram matrix's cosine, but now N < C.
+    a3, b3 = F.pad(a, (0, 0, 0, 0, 0, 1)), F.pad(b, (0, 0, 0, 0, 0, 1))
+    assert gram_cosine(a3, b3).tolist() == [pytest.approx(0.7071068, abs=1e-7)]
+
+
+@pytest.mark.parametrize('shape', SHAPES)
+def test_agrees_with_the_definition(shape: tuple[int, ...]) -> None:
+    f = features(shape)
+    expected = by_definition(f['source_day'], f['source_night'])
+    torch.testing.assert_close(gram_cosine(f['source_day'], f['source_night']), expected)
+    single = gram_cosine(f['source_day'].float(), f['source_night'].float())
+    assert single.dtype == torch.float32
+    torch.testing.assert_close(single.double(), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(('shape', 'expected'), [((2048, 16, 16), 0.967), ((256, 32, 32), 0.992)])
+def test_random_features_after_a_relu(shape: tuple[int, ...], expected: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(2, 1, *shape, generator=generator).relu()
+    assert gram_cosine(a, b).item() == pytest.approx(expected, abs=1e-3)
+    torch.testing.assert_close(gram_cosine(a, b).double(), by_definition(a, b), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize('shape', SHAPES)
+def test_invariances(shape: tuple[int, ...]) -> None:
+    f = features(shape)
+    a, b = f['source_day'], f['source_night']
+    expected = gram_cosine(a, b)
+    torch.testing.assert_close(gram_cosine(a, a), torch.ones(2, dtype=torch.float64))
+    torch.testing.assert_close(gram_cosine(1e3 * a, 1e-4 * b), expected)
+    torch.testing.assert_close(gram_cosine(b, a), expected)
+    torch.testing.assert_close(gram_cosine(a.flip(3), b), expected)
+    torch.testing.assert_close(gram_cosine(a.repeat(1, 1, 2, 3), b.repeat(1, 1, 2, 3)), expected)
+    alone = torch.cat([gram_cosine(a[i : i + 1], b[i : i + 1]) for i in range(2)])
+    torch.testing.assert_close(alone, expected)
+    assert (expected - F.cosine_similarity(a.flatten(1), b.flatten(1))).abs().min() > 0.1
+
+
+@pytest.mark.parametrize('shape', [(1, 5, 2, 2), (2, 3, 2, 2)])
+def test_gradient(shape: tuple[int, ...]) -> None:
+    f = features(shape, grad=True)
+    assert torch.autograd.gradcheck(gram_cosine, (f['source_day'], f['source_night']))
+
+
+@pytest.mark.parametrize('shape', SHAPES)
+def test_zero_feature(shape: tuple[int, ...]) -> None:
+    zero = torch.zeros(shape, requires_grad=True)
+    other = torch.ones(shape, requires_grad=True)
+    for a, b in ((zero, other), (other, zero), (zero, zero)):
+        cosine = gram_cosine(a, b)
+        assert cosine.tolist() == [0, 0]
+        cosine.sum().backward()
+    assert zero.grad is not None and not zero.grad.any()
+    assert other.grad is not None and other.grad.isfinite().all()
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('shape', [(1, 16, 128, 128), (1, 512, 4, 4)])
+def test_half_precision_neither_overflows_nor_underflows(
+    dtype: torch.dtype, shape: tuple[int, ...]
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    # The Gram matrix of the first has 128 * 128 * 6^2 / 2 = 3e5 on its diagonal, float16 ends at
+    # 65504; that of the second, were it not for single precision, would be all zero.
+    scale = 6.0 if shape[2] == 128 else 1e-4
+    a, b = (scale * torch.randn(2, *shape, generator=generator).relu()).to(dtype)
+    with torch.autocast('cpu', dtype=dtype):
+        cosine = gram_cosine(a, b)
+    assert cosine.dtype == torch.float32
+    torch.testing.assert_close(cosine.double(), by_definition(a, b), rtol=0, atol=1e-5)
+
+
+def test_autocast_changes_nothing() -> None:
+    f = features(dtype=torch.float32)
+    expected = CDSLoss()(f)['loss_cds']
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        assert CDSLoss()(f)['loss_cds'].item() == expected.item()
+
+
+def test_batch_and_channels_must_agree() -> None:
+    with pytest.raises(ValueError, match=r'\(1, 3, 2, 2\)'):
+        gram_cosine(torch.ones(1, 3, 2, 2), torch.ones(1, 4, 2, 2))
+
+
+def test_loss_is_the_mean_squared_difference() -> None:
+    f = features()
+    source = by_definition(f['source_day'], f['source_night'])
+    target = by_definition(f['target_day'], f['target_night'])
+    expected = ((source - target) ** 2).mean().item()
+    terms = CDSLoss(loss_weight=3)(f)
+    assert set(terms) == {'loss_cds'}
+    assert terms['loss_cds'].item() == pytest.approx(3 * expected)
+
+
+def test_loss_does_not_depend_on_the_grid() -> None:
+    f = features()
+    tiled = {domain: x.repeat(1, 1, 4, 4) for domain, x in f.items()}
+    expected = CDSLoss()(f)['loss_cds'].item()
+    assert CDSLoss()(tiled)['loss_cds'].item() == pytest.approx(expected)
+
+
+def test_given_correlations_are_used() -> None:
+    given = {'source': torch.tensor([0.9, 0.5]), 'target': torch.tensor([0.7, 0.6])}
+    terms = CDSLoss()(features(), given)
+    assert terms['loss_cds'].item() == pytest.approx((0.04 + 0.01) / 2)
+
+
+@pytest.mark.parametrize(
+    ('detach', 'receivers'),
+    [
+        (None, set(DOMAINS)),
+        ('target', {'source_day', 'source_night'}),
+        ('source', {'target_day', 'target_night'}),
+    ],
+)
+def test_who_gets_gradient(detach: str | None, receivers: set[str]) -> None:
+    f = features(grad=True)
+    CDSLoss(detach=detach)(f)['loss_cds'].backward()
+    assert {d for d, x in f.items() if x.grad is not None and x.grad.any()} == receivers
+
+
+@pytest.mark.parametrize('kwargs', [dict(loss_weight=0), dict(detach='T')])
+def test_bad_settings_are_refused(kwargs: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(kwargs))):
+        CDSLoss(**kwargs)
+
+
+def test_is_registered_and_stateless() -> None:
+    loss = MODELS.build(dict(type='CDSLoss', detach='target'))
+    assert isinstance(loss, CDSLoss) and loss.detach == 'target' and not loss.state_dict()

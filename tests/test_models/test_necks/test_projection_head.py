@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmseg_ccdistill.models.necks import ProjectionHead
+
+
+def small_head(**kwargs) -> ProjectionHead:
+    torch.manual_seed(0)
+    return ProjectionHead(**{'in_channels': 12, 'out_channels': 6, **kwargs})
+
+
+def feature(batch: int = 2, channels: int = 12) -> Tensor:
+    return torch.randn(batch, channels, 4, 5, generator=torch.Generator().manual_seed(1))
+
+
+def test_size_at_the_papers_width() -> None:
+    head = ProjectionHead()
+    assert sum(p.numel() for p in head.parameters()) == 4_720_896
+    assert sum(p.numel() for p in ProjectionHead(256).parameters()) == 131_584
+    embedding = head(torch.randn(1, 2048, 2, 3))
+    assert embedding.shape == (1, 256, 2, 3)
+
+
+@pytest.mark.parametrize('kwargs', [{}, dict(embedding_norm='center'), dict(hidden_channels=3)])
+def test_embeddings_are_unit_vectors(kwargs: dict) -> None:
+    norms = torch.linalg.vector_norm(small_head(**kwargs)(100 * feature()), dim=1)
+    torch.testing.assert_close(norms, torch.ones(2, 4, 5), rtol=0, atol=1e-6)
+
+
+def test_is_convolution_relu_convolution_at_every_position() -> None:
+    head, x = small_head(hidden_channels=9), feature()
+    w1, w2 = head.conv1.weight.flatten(1), head.conv2.weight.flatten(1)
+    hidden = (w1 @ x[1, :, 2, 3] + head.conv1.bias).clamp_min(0)
+    expected = w2 @ hidden + head.conv2.bias
+    torch.testing.assert_close(head(x)[1, :, 2, 3], expected / expected.norm())
+
+
+def test_initial_weights() -> None:
+    head = ProjectionHead(512, out_channels=64)
+    head.init_weights()
+    assert not head.conv1.bias.any() and not head.conv2.bias.any()
+    for conv in (head.conv1, head.conv2):
+        assert conv.weight.std().item() == pytest.approx(math.sqrt(2 / 512), rel=2e-2)
+
+
+def test_images_do_not_mix_without_a_norm() -> None:
+    head, x = small_head(), feature()
+    torch.testing.assert_close(head(x)[:1], head(x[:1]))
+
+
+@pytest.mark.parametrize('mode', ['center', 'standardize'])
+def test_normalised_before_the_unit_sphere(mode: str) -> None:
+    head, x = small_head(embedding_norm=mode), feature()
+    raw = head.conv2(F.relu(head.conv1(x)))
+    expected = torch.empty_like(raw)
+    for channel in range(6):
+        values = raw[:, channel]
+        scale = math.sqrt(values.var(unbiased=False).item() + 1e-5) if mode != 'center' else 1.0
+        expected[:, channel] = (values - values.mean()) / scale
+    torch.testing.assert_close(head(x), expected / expected.norm(dim=1, keepdim=True))
+    torch.testing.assert_close(head.eval()(x), head.train()(x))
+
+
+def test_centring_removes_a_common_vector() -> None:
+    """A large constant makes all embeddings one; centred, they tell positions apart."""
+    plain, centred = small_head(), small_head(embedding_norm='center')
+    for head in (plain, centred):
+        nn.init.constant_(head.conv2.bias, 1e3)
+    spread = [head(feature()).std(dim=(0, 2, 3)).mean().item() for head in (plain, centred)]
+    assert spread[0] < 1e-3 < 0.1 < spread[1]
+
+
+def test_norm_layer_after_the_first_convolution() -> None:
+    head = small_head(norm_cfg=dict(type='BN'))
+    seen: list[Tensor] = []
+    head.norm.register_forward_hook(lambda module, args, output: seen.append(args[0]))
+    head(feature())
+    assert isinstance(head.norm, nn.BatchNorm2d)
+    torch.testing.assert_close(seen[0], head.conv1(feature()))
+
+
+@pytest.mark.parametrize('mode', [None, 'center', 'standardize'])
+def test_gradient(mode: str | None) -> None:
+    head = small_head(in_channels=3, out_channels=4, embedding_norm=mode).double()
+    x = feature(1, 3)[..., :2, :2].double().requires_grad_()
+    assert torch.autograd.gradcheck(head, (x,))
+
+
+@pytest.mark.parametrize('mode', [None, 'center', 'standardize'])
+def test_dead_feature_has_a_finite_gradient(mode: str | None) -> None:
+    head = small_head(embedding_norm=mode)
+    nn.init.zeros_(head.conv2.bias), nn.init.zeros_(head.conv1.bias)
+    x = torch.zeros(2, 12, 4, 5, requires_grad=True)
+    embedding = head(x)
+    embedding.sum().backward()
+    assert not embedding.any()
+    grads = [x.grad, *(p.grad for p in head.parameters())]
+    assert all(g is not None and g.isfinite().all() and g.abs().max() < 1e9 for g in grads)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_mixed_precision_normalises_in_single(dtype: torch.dtype) -> None:
+    head = small_head()
+    with torch.autocast('cpu', dtype=dtype):
+        embedding = head(feature())
+        zero = head(torch.zeros(1, 12, 1, 1) * head.conv1.weight.sum())
+    assert embedding.dtype == torch.float32 and zero.isfinite().all()
+    norms = torch.linalg.vector_norm(embedding, dim=1)
+    torch.testing.assert_close(norms, torch.ones(2, 4, 5), rtol=0, atol=1e-6)
+    torch.testing.assert_close(embedding, head(feature()), rtol=0, atol=3e-2)
+
+
+def test_channels_last_is_kept() -> None:
+    head = small_head().to(memory_format=torch.channels_last)
+    embedding = head(feature().to(memory_format=torch.channels_last))
+    assert embedding.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_is_registered() -> None:
+    head = MODELS.build(dict(type='ProjectionHead', in_channels=8, out_channels=4))
+    assert isinstance(head, ProjectionHead) and head.in_channels == 8
+    with pytest.raises(ValueError, match='embedding_norm'):
+        ProjectionHead(8, embedding_norm='batch')
