@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from mmseg.registry import MODELS
@@ -17,7 +18,7 @@ class CrossDomainPreprocessor(SegDataPreProcessor):
     as usual, so arguments are those of ``SegDataPreProcessor``.
     """
 
-    def forward(self, data: Dict[str, Any], training: bool = False) -> Dict[str, Any]:
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Preprocess one batch.
 
         Args:
@@ -36,4 +37,7 @@ class CrossDomainPreprocessor(SegDataPreProcessor):
             )
             for domain, images in data['inputs'].items()
         }
-        return {key: {domain: part[key] for domain, part in domains.items()} for key in ('inputs', 'data_samples')}
+        return {
+            key: {domain: part[key] for domain, part in domains.items()}
+            for key in ('inputs', 'data_samples')
+        }

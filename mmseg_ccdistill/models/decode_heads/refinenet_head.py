@@ -109,10 +109,8 @@ class RefineNetBlock(nn.Module):
             Tensor: ``(B, next_channels or channels, H, W)``.
         """
         x = self.input_rcus(self.dimred(x))
-        if self.lateral is not None:
-            x = self.lateral(x)
-            if deeper is not None:
-                x = x + deeper
+        if self.lateral is not None and deeper is not None:
+            x = self.lateral(x) + deeper
         x = self.output_rcus(self.crp(F.relu(x)))
         return x if self.out_conv is None else self.out_conv(x)
 

@@ -58,7 +58,7 @@ def js_divergence(
 
     At each position p = softmax(e_a / tau) and q = softmax(e_b / tau) over channels. For unit
     vectors JS is about (1 - cos) / (4 C tau^2): with C = 256 and tau = 1 orthogonal vectors have
-    9.8e-4, so the mean over positions is a no-op as a loss. The sum over a 16 x 16 grid
+    about 1e-3, so the mean over positions is a no-op as a loss. The sum over a 16 x 16 grid
     (``'batchmean'``) is 0.25 for random vectors.
 
     Both arguments receive gradient. Computed in float32 (float64 stays float64) whatever autocast

@@ -65,9 +65,13 @@ def _self_product(matrix: Tensor) -> Tensor:
 
 
 def _trace(matrix: Tensor) -> Tensor:
-    """Trace ``(B, 1, 1)`` as a constant; the cosine is invariant to it, so no gradient is lost."""
+    """Trace ``(B, 1, 1)`` as a constant, 1 for a zero matrix.
+
+    The cosine is invariant to the scale of either matrix, so no gradient is lost.
+    """
     trace = matrix.detach().diagonal(dim1=1, dim2=2).sum(1)
-    return trace.clamp_min(torch.finfo(trace.dtype).tiny).view(-1, 1, 1)
+    trace = torch.where(trace > torch.finfo(trace.dtype).tiny, trace, torch.ones_like(trace))
+    return trace.view(-1, 1, 1)
 
 
 @MODELS.register_module()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmseg.models.segmentors import EncoderDecoder
@@ -91,7 +92,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         """Whether a term needs F_D of all four domains."""
         return self.loss_cdc is not None or self.loss_cds is not None
 
-    def loss(self, inputs: DomainTensors, data_samples: DomainSamples) -> Dict[str, Tensor]:
+    def loss(self, inputs: DomainTensors, data_samples: DomainSamples) -> dict[str, Tensor]:
         """Losses and diagnostics of one iteration.
 
         Args:
@@ -103,7 +104,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         """
         diagnose = self.diagnostics_interval > 0 and self._step % self.diagnostics_interval == 0
         self._step += 1
-        log: Dict[str, Tensor] = {}
+        log: dict[str, Tensor] = {}
         features: DomainTensors = {}
 
         day_maps = self._encode_pair(self.day, inputs, 'day')
@@ -129,7 +130,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
 
     def _encode_pair(
         self, branch: EncoderDecoder, inputs: DomainTensors, light: str
-    ) -> Dict[str, Tuple[Sequence[Tensor], Sequence[Tensor]]]:
+    ) -> dict[str, tuple[Sequence[Tensor], Sequence[Tensor]]]:
         """Backbone and neck of S and T of one branch; the target only if some term reads it."""
         source, target = f'source_{light}', f'target_{light}'
         maps = {}
@@ -150,7 +151,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         self,
         branch: EncoderDecoder,
         domain: str,
-        maps: Tuple[Sequence[Tensor], Sequence[Tensor]],
+        maps: tuple[Sequence[Tensor], Sequence[Tensor]],
         features: DomainTensors,
         graph: bool = True,
     ) -> Tensor:
@@ -168,25 +169,33 @@ class CCDistillSegmentor(CrossDomainSegmentor):
     def _target_terms(
         self,
         inputs: DomainTensors,
-        day_maps: Dict[str, Tuple[Sequence[Tensor], Sequence[Tensor]]],
-        night_maps: Dict[str, Tuple[Sequence[Tensor], Sequence[Tensor]]],
+        day_maps: dict[str, tuple[Sequence[Tensor], Sequence[Tensor]]],
+        night_maps: dict[str, tuple[Sequence[Tensor], Sequence[Tensor]]],
         features: DomainTensors,
         diagnose: bool,
-    ) -> Dict[str, Tensor]:
+    ) -> dict[str, Tensor]:
         """L_pseudo on T_n, and F_D of the two target domains."""
         if self.loss_pseudo is None:
             if self.distills and self.feature_index is not None:
                 features['target_day'] = day_maps['target_day'][0][self.feature_index]
                 features['target_night'] = night_maps['target_night'][0][self.feature_index]
             elif self.distills:
-                features['target_day'] = head_feature(self.day.decode_head, day_maps['target_day'][1])
-                features['target_night'] = head_feature(self.night.decode_head, night_maps['target_night'][1])
+                features['target_day'] = head_feature(
+                    self.day.decode_head, day_maps['target_day'][1]
+                )
+                features['target_night'] = head_feature(
+                    self.night.decode_head, night_maps['target_night'][1]
+                )
             return {}
         size = inputs['target_night'].shape[2:]
-        day_logits = self._decode(self.day, 'target_day', day_maps['target_day'], features, graph=False)
+        day_logits = self._decode(
+            self.day, 'target_day', day_maps['target_day'], features, graph=False
+        )
         if self.teacher_mode == 'eval':
             day_logits = self._teacher_logits(inputs['target_day'])
-        night_logits = self._decode(self.night, 'target_night', night_maps['target_night'], features)
+        night_logits = self._decode(
+            self.night, 'target_night', night_maps['target_night'], features
+        )
         night_logits = self.upsample(self.night.decode_head, night_logits, size)
         with torch.no_grad():
             day_logits = self.upsample(self.day.decode_head, day_logits, size)

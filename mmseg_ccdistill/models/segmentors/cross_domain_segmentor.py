@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -51,7 +52,7 @@ class CrossDomainSegmentor(BaseSegmentor):
         data_preprocessor: OptConfigType = None,
         train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
-        pretrained: Optional[str] = None,
+        pretrained: str | None = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
@@ -64,7 +65,9 @@ class CrossDomainSegmentor(BaseSegmentor):
         segmentor.update({key: value for key, value in overrides.items() if value is not None})
         self.day = MODELS.build(copy.deepcopy(segmentor))
         self.night = MODELS.build(copy.deepcopy(segmentor))
-        if not isinstance(self.day, EncoderDecoder) or not isinstance(self.day.decode_head, BaseDecodeHead):
+        if not isinstance(self.day, EncoderDecoder) or not isinstance(
+            self.day.decode_head, BaseDecodeHead
+        ):
             raise ValueError(
                 'segmentor must be an EncoderDecoder whose decode head derives from BaseDecodeHead, got '
                 f'{type(self.day).__name__}: cascaded and mask-classification models have no logits map to adapt.'
@@ -106,7 +109,7 @@ class CrossDomainSegmentor(BaseSegmentor):
         """Features of the predicting branch for images ``(B, 3, H, W)``."""
         return self.predictor.extract_feat(inputs)
 
-    def encode_decode(self, inputs: Tensor, batch_data_samples: List[dict]) -> Tensor:
+    def encode_decode(self, inputs: Tensor, batch_data_samples: list[dict]) -> Tensor:
         """Logits ``(B, K, H, W)`` of the predicting branch at input size."""
         return self.predictor.encode_decode(inputs, batch_data_samples)
 
@@ -124,11 +127,13 @@ class CrossDomainSegmentor(BaseSegmentor):
         if not self._night_loaded:
             self.night.load_state_dict(self.day.state_dict())
 
-    def _load_from_state_dict(self, state_dict: Dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
         self._route_checkpoint(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
-    def _route_checkpoint(self, state_dict: Dict[str, Any], prefix: str) -> None:
+    def _route_checkpoint(self, state_dict: dict[str, Any], prefix: str) -> None:
         """Send a plain (unprefixed) checkpoint to both branches; refuse one that fits neither."""
         branch_prefixes = tuple(f'{prefix}{name}.' for name in BRANCHES)
         own = [key for key in state_dict if key.startswith(prefix)]
@@ -137,7 +142,7 @@ class CrossDomainSegmentor(BaseSegmentor):
             matched = 0
             for key in own:
                 value = state_dict.pop(key)
-                name = key[len(prefix):]
+                name = key[len(prefix) :]
                 if name in expected:
                     matched += expected[name].shape == value.shape
                     for branch_prefix in branch_prefixes:
@@ -168,7 +173,7 @@ class CrossDomainSegmentor(BaseSegmentor):
             )
         return super().forward(inputs, data_samples, mode)
 
-    def export_branch(self, name: str = 'night') -> Tuple[Dict[str, Tensor], List[str]]:
+    def export_branch(self, name: str = 'night') -> tuple[dict[str, Tensor], list[str]]:
         """State dict of one branch as a plain ``EncoderDecoder`` has it.
 
         Args:
@@ -179,12 +184,14 @@ class CrossDomainSegmentor(BaseSegmentor):
         """
         prefix = f'{name}.'
         full = self.state_dict()
-        branch = {key[len(prefix):]: value.cpu() for key, value in full.items() if key.startswith(prefix)}
+        branch = {
+            key[len(prefix) :]: value.cpu() for key, value in full.items() if key.startswith(prefix)
+        }
         return branch, [key for key in full if not key.startswith(prefix)]
 
     # Steps that methods put together in `loss`.
     @staticmethod
-    def encode(branch: EncoderDecoder, images: Tensor) -> Tuple[Sequence[Tensor], Sequence[Tensor]]:
+    def encode(branch: EncoderDecoder, images: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         """Backbone maps and decode-head inputs (after the neck, if any) of ``images``."""
         features = branch.backbone(images)
         return features, branch.neck(features) if branch.with_neck else features
@@ -213,14 +220,21 @@ class CrossDomainSegmentor(BaseSegmentor):
         """
         logits = cls.upsample(head, logits, labels.shape[1:])
         weight = None if head.sampler is None else head.sampler.sample(logits, labels.unsqueeze(1))
-        terms = head.loss_decode if isinstance(head.loss_decode, nn.ModuleList) else [head.loss_decode]
+        terms = (
+            head.loss_decode if isinstance(head.loss_decode, nn.ModuleList) else [head.loss_decode]
+        )
         return torch.stack(
             [term(logits, labels, weight=weight, ignore_index=head.ignore_index) for term in terms]
         ).sum()
 
     def supervised_loss(
-        self, branch: EncoderDecoder, domain: str, head_inputs: Sequence[Tensor], logits: Tensor, labels: Tensor
-    ) -> Dict[str, Tensor]:
+        self,
+        branch: EncoderDecoder,
+        domain: str,
+        head_inputs: Sequence[Tensor],
+        logits: Tensor,
+        labels: Tensor,
+    ) -> dict[str, Tensor]:
         """L_seg of one labelled domain: decode head, and auxiliary heads if there are any."""
         losses = {f'{domain}.loss_seg': self.head_loss(branch.decode_head, logits, labels)}
         if branch.with_auxiliary_head:
@@ -231,11 +245,11 @@ class CrossDomainSegmentor(BaseSegmentor):
             ).sum()
         return losses
 
-    def loss(self, inputs: DomainTensors, data_samples: DomainSamples) -> Dict[str, Tensor]:
+    def loss(self, inputs: DomainTensors, data_samples: DomainSamples) -> dict[str, Tensor]:
         """Losses of one iteration; written by the method."""
         raise NotImplementedError(f'{type(self).__name__} must define loss().')
 
 
-def build_optional(config: Optional[ConfigType]) -> Optional[BaseModule]:
+def build_optional(config: ConfigType | None) -> BaseModule | None:
     """Build a component from its config; ``None`` means that the component is off."""
     return None if config is None else MODELS.build(config)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Dict
-
 import torch
 from torch import Tensor
 
@@ -50,7 +48,7 @@ def effective_rank(embeddings: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def correlation_diagnostics(embeddings: DomainTensors) -> Dict[str, Tensor]:
+def correlation_diagnostics(embeddings: DomainTensors) -> dict[str, Tensor]:
     """Means and spatial standard deviations of the four Cor maps, content contrast and effective rank.
 
     Args:
@@ -65,13 +63,17 @@ def correlation_diagnostics(embeddings: DomainTensors) -> Dict[str, Tensor]:
         log[f'cor.{name}_mean'] = cor.mean()
         log[f'cor.{name}_std'] = cor.flatten(1).std(1, unbiased=False).mean()
     for world in ('source', 'target'):
-        log[f'cor.contrast_{world}'] = content_contrast(embeddings[f'{world}_day'], embeddings[f'{world}_night'])
+        log[f'cor.contrast_{world}'] = content_contrast(
+            embeddings[f'{world}_day'], embeddings[f'{world}_night']
+        )
     log['cor.effective_rank'] = effective_rank(torch.cat(list(embeddings.values())))
     return log
 
 
 @torch.no_grad()
-def pseudo_label_diagnostics(labels: Tensor, num_classes: int, ignore_index: int = 255) -> Dict[str, Tensor]:
+def pseudo_label_diagnostics(
+    labels: Tensor, num_classes: int, ignore_index: int = 255
+) -> dict[str, Tensor]:
     """Share of pixels with a pseudo label and the largest class's share of those.
 
     Args:
@@ -82,7 +84,9 @@ def pseudo_label_diagnostics(labels: Tensor, num_classes: int, ignore_index: int
     Returns:
         dict[str, Tensor]: ``pseudo.share`` and ``pseudo.largest_class``, in [0, 1].
     """
-    counts = torch.stack([(labels == k).sum() for k in range(num_classes) if k != ignore_index]).float()
+    counts = torch.stack(
+        [(labels == k).sum() for k in range(num_classes) if k != ignore_index]
+    ).float()
     total = counts.sum()
     return {
         'pseudo.share': total / labels.numel(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -17,7 +17,7 @@ DECODE_HEAD = 'decode_head'
 _PROBE_SIDE = 64
 
 
-def backbone_index(feature: str) -> Optional[int]:
+def backbone_index(feature: str) -> int | None:
     """Index of a ``'backbone.<i>'`` feature, None for ``'decode_head'``.
 
     Raises:

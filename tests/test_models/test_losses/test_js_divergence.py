@@ -107,11 +107,10 @@ def test_gradient() -> None:
         )
 
 
-@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_mixed_precision(dtype: torch.dtype) -> None:
-    e_a, e_b = unit_maps(2, 64, 4, 4).to(dtype), unit_maps(2, 64, 4, 4, seed=1).to(dtype)
+def test_mixed_precision(half_dtype: torch.dtype) -> None:
+    e_a, e_b = unit_maps(2, 64, 4, 4).to(half_dtype), unit_maps(2, 64, 4, 4, seed=1).to(half_dtype)
     exact = js_by_definition(e_a.double(), e_b.double(), 1.0).mean().item()
-    with torch.autocast('cpu', dtype=dtype):
+    with torch.autocast('cpu', dtype=half_dtype):
         js = js_divergence(e_a, e_b, reduction='mean')
     assert js.dtype == torch.float32
     assert js.item() == pytest.approx(exact, rel=1e-4)

@@ -188,11 +188,10 @@ def test_extreme_logits_stay_finite(value: float) -> None:
     assert logits.grad is not None and logits.grad.isfinite().all()
 
 
-@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_mixed_precision(dtype: torch.dtype) -> None:
+def test_mixed_precision(half_dtype: torch.dtype) -> None:
     logits, labels = random_case()
-    half = logits.to(dtype)
-    with torch.autocast('cpu', dtype=dtype):
+    half = logits.to(half_dtype)
+    with torch.autocast('cpu', dtype=half_dtype):
         loss = static_loss(half, labels, W)
         picked = static_pseudo_labels(half, W)
     assert loss.dtype == torch.float32

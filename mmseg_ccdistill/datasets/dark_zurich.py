@@ -1,0 +1,198 @@
+"""Day-night pairs of Dark Zurich: T_d and T_n, unlabelled, with one crop and flip for both."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+from mmseg.datasets import BaseSegDataset, CityscapesDataset
+from mmseg.registry import DATASETS
+
+from .file_check import DatasetCheckError, check_roots
+from .random_state import get_random_state, same_random_state, set_random_state
+
+_GEOMETRY_KEYS = ('ori_shape', 'img_shape', 'scale', 'scale_factor', 'flip', 'flip_direction')
+_LIST_MEND = 'write one pair a line, e.g. train/night/A/A_frame_000001,train/day/B/B_frame_000081'
+
+
+def read_pair_list(path: str) -> list[tuple[str, str]]:
+    """Read a list of day-night pairs.
+
+    Args:
+        path: A CSV file without header whose lines are ``night,day`` stems (relative to the image
+            folder, without suffix), or a folder: all CSV files below it together, sorted by night
+            stem. Dark Zurich ships its pairs in such a folder, ``corresp/train/night``.
+
+    Returns:
+        ``(night, day)`` in the order of the file. Several nights may share one day image.
+
+    Raises:
+        DatasetCheckError: If there is nothing to read, or a line is not a pair of stems; names file
+            and line.
+    """
+    if os.path.isdir(path):
+        pairs = sorted(
+            pair for file in sorted(Path(path).rglob('*.csv')) for pair in _read_csv(str(file))
+        )
+    elif os.path.isfile(path):
+        pairs = _read_csv(path)
+    else:
+        raise DatasetCheckError(
+            f'The pair list {path!r} does not exist: expected a CSV file; {_LIST_MEND}.'
+        )
+    if not pairs:
+        raise DatasetCheckError(
+            f'The pair list {path!r} is empty: expected night,day stems; {_LIST_MEND}.'
+        )
+    return pairs
+
+
+def _read_csv(path: str) -> list[tuple[str, str]]:
+    pairs = []
+    try:
+        with open(path, newline='', encoding='utf-8-sig') as file:
+            reader = csv.reader(file)
+            for row in reader:
+                if row:
+                    where = f'Line {reader.line_num} of the pair list {path!r}'
+                    pairs.append(_parse_row(row, where))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetCheckError(
+            f'The pair list {path!r} is no text ({error}): expected CSV; {_LIST_MEND}.'
+        ) from error
+    return pairs
+
+
+def _parse_row(row: list[str], where: str) -> tuple[str, str]:
+    stems = [field.strip() for field in row]
+    if len(stems) != 2 or not all(stems):
+        raise DatasetCheckError(
+            f'{where} is {",".join(row)!r}: expected two stems, night,day; {_LIST_MEND}.'
+        )
+    for stem in stems:
+        if stem.lower().endswith(('.png', '.jpg', '.jpeg')):
+            raise DatasetCheckError(
+                f'{where} names the file {stem!r}: expected a stem without suffix; {_LIST_MEND}.'
+            )
+    night, day = stems
+    if '/day/' in f'/{night}' and '/night/' in f'/{day}':
+        raise DatasetCheckError(
+            f'{where} names the day image first: expected night,day; swap the columns.'
+        )
+    return night, day
+
+
+@DATASETS.register_module()
+class DarkZurichPairDataset(BaseSegDataset):
+    """Unlabelled day-night pairs in the layout of Dark Zurich: T_d and T_n of the paper.
+
+    Both images run through the same pipeline with the same random numbers, so that crop, scale and
+    flip agree. A sample is ``{'target_day': results, 'target_night': results}``. Inside
+    ``CrossDomainDataset`` the pipeline must not pack.
+
+    Args:
+        ann_file: List of ``night,day`` stems, or a folder of such lists (:func:`read_pair_list`);
+            absolute or relative to ``data_root``. Defaults to ``'lists/zurich_dn_pair_train.csv'``.
+        img_suffix: What follows a stem. Defaults to ``'_rgb_anon.png'``.
+        data_prefix: ``img_path``: folder that the stems are relative to. Defaults to ``'rgb_anon'``
+            below the root.
+        **kwargs: ``data_root``, ``pipeline``, ``indices``, ``test_mode``, ``lazy_init``, … of
+            ``BaseSegDataset``.
+
+    Raises:
+        DatasetCheckError: At ``full_init``, if the root, the image folder or the list is missing,
+            empty or malformed.
+        ValueError: If the pipeline needs labels to choose its crop.
+    """
+
+    METAINFO = CityscapesDataset.METAINFO
+
+    #: Hint of :func:`check_roots` to those who have the published archive only.
+    list_hint = ", e.g. 'corresp/train/night', the pairs that Dark Zurich ships"
+
+    def __init__(
+        self,
+        ann_file: str = 'lists/zurich_dn_pair_train.csv',
+        img_suffix: str = '_rgb_anon.png',
+        data_prefix: dict | None = None,
+        **kwargs: Any,
+    ) -> None:
+        data_prefix = dict(img_path='rgb_anon') if data_prefix is None else data_prefix
+        super().__init__(
+            ann_file=ann_file, img_suffix=img_suffix, data_prefix=data_prefix, **kwargs
+        )
+        for transform in self.pipeline.transforms:
+            if getattr(transform, 'cat_max_ratio', 1.0) < 1.0:
+                raise ValueError(
+                    f'{type(transform).__name__} of DarkZurichPairDataset has cat_max_ratio='
+                    f'{transform.cat_max_ratio}: expected 1.0, as there are no labels; remove it.'
+                )
+
+    def full_init(self) -> None:
+        """Check root, folder and list, then load the pairs."""
+        if not self._fully_initialized:
+            check_roots(self)
+        super().full_init()
+
+    def load_data_list(self) -> list[dict]:
+        """Turn the pairs into infos: ``img_path`` is the night, ``day_img_path`` the day image."""
+        folder = self.data_prefix['img_path']
+        return [
+            dict(
+                img_path=os.path.join(folder, night + self.img_suffix),
+                day_img_path=os.path.join(folder, day + self.img_suffix),
+                label_map=self.label_map,
+                reduce_zero_label=self.reduce_zero_label,
+                seg_fields=[],
+            )
+            for night, day in read_pair_list(self.ann_file)
+        ]
+
+    def prepare_data(self, idx: int) -> dict | None:
+        """Run the pipeline on both images with one draw of random numbers.
+
+        Args:
+            idx: Number of the pair.
+
+        Returns:
+            Results by domain, or None if the pipeline gave up on an image. The generators advance
+            as for one image.
+
+        Raises:
+            RuntimeError: If the two runs differ in geometry or in the random numbers they took.
+        """
+        info = self.get_data_info(idx)
+        day_path = info.pop('day_img_path')
+        before = get_random_state()
+        day = self.pipeline({**info, 'img_path': day_path, 'seg_fields': []})
+        after_day = get_random_state()
+        set_random_state(before)
+        night = self.pipeline({**info, 'seg_fields': []})
+        if day is None or night is None:
+            return None
+        _assert_same_geometry(day, night, day_path, info['img_path'])
+        if not same_random_state(after_day, get_random_state()):
+            raise RuntimeError(
+                f'The pipeline took other random numbers for {day_path!r} than for '
+                f'{info["img_path"]!r}: expected transforms that draw alike for every image; '
+                'remove the one whose draws depend on the pixels.'
+            )
+        return dict(target_day=day, target_night=night)
+
+
+def _assert_same_geometry(day: dict, night: dict, day_path: str, night_path: str) -> None:
+    for key in _GEOMETRY_KEYS:
+        values = [_meta(results).get(key) for results in (day, night)]
+        if values[0] != values[1]:
+            raise RuntimeError(
+                f'The pipeline gave {day_path!r} {key}={values[0]} but {night_path!r} '
+                f'{key}={values[1]}: expected one geometry for both images of a pair; '
+                'use images of equal size and transforms that draw alike.'
+            )
+
+
+def _meta(results: dict) -> dict:
+    sample = results.get('data_samples')  # a packed result keeps its geometry there
+    return results if sample is None else sample.metainfo

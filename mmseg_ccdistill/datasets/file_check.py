@@ -1,0 +1,206 @@
+"""Start-up check of a dataset's files: what would stop or spoil a run is named before it starts.
+
+:func:`check_roots` looks at folders and lists only and is called by the datasets themselves;
+:func:`check_dataset` looks at every file: existence, header, size, pair and label values.
+"""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from mmengine.logging import print_log
+from mmseg.registry import DATASETS
+
+from .file_faults import Sample, missing_fault, size_fault, unreadable_fault, values_fault
+from .file_scan import ImageFacts, Manifest, map_parallel, read_stamp, scan_files
+
+
+class DatasetCheckError(ValueError):
+    """Data that cannot be trained on.
+
+    The message is one sentence: which file, what was expected, how to mend it.
+    """
+
+
+def build_dataset(cfg: Mapping) -> Any:
+    """Build a dataset from its config, with plain words for missing folders and empty splits.
+
+    Args:
+        cfg: Config of a dataset class with mmengine's interface (``lazy_init``, ``full_init``).
+
+    Returns:
+        The fully initialised dataset.
+
+    Raises:
+        DatasetCheckError: If a folder or list is missing or no image is found.
+    """
+    dataset = DATASETS.build({**cfg, 'lazy_init': True})
+    initialise(dataset)
+    return dataset
+
+
+def initialise(dataset: Any) -> None:
+    """Initialise a lazily built dataset and insist on at least one image.
+
+    Args:
+        dataset: A dataset with mmengine's interface.
+
+    Raises:
+        DatasetCheckError: If a folder or list is missing or no image is found.
+    """
+    check_roots(dataset)
+    try:
+        dataset.full_init()
+        empty = len(dataset) == 0
+    except DatasetCheckError:
+        raise
+    except ValueError:
+        # mmengine cannot serialise an empty list of images and says so in numpy's words
+        empty = hasattr(dataset, 'load_data_list') and not dataset.load_data_list()
+        if not empty:
+            raise
+    if empty:
+        raise DatasetCheckError(_empty_message(dataset)) from None
+
+
+def check_roots(dataset: Any) -> None:
+    """Check that the data root, the folders and the list of a dataset exist.
+
+    Args:
+        dataset: A ``BaseSegDataset``-like dataset; it need not be initialised. Others, and datasets
+            that read from remote storage (``backend_args``), are left alone.
+
+    Raises:
+        DatasetCheckError: If one is missing.
+    """
+    prefixes = getattr(dataset, 'data_prefix', None)
+    if not isinstance(prefixes, Mapping) or getattr(dataset, 'backend_args', None):
+        return
+    name = type(dataset).__name__
+    root = getattr(dataset, 'data_root', None)
+    if root and not os.path.isdir(root):
+        inside = os.path.relpath(prefixes.get('img_path') or root, root)
+        raise DatasetCheckError(
+            f'The data root {root!r} of {name} does not exist: '
+            f'expected a folder that holds {inside!r}; put or link the data there or set data_root.'
+        )
+    for key, folder in prefixes.items():
+        if folder and not os.path.isdir(folder):
+            raise DatasetCheckError(
+                f'The folder {folder!r} of {name} does not exist: expected the files of '
+                f'data_prefix[{key!r}]; unpack them there or correct data_prefix.'
+            )
+    ann_file = getattr(dataset, 'ann_file', None)
+    if ann_file and not os.path.exists(ann_file):
+        hint = getattr(dataset, 'list_hint', '')
+        raise DatasetCheckError(
+            f'The list {ann_file!r} of {name} does not exist: '
+            f'expected the file names of the split; put the list there or set ann_file{hint}.'
+        )
+
+
+def _empty_message(dataset: Any) -> str:
+    name, ann_file = type(dataset).__name__, getattr(dataset, 'ann_file', None)
+    if ann_file and os.path.isfile(ann_file):
+        return (
+            f'The list {ann_file!r} of {name} is empty: '
+            'expected one line for every sample; refill it or set ann_file.'
+        )
+    folder = getattr(dataset, 'data_prefix', {}).get('img_path', '')
+    suffix = getattr(dataset, 'img_suffix', '')
+    files = glob.iglob(os.path.join(glob.escape(folder), '**', '*.*'), recursive=True)
+    example = next((os.path.relpath(file, folder) for file in files if os.path.isfile(file)), None)
+    seen = f'found for example {example!r}' if example else 'found no file'
+    return (
+        f'{name} has no images: expected files in {folder!r} that end in {suffix!r}, but {seen}; '
+        "correct img_suffix or data_prefix['img_path']."
+    )
+
+
+def leaf_datasets(dataset: Any) -> Iterator[Any]:
+    """Yield the datasets inside wrappers: source and target, concatenated, repeated, sliced.
+
+    Args:
+        dataset: A dataset or wrapper.
+    """
+    if hasattr(dataset, 'source') and hasattr(dataset, 'target'):
+        parts: Iterable = (dataset.source, dataset.target)
+    elif isinstance(getattr(dataset, 'datasets', None), (list, tuple)):
+        parts = dataset.datasets
+    else:
+        inner = getattr(dataset, 'dataset', getattr(dataset, '_dataset', None))
+        if inner is None:
+            yield dataset
+            return
+        parts = (inner,)
+    for part in parts:
+        yield from leaf_datasets(part)
+
+
+def check_dataset(dataset: Any, manifest_dir: str | None = None) -> None:
+    """Check every file that a dataset will read.
+
+    For each image: it exists, its header can be read, its day image exists and has the same size.
+    For each label: it exists, has one channel and the size of its image, and holds nothing but the
+    ids of the classes and ``ignore_index``. Headers and label values are remembered in a manifest,
+    so a second start only stats the files.
+
+    Args:
+        dataset: A ``BaseSegDataset``-like dataset, ``DarkZurichPairDataset``,
+            ``CrossDomainDataset`` or a wrapper of such. Datasets of other kinds or on remote
+            storage are skipped with a warning.
+        manifest_dir: Folder for the manifests. Defaults to the data root if writable, else the
+            user's cache folder.
+
+    Raises:
+        DatasetCheckError: At the first kind of fault that is found.
+    """
+    for leaf in leaf_datasets(dataset):
+        _check_leaf(leaf, manifest_dir)
+
+
+def _check_leaf(dataset: Any, manifest_dir: str | None) -> None:
+    name = type(dataset).__name__
+    samples: list[Sample] = []
+    if hasattr(dataset, 'get_data_info') and not getattr(dataset, 'backend_args', None):
+        initialise(dataset)
+        samples = list(_list_samples(dataset))
+    if not samples:
+        message = f'{name} is not checked: it lists no local image files'
+        print_log(message, logger='current', level=logging.WARNING)
+        return
+    paths = list(dict.fromkeys(path for sample in samples for path in sample if path is not None))
+    found = map_parallel(read_stamp, paths, f'Looking for the files of {name}')
+    stamps = dict(zip(paths, found, strict=True))
+    _report(missing_fault(sample, stamps, dataset) for sample in samples)
+
+    labels = {sample.label for sample in samples}
+    requests = [(path, stamp, path in labels) for path, stamp in stamps.items() if stamp]
+    root = getattr(dataset, 'data_root', None) or os.path.commonpath(
+        [os.path.dirname(os.path.abspath(path)) for path in paths]
+    )
+    scanned = scan_files(requests, Manifest(root, manifest_dir), f'Reading the files of {name}')
+    _report(unreadable_fault(path, entry) for path, entry in scanned.items())
+
+    facts = {path: entry for path, entry in scanned.items() if isinstance(entry, ImageFacts)}
+    _report(size_fault(sample, facts) for sample in samples)
+    _report(values_fault(sample.label, facts, dataset) for sample in samples if sample.label)
+
+
+def _list_samples(dataset: Any) -> Iterator[Sample]:
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        if 'img_path' in info:
+            yield Sample(info['img_path'], info.get('seg_map_path'), info.get('day_img_path'))
+
+
+def _report(messages: Iterable[str | None]) -> None:
+    """Raise for the first fault and say how many there are like it."""
+    faults = [message for message in messages if message is not None]
+    if faults:
+        more = f' ({len(faults) - 1} more of this kind.)' if len(faults) > 1 else ''
+        raise DatasetCheckError(f'{faults[0]}{more}')

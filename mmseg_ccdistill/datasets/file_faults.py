@@ -1,0 +1,144 @@
+"""Sentences about faulty files: each names the file, what was expected and how to mend it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from .file_scan import FileStamp, ImageFacts, UnreadableFileError
+
+_NUM_TRAIN_IDS = 19  # classes of the Cityscapes benchmark, trainIds 0..18
+_MAX_LABEL_ID = 33  # highest Cityscapes labelId (bicycle)
+
+
+class Sample(NamedTuple):
+    """Files of one sample.
+
+    Attributes:
+        image: The image; of a day-night pair the night image.
+        label: Its label, if the dataset has labels.
+        day: Day image of a pair.
+    """
+
+    image: str
+    label: str | None
+    day: str | None
+
+
+def missing_fault(
+    sample: Sample, stamps: Mapping[str, FileStamp | None], dataset: Any
+) -> str | None:
+    """Say which file of a sample is missing, or None.
+
+    Args:
+        sample: The sample.
+        stamps: Stamps by path; None where there is no file.
+        dataset: The dataset, for its list.
+    """
+    ann_file = getattr(dataset, 'ann_file', None)
+    where = f'the list {ann_file!r}' if ann_file else 'the image folder'
+    if stamps[sample.image] is None:
+        return (
+            f'The image {sample.image!r} does not exist: expected every image of {where}; '
+            'restore it, correct img_suffix, or take its line out of the list.'
+        )
+    if sample.day is not None and stamps[sample.day] is None:
+        return (
+            f'The day image {sample.day!r} of the night image {sample.image!r} does not exist: '
+            f'expected both images of every pair of {where}; restore it or take the pair out.'
+        )
+    if sample.label is not None and stamps[sample.label] is None:
+        return (
+            f'The label {sample.label!r} of the image {sample.image!r} does not exist: '
+            f'expected one label for every image; {_label_mend(sample.label)}.'
+        )
+    return None
+
+
+def _label_mend(label: str) -> str:
+    if label.endswith('_labelTrainIds.png'):
+        label_ids = label.replace('_labelTrainIds.png', '_labelIds.png')
+        if os.path.exists(label_ids):
+            return 'convert the labelIds beside it to trainIds, e.g. with cityscapesscripts'
+    return 'restore it, correct seg_map_suffix, or drop data_prefix.seg_map_path if unlabelled'
+
+
+def unreadable_fault(path: str, found: ImageFacts | UnreadableFileError) -> str | None:
+    """Say that a file cannot be read, or None.
+
+    Args:
+        path: The file.
+        found: Its facts or its error.
+    """
+    if isinstance(found, ImageFacts):
+        return None
+    return (
+        f'The file {path!r} cannot be read ({found}): '
+        'expected a whole PNG or JPEG image; copy or download it again.'
+    )
+
+
+def size_fault(sample: Sample, facts: Mapping[str, ImageFacts]) -> str | None:
+    """Say that the sizes within a sample differ, or None.
+
+    Args:
+        sample: The sample.
+        facts: Facts by path.
+    """
+    image = facts[sample.image]
+    for path, role, mend in (
+        (sample.label, 'label', 'replace one of the two or correct seg_map_suffix'),
+        (sample.day, 'day image', 'resize one of the two or take the pair out of the list'),
+    ):
+        if path is None:
+            continue
+        other = facts[path]
+        if (other.width, other.height) != (image.width, image.height):
+            return (
+                f'The {role} {path!r} has {other.width}x{other.height} pixels, but its image '
+                f'{sample.image!r} has {image.width}x{image.height}: expected equal sizes; {mend}.'
+            )
+    return None
+
+
+def values_fault(label: str, facts: Mapping[str, ImageFacts], dataset: Any) -> str | None:
+    """Say that a label holds something else than class ids, or None.
+
+    Args:
+        label: The label file.
+        facts: Facts by path.
+        dataset: The dataset, for its classes and ``ignore_index``.
+    """
+    num_ids = _count_ids(dataset)
+    if num_ids == 0:
+        return None
+    ignore_index = getattr(dataset, 'ignore_index', 255)
+    expected = f'expected class ids 0..{num_ids - 1} and {ignore_index} (ignore) in one channel'
+    found = facts[label]
+    if found.values is None:
+        return (
+            f'The label {label!r} is a colour image (mode {found.mode}): {expected}; '
+            'convert its colours to ids or correct seg_map_suffix.'
+        )
+    wrong = [value for value in found.values if value >= num_ids and value != ignore_index]
+    if not wrong:
+        return None
+    some = ', '.join(map(str, wrong[:8])) + (', …' if len(wrong) > 8 else '')
+    if num_ids == _NUM_TRAIN_IDS and wrong[0] <= _MAX_LABEL_ID:
+        return (
+            f'The label {label!r} holds the values {some}, which look like labelIds: {expected} '
+            '(trainIds); convert it with cityscapesscripts or set seg_map_suffix to the '
+            'labelTrainIds files.'
+        )
+    return (
+        f'The label {label!r} holds the values {some}: {expected}; '
+        'convert it or correct seg_map_suffix.'
+    )
+
+
+def _count_ids(dataset: Any) -> int:
+    """Number of class ids on disk; 0 if the dataset names no classes."""
+    label_map = getattr(dataset, 'label_map', None)  # from all ids on disk to a choice of classes
+    count = len(label_map or dataset.metainfo.get('classes') or ())
+    return count + 1 if count and getattr(dataset, 'reduce_zero_label', False) else count

@@ -1,0 +1,91 @@
+"""Random generators of a worker process: save, restore and seed them together.
+
+The transforms of MMSegmentation draw from the global generators of ``random``, numpy and torch. One
+draw of the day-night recipe therefore owns the global state for as long as its pipelines run, and
+hands it back untouched.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class RandomState(NamedTuple):
+    """State of the three generators that transforms draw from.
+
+    Attributes:
+        python: State of the module ``random``.
+        numpy: State of numpy's global ``RandomState``.
+        torch: State of torch's CPU generator, uint8 ``(n,)``.
+    """
+
+    python: tuple[Any, ...]
+    numpy: dict[str, Any]
+    torch: Tensor
+
+
+def get_random_state() -> RandomState:
+    """Read the state of the global generators (CPU only; CUDA generators are never touched)."""
+    return RandomState(random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state())
+
+
+def set_random_state(state: RandomState) -> None:
+    """Set the global generators to ``state``.
+
+    Args:
+        state: What :func:`get_random_state` returned earlier.
+    """
+    random.setstate(state.python)
+    np.random.set_state(state.numpy)
+    torch.set_rng_state(state.torch)
+
+
+def same_random_state(first: RandomState, second: RandomState) -> bool:
+    """Say whether two states produce the same numbers from here on.
+
+    Args:
+        first: One state.
+        second: The other state.
+    """
+    ours, theirs = first.numpy['state'], second.numpy['state']
+    return (
+        first.python == second.python
+        and ours['pos'] == theirs['pos']
+        and np.array_equal(ours['key'], theirs['key'])
+        and torch.equal(first.torch, second.torch)
+    )
+
+
+def seed_generators(sequence: np.random.SeedSequence) -> None:
+    """Seed ``random``, numpy and torch's CPU generator from independent parts of one sequence.
+
+    Args:
+        sequence: Source of the seeds; equal sequences give equal states on every platform.
+    """
+    words = sequence.generate_state(8)
+    random.seed(int(words[0]) << 32 | int(words[1]))
+    # torch.manual_seed would also reset the CUDA generators of the training process (num_workers=0)
+    torch.default_generator.manual_seed(int(words[2] & 0x7FFFFFFF) << 32 | int(words[3]))
+    np.random.seed(words[4:8])
+
+
+@contextmanager
+def seeded(sequence: np.random.SeedSequence) -> Iterator[None]:
+    """Run a block on freshly seeded generators and restore the caller's streams afterwards.
+
+    Args:
+        sequence: Source of the seeds.
+    """
+    before = get_random_state()
+    seed_generators(sequence)
+    try:
+        yield
+    finally:
+        set_random_state(before)

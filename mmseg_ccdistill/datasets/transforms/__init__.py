@@ -1,0 +1,14 @@
+"""Transforms of the day-night recipe."""
+
+from .copy_source_day import CopySourceDay
+from .formatting import PackCrossDomainInputs
+from .lab_transfer import LABTransfer, RecordLABStatistics, lab_statistics, lab_transfer
+
+__all__ = [
+    'CopySourceDay',
+    'lab_statistics',
+    'lab_transfer',
+    'LABTransfer',
+    'PackCrossDomainInputs',
+    'RecordLABStatistics',
+]

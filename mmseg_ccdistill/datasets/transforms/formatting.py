@@ -1,0 +1,83 @@
+"""Packing of the four domains for ``CrossDomainPreprocessor``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmcv.transforms import BaseTransform
+from mmseg.datasets.transforms import PackSegInputs
+from mmseg.registry import TRANSFORMS
+
+from ...utils.typing_utils import DOMAINS
+
+_META_KEYS = (
+    'img_path',
+    'seg_map_path',
+    'sample_idx',
+    'ori_shape',
+    'img_shape',
+    'pad_shape',
+    'scale_factor',
+    'flip',
+    'flip_direction',
+    'reduce_zero_label',
+)
+
+
+@TRANSFORMS.register_module()
+class PackCrossDomainInputs(BaseTransform):
+    """Pack every domain with mmseg's ``PackSegInputs``.
+
+    Images stay uint8: normalisation happens on the device. All tensors are contiguous and own their
+    memory.
+
+    Required Keys:
+
+    - one or more of source_day, source_night, target_day, target_night (results of the domain, each
+      with ``img``)
+
+    Added Keys:
+
+    - inputs (dict of uint8 tensors ``(3, H, W)`` by domain)
+    - data_samples (dict of ``SegDataSample`` by domain; labelled domains have ``gt_sem_seg``, int64
+      ``(1, H, W)``)
+
+    Args:
+        meta_keys: Keys of the results that become meta information of the samples where present.
+    """
+
+    def __init__(self, meta_keys: Sequence[str] = _META_KEYS) -> None:
+        self.meta_keys = tuple(meta_keys)
+        self._pack = PackSegInputs(meta_keys=self.meta_keys)
+
+    def transform(self, results: dict) -> dict:
+        """Pack the domains in their fixed order.
+
+        Args:
+            results: Results by domain.
+
+        Raises:
+            ValueError: If a domain has no image, or there is no domain at all.
+        """
+        packed: dict = {'inputs': {}, 'data_samples': {}}
+        for domain in DOMAINS:
+            if domain not in results:
+                continue
+            if 'img' not in results[domain]:
+                raise ValueError(
+                    f'PackCrossDomainInputs found {sorted(results[domain])} in {domain!r}: '
+                    "expected 'img'; leave packing out of the source and target pipelines."
+                )
+            sample = self._pack.transform(results[domain])
+            packed['inputs'][domain] = sample['inputs']
+            packed['data_samples'][domain] = sample['data_samples']
+        if not packed['inputs']:
+            raise ValueError(
+                f'PackCrossDomainInputs found no domain: expected some of {DOMAINS}, '
+                f'got {sorted(results)}.'
+            )
+        return packed
+
+    def __repr__(self) -> str:
+        """Name the transform and its argument."""
+        return f'{type(self).__name__}(meta_keys={self.meta_keys})'

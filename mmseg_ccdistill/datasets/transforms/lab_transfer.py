@@ -1,0 +1,258 @@
+"""S_n from S_d and T_n: alignment of mean and variance in the CIELAB space (CCDistill).
+
+The paper says "we first align the mean and variance of S_d with T_n in the LAB space to get S_n".
+Per LAB channel
+
+    x' = (x - mu_S) * k + mu_T,    k = sigma_T / sigma_S,
+
+with population standard deviations in float64. The conversions run in float32 (L in 0..100, a and b
+about -128..127): the 8-bit LAB of public colour-transfer code is off by up to 28 grey levels, and
+OpenCV's own sRGB-to-LAB path interpolates in a table, which costs up to 0.3 LAB units.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+
+#: Mean and population standard deviation of L, a and b; two float64 arrays ``(3,)``.
+LABStatistics = tuple[np.ndarray, np.ndarray]
+
+#: Below this standard deviation (LAB units) a source channel counts as constant and is only
+#: shifted: k = 1.
+MIN_STD = 1e-3
+
+_STATISTICS_KEY = 'lab_statistics'
+
+
+def _linear_light() -> np.ndarray:
+    """Linear intensity of the sRGB levels 0..255 (IEC 61966-2-1): float32 ``(256,)`` in [0, 1]."""
+    srgb = np.arange(256) / 255
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    return linear.astype(np.float32)
+
+
+_LINEAR_LIGHT = _linear_light()
+
+
+def bgr_to_lab(image: np.ndarray) -> np.ndarray:
+    """Convert an image to CIELAB (D65, sRGB transfer curve).
+
+    Args:
+        image: uint8 BGR, ``(H, W, 3)``.
+
+    Returns:
+        float32 ``(H, W, 3)``: L in 0..100, a and b about -128..127. The pure red pixel gives
+        (53.24, 80.09, 67.20).
+
+    Raises:
+        TypeError: If the image is not uint8 with three channels, e.g. if it has already been
+            normalised.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise TypeError(
+            f'LAB transfer got an image of shape {image.shape} and type {image.dtype}: '
+            'expected uint8 BGR (H, W, 3); leave normalisation to the data preprocessor.'
+        )
+    # from linear light, OpenCV evaluates the formula itself: exact to 1e-4, and faster
+    return cv2.cvtColor(cv2.LUT(image, _LINEAR_LIGHT), cv2.COLOR_LBGR2LAB)
+
+
+def lab_to_bgr(lab: np.ndarray) -> np.ndarray:
+    """Convert CIELAB to an image; colours outside the sRGB gamut are clipped, never wrapped.
+
+    Args:
+        lab: float32 ``(H, W, 3)``.
+
+    Returns:
+        uint8 BGR ``(H, W, 3)``, rounded to the nearest grey level.
+    """
+    # cv2 clips its float output to [0, 1]; the absolute value of convertScaleAbs changes nothing
+    return cv2.convertScaleAbs(cv2.cvtColor(lab, cv2.COLOR_LAB2BGR), alpha=255.0)
+
+
+def _statistics(lab: np.ndarray) -> LABStatistics:
+    mean, std = cv2.meanStdDev(lab)  # accumulates in float64; population standard deviation
+    return mean.ravel(), std.ravel()
+
+
+def lab_statistics(image: np.ndarray) -> LABStatistics:
+    """Mean and standard deviation of an image in CIELAB.
+
+    Args:
+        image: uint8 BGR, ``(H, W, 3)``.
+
+    Returns:
+        Mean and population standard deviation of L, a, b; each float64 ``(3,)``.
+    """
+    return _statistics(bgr_to_lab(image))
+
+
+def align_lab(
+    lab: np.ndarray, source_stats: LABStatistics, reference_stats: LABStatistics
+) -> np.ndarray:
+    """Move the statistics of a LAB image: x' = (x - mu_S) sigma_T / sigma_S + mu_T.
+
+    Args:
+        lab: float32 ``(H, W, 3)``.
+        source_stats: Mean and standard deviation to be replaced, each ``(3,)``.
+        reference_stats: Mean and standard deviation to be reached, each ``(3,)``.
+
+    Returns:
+        float32 ``(H, W, 3)``, not clipped: L may be negative and colours may lie outside the sRGB
+        gamut. Channels whose source deviation is below :data:`MIN_STD` keep their scale.
+    """
+    source_mean, source_std = (np.asarray(value, dtype=np.float64) for value in source_stats)
+    target_mean, target_std = (np.asarray(value, dtype=np.float64) for value in reference_stats)
+    constant = source_std < MIN_STD
+    gain = np.where(constant, 1.0, target_std / np.where(constant, 1.0, source_std))
+    affine = np.column_stack([np.diag(gain), target_mean - gain * source_mean])
+    return cv2.transform(lab, affine)
+
+
+def lab_transfer(
+    source: np.ndarray,
+    reference: np.ndarray,
+    *,
+    source_stats: LABStatistics | None = None,
+    reference_stats: LABStatistics | None = None,
+) -> np.ndarray:
+    """Give ``source`` the LAB mean and variance of ``reference`` (S_n from S_d and T_n).
+
+    Args:
+        source: Image to change, uint8 BGR ``(H, W, 3)``; not modified.
+        reference: Image to resemble, uint8 BGR ``(h, w, 3)``; unused if ``reference_stats`` is
+            given.
+        source_stats: Mean and standard deviation, each ``(3,)``, that stand for ``source``, e.g.
+            those of the whole image it was cropped from. Defaults to the statistics of ``source``,
+            as the paper does not say which.
+        reference_stats: The same for ``reference``.
+
+    Returns:
+        uint8 BGR ``(H, W, 3)``: clipped to the sRGB gamut and rounded.
+
+    Raises:
+        TypeError: If an image is not uint8 with three channels.
+    """
+    lab = bgr_to_lab(source)
+    if source_stats is None:
+        source_stats = _statistics(lab)
+    if reference_stats is None:
+        reference_stats = lab_statistics(reference)
+    return lab_to_bgr(align_lab(lab, source_stats, reference_stats))
+
+
+def copy_results(results: dict, img: np.ndarray) -> dict:
+    """Copy the results of one domain with another image; no array is shared with the original.
+
+    Args:
+        results: Results of a pipeline.
+        img: Image of the copy.
+
+    Returns:
+        The copy: labels and geometry are equal, ``img`` is the given array itself.
+    """
+    copied = {
+        key: value.copy() if isinstance(value, (np.ndarray, list)) else value
+        for key, value in results.items()
+        if key != 'img'
+    }
+    copied['img'] = img
+    return copied
+
+
+@TRANSFORMS.register_module()
+class RecordLABStatistics(BaseTransform):
+    """Record the LAB statistics of the whole image, before cropping.
+
+    ``LABTransfer(stats='full')`` needs them of both images.
+
+    Required Keys:
+
+    - img (uint8 BGR)
+
+    Added Keys:
+
+    - lab_statistics (mean and standard deviation, each float64 ``(3,)``)
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Add the statistics.
+
+        Args:
+            results: Results of one image, right after loading.
+        """
+        results[_STATISTICS_KEY] = lab_statistics(results['img'])
+        return results
+
+    def __repr__(self) -> str:
+        """Name the transform."""
+        return f'{type(self).__name__}()'
+
+
+@TRANSFORMS.register_module()
+class LABTransfer(BaseTransform):
+    """Make S_n: the source crop with the LAB statistics of the same sample's target night crop.
+
+    Labels and geometry of S_n are those of S_d. The paper does not say which pixels the statistics
+    cover; the default takes the two crops that are fed to the network, so that the style of S_n and
+    of T_n agree within the sample.
+
+    Required Keys:
+
+    - source_day, target_night (results of the two domains, each with ``img``)
+
+    Added Keys:
+
+    - source_night (results of the new domain)
+
+    Args:
+        stats: ``'crop'`` for the statistics of the crops, ``'full'`` for those of the whole images,
+            which :class:`RecordLABStatistics` takes in both pipelines. Defaults to ``'crop'``.
+
+    Raises:
+        ValueError: If ``stats`` is neither.
+    """
+
+    def __init__(self, stats: str = 'crop') -> None:
+        if stats not in ('crop', 'full'):
+            raise ValueError(f"LABTransfer got stats={stats!r}: expected 'crop' or 'full'.")
+        self.stats = stats
+
+    def transform(self, results: dict) -> dict:
+        """Add ``source_night``.
+
+        Args:
+            results: Results by domain.
+
+        Raises:
+            ValueError: If ``stats='full'`` and a pipeline did not record the statistics.
+        """
+        source, reference = results['source_day'], results['target_night']
+        source_stats = reference_stats = None
+        if self.stats == 'full':
+            source_stats, reference_stats = self._recorded(source), self._recorded(reference)
+        image = lab_transfer(
+            source['img'],
+            reference['img'],
+            source_stats=source_stats,
+            reference_stats=reference_stats,
+        )
+        results['source_night'] = copy_results(source, image)
+        return results
+
+    @staticmethod
+    def _recorded(results: dict) -> LABStatistics:
+        if _STATISTICS_KEY not in results:
+            raise ValueError(
+                "LABTransfer(stats='full') found no statistics of the whole image "
+                f"{results.get('img_path')!r}: add dict(type='RecordLABStatistics') "
+                'after LoadImageFromFile to the source and the target pipeline.'
+            )
+        return results[_STATISTICS_KEY]
+
+    def __repr__(self) -> str:
+        """Name the transform and its argument."""
+        return f'{type(self).__name__}(stats={self.stats!r})'

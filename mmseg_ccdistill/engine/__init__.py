@@ -1,0 +1,5 @@
+"""Training engine parts."""
+
+from . import hooks
+
+__all__ = ['hooks']

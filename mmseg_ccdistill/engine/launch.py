@@ -1,0 +1,383 @@
+"""What the training and test tools share: arguments, start-up checks, processes, plain errors.
+
+mmengine's launchers select a CUDA device before they start the process group, so they cannot run on
+a machine without one, and ``--resume`` quietly starts from scratch when there is nothing to resume.
+Both are repaired here, before the runner is built.
+"""
+
+import argparse
+import datetime
+import linecache
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+from torch import distributed as torch_dist
+
+from ..datasets.file_check import DatasetCheckError, check_roots
+
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+
+# The variables in which each launcher tells a process its rank, the number of processes and its
+# rank within the node.
+_RANK_VARIABLES = {
+    'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+    'mpi': (
+        'OMPI_COMM_WORLD_RANK',
+        'OMPI_COMM_WORLD_SIZE',
+        'OMPI_COMM_WORLD_LOCAL_RANK',
+    ),
+}
+_LAUNCH_ADVICE = {
+    'pytorch': 'start it with torchrun, for example `bash tools/dist_train.sh CONFIG GPUS`',
+    'slurm': 'start it with srun, for example `bash tools/slurm_train.sh PARTITION JOB CONFIG`',
+    'mpi': 'start it with mpirun',
+}
+# Same port as torchrun and mmengine use when none is named.
+_DEFAULT_PORT = '29500'
+_PACKAGE_ROOT = Path(__file__).resolve().parents[1]
+
+
+class UserInputError(ValueError):
+    """Something the user gave is wrong; the message says what was expected and how to mend it."""
+
+
+def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that training and testing share, named as in MMSegmentation's tools.
+
+    Args:
+        parser: Parser to extend.
+    """
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs and checkpoints; else that of the config, '
+        'else ./work_dirs/<config name>',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config, for example train_dataloader.batch_size=4 '
+        'or model.loss_cdc=None; lists as key="[a,b]" without white space',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=LAUNCHERS,
+        default='none',
+        help='what started this process (default: none, a single process)',
+    )
+    # torch.distributed.launch of torch >= 2.0 passes the spelling with a hyphen.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def load_config(path: str, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read a config file and apply the command line's settings to it.
+
+    Args:
+        path: Config file (.py, .yaml, .json).
+        overrides: Dotted keys and their values, from ``--cfg-options``.
+
+    Returns:
+        The merged config.
+
+    Raises:
+        UserInputError: If the file or one of its bases is missing or not a config.
+    """
+    if not os.path.isfile(path):
+        what = 'is a folder' if os.path.isdir(path) else 'does not exist'
+        raise UserInputError(
+            f'the config file {path!r} {what}; give the path of a config, for example '
+            'configs/ccdistill/refinenet_r101_cs2dz.py'
+        )
+    try:
+        config = Config.fromfile(path)
+    except OSError as error:  # a missing base, or a suffix that mmengine cannot read
+        raise UserInputError(f'the config file {path!r} cannot be read: {error}') from error
+    if overrides:
+        config.merge_from_dict(dict(overrides))
+    return config
+
+
+def set_work_dir(config: Config, config_path: str, work_dir: str | None) -> None:
+    """Decide where the run writes.
+
+    The command line wins over the config, and the config over a folder named after its file.
+
+    Args:
+        config: Config; ``work_dir`` is set in place.
+        config_path: The config file, whose stem names the default folder.
+        work_dir: Value of ``--work-dir``.
+    """
+    if work_dir is not None:
+        config.work_dir = work_dir
+    elif config.get('work_dir') is None:
+        config.work_dir = str(Path('work_dirs') / Path(config_path).stem)
+
+
+def enable_amp(config: Config) -> None:
+    """Switch the optimizer wrapper to mixed precision.
+
+    bfloat16 where the device computes in it (compute capability 8.0 and above), because RefineNet's
+    decoder has no normalisation and its float16 sums can overflow; float16 elsewhere. A config that
+    is already mixed stays as it is.
+
+    Args:
+        config: Config; ``optim_wrapper`` is changed in place.
+
+    Raises:
+        UserInputError: If there is no accelerator, or the wrapper is of another type.
+    """
+    wrapper = config.optim_wrapper
+    if wrapper.get('type', 'OptimWrapper') == 'AmpOptimWrapper':
+        return
+    if wrapper.get('type', 'OptimWrapper') != 'OptimWrapper':
+        raise UserInputError(
+            f'--amp works on an optim_wrapper of type OptimWrapper, not {wrapper.type}; '
+            'set the precision in the config'
+        )
+    if get_device() == 'cpu':
+        raise UserInputError(
+            '--amp needs a GPU and none was found; leave it out to train on the CPU'
+        )
+    has_bfloat16 = torch.cuda.is_available() and torch.cuda.get_device_capability()[0] >= 8
+    wrapper.type = 'AmpOptimWrapper'
+    wrapper.setdefault('dtype', 'bfloat16' if has_bfloat16 else 'float16')
+    wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def resume_last_checkpoint(config: Config) -> str:
+    """Make the run continue from the last checkpoint of its work dir.
+
+    mmengine resumes from ``load_from`` whenever that is set, so an adaptation run would restart
+    from its source-only checkpoint; here the work dir decides, and ``load_from`` is replaced.
+
+    Args:
+        config: Config with its ``work_dir``; ``resume`` and ``load_from`` are set in place.
+
+    Returns:
+        Path of the checkpoint.
+
+    Raises:
+        UserInputError: If the work dir holds no checkpoint to resume from.
+    """
+    work_dir = Path(config.work_dir)
+    pointer = work_dir / 'last_checkpoint'
+    advice = 'leave --resume out to start anew, or name the run to continue with --work-dir'
+    if not pointer.is_file():
+        raise UserInputError(
+            f'--resume found nothing to resume in {str(work_dir)!r}: '
+            f'it holds no file last_checkpoint; {advice}'
+        )
+    named = Path(pointer.read_text().strip())
+    # A work dir that was moved since still points to its old place.
+    for candidate in (named, work_dir / named.name):
+        if candidate.is_file():
+            config.resume, config.load_from = True, str(candidate)
+            return str(candidate)
+    raise UserInputError(
+        f'--resume found nothing to resume in {str(work_dir)!r}: '
+        f'last_checkpoint names {str(named)!r}, which does not exist; {advice}'
+    )
+
+
+def check_checkpoint_file(path: str, role: str) -> None:
+    """Check that a local checkpoint exists; addresses such as https://... are left to the loader.
+
+    Args:
+        path: Path or address.
+        role: What names it, for the message (``'load_from'``).
+
+    Raises:
+        UserInputError: If it is no file.
+    """
+    if '://' in path or os.path.isfile(path):
+        return
+    what = 'is a folder, not a file' if os.path.isdir(path) else 'does not exist'
+    raise UserInputError(
+        f'{role}: the checkpoint {path!r} {what}; name a .pth file of a finished training run'
+    )
+
+
+def check_initial_weights(config: Config) -> None:
+    """Check every checkpoint that the config starts from.
+
+    That is ``load_from`` and, in the model, each ``pretrained`` and each Pretrained ``init_cfg``.
+
+    Args:
+        config: Config.
+
+    Raises:
+        UserInputError: If one of them is a local path without a file.
+    """
+    if config.get('load_from') is not None:
+        check_checkpoint_file(config.load_from, 'load_from')
+    for key, path in _pretrained_paths(config.get('model'), 'model'):
+        check_checkpoint_file(path, key)
+
+
+def _pretrained_paths(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Yield (dotted key, checkpoint) of the pretrained parts of a model config."""
+    if isinstance(node, Mapping):
+        if node.get('type') == 'Pretrained' and isinstance(node.get('checkpoint'), str):
+            yield f'{key}.checkpoint', node['checkpoint']
+        for name, child in node.items():
+            if name == 'pretrained' and isinstance(child, str):
+                yield f'{key}.pretrained', child
+            else:
+                yield from _pretrained_paths(child, f'{key}.{name}')
+    elif isinstance(node, list | tuple):
+        for index, child in enumerate(node):
+            yield from _pretrained_paths(child, f'{key}[{index}]')
+
+
+def check_data_roots(config: Config, loaders: Sequence[str]) -> None:
+    """Check the folders and lists of the datasets before anything is built.
+
+    Args:
+        config: Config.
+        loaders: Keys of the data loaders, for example ``('train_dataloader', 'val_dataloader')``.
+
+    Raises:
+        UserInputError: If one is missing; the message starts with the dataset's key in the config.
+    """
+    init_default_scope(config.get('default_scope', 'mmseg'))
+    for loader in loaders:
+        dataset = (config.get(loader) or {}).get('dataset')
+        for key, node in _dataset_configs(dataset, f'{loader}.dataset'):
+            try:
+                check_roots(DATASETS.build({**node, 'lazy_init': True}))
+            except DatasetCheckError as error:
+                raise UserInputError(f'{key}: {error}') from error
+
+
+def _dataset_configs(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (dotted key, config) of the datasets that read files, inside whatever wraps them."""
+    if isinstance(node, Mapping):
+        if 'data_prefix' in node:
+            yield key, node
+            return
+        for name, child in node.items():
+            if name != 'pipeline':
+                yield from _dataset_configs(child, f'{key}.{name}')
+    elif isinstance(node, list | tuple):
+        for index, child in enumerate(node):
+            yield from _dataset_configs(child, f'{key}[{index}]')
+
+
+def set_up_processes(config: Config, launcher: str, local_rank: int = 0) -> None:
+    """Record the launcher and, without an accelerator, start the process group on gloo.
+
+    The runner starts the group itself only if none exists (``Runner.setup_env``), so on the CPU it
+    is started here. The model is then wrapped without device ids, as torch's DDP demands of CPU
+    modules.
+
+    Args:
+        config: Config; ``launcher`` and, on the CPU, ``model_wrapper_cfg`` are set in place.
+        launcher: One of ``LAUNCHERS``.
+        local_rank: Rank within the node, for launchers that pass it as an argument.
+
+    Raises:
+        UserInputError: If the launcher's variables are missing from the environment.
+    """
+    config.launcher = launcher
+    if launcher in ('none', 'pytorch'):  # torch.distributed.launch may pass it as an argument only
+        os.environ.setdefault('LOCAL_RANK', str(local_rank))
+    if launcher == 'none':
+        return
+    variables = _RANK_VARIABLES[launcher]
+    missing = [name for name in variables if name not in os.environ]
+    if missing:
+        raise UserInputError(
+            f'--launcher {launcher} needs {" and ".join(missing)} in the environment; '
+            f'{_LAUNCH_ADVICE[launcher]}, or leave --launcher out for a single process'
+        )
+    # The runner reads LOCAL_RANK when it wraps the model, whatever the launcher.
+    for name, variable in zip(_RANK_VARIABLES['pytorch'], variables, strict=True):
+        os.environ[name] = os.environ[variable]
+    if get_device() == 'cpu':
+        _start_gloo(config, launcher)
+
+
+def _start_gloo(config: Config, launcher: str) -> None:
+    """Start a gloo process group and wrap the model for the CPU."""
+    if 'MASTER_ADDR' not in os.environ:
+        raise UserInputError(
+            f'--launcher {launcher} without a GPU needs MASTER_ADDR, the address of the first '
+            'node, in the environment; for one node: MASTER_ADDR=127.0.0.1'
+        )
+    os.environ.setdefault('MASTER_PORT', _DEFAULT_PORT)
+    distribution = config.setdefault('env_cfg', {}).setdefault('dist_cfg', {})
+    distribution['backend'] = 'gloo'
+    if not torch_dist.is_initialized():
+        timeout = distribution.get('timeout')  # seconds, as mmengine reads it
+        options: dict[str, Any] = {}
+        if timeout is not None:
+            options['timeout'] = datetime.timedelta(seconds=timeout)
+        torch_dist.init_process_group('gloo', **options)
+    wrapper = config.get('model_wrapper_cfg') or {}
+    wrapper.setdefault('type', 'MMDistributedDataParallel')
+    wrapper['device_ids'] = None
+    # As the runner's own wrapping does: buffers (BatchNorm statistics) stay those of each rank.
+    wrapper.setdefault('broadcast_buffers', False)
+    wrapper.setdefault('find_unused_parameters', config.get('find_unused_parameters', False))
+    config.model_wrapper_cfg = wrapper
+
+
+def is_deliberate(error: BaseException) -> bool:
+    """Tell whether an error was raised on purpose by this project about its input.
+
+    That is: a ``UserInputError``, or a ``ValueError`` or ``FileNotFoundError`` that comes straight
+    from a ``raise`` statement of the package. The same types out of a library call, and all others,
+    are programming errors.
+
+    Args:
+        error: Exception with its traceback.
+
+    Returns:
+        Whether its message alone is what the user needs.
+    """
+    if isinstance(error, UserInputError):
+        return True
+    if not isinstance(error, ValueError | FileNotFoundError):
+        return False
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames or not frames[-1].lineno:
+        return False
+    where = Path(frames[-1].filename).resolve()
+    line = linecache.getline(str(where), frames[-1].lineno).strip()
+    return _PACKAGE_ROOT in where.parents and line.startswith('raise ')
+
+
+def run_main(main: Callable[[], None]) -> int:
+    """Run a tool; a mistake of the user ends in one sentence, a mistake of ours in a traceback.
+
+    Args:
+        main: The tool.
+
+    Returns:
+        Exit code: 0, 2 for a mistake in the input, 130 after Ctrl-C.
+    """
+    try:
+        main()
+    except KeyboardInterrupt:
+        print('\nInterrupted.', file=sys.stderr)
+        return 130
+    except (ValueError, FileNotFoundError) as error:
+        if not is_deliberate(error):
+            raise
+        if os.environ.get('RANK', '0') == '0':
+            print(f'error: {error}', file=sys.stderr)
+        return 2
+    if torch_dist.is_available() and torch_dist.is_initialized():
+        torch_dist.destroy_process_group()
+    return 0

@@ -1,0 +1,1 @@
+"""Pictures: panels of inputs, ground truth and predictions."""

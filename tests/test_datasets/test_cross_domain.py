@@ -1,0 +1,291 @@
+import random
+from collections import Counter
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import ConcatDataset
+from mmengine.runner import Runner
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS, TRANSFORMS
+from tiny_data import (
+    cross_config,
+    make_cityscapes,
+    make_dark_zurich,
+    source_config,
+    target_config,
+    write,
+)
+
+from mmseg_ccdistill.datasets import (
+    CrossDomainDataset,
+    DatasetCheckError,
+    Draw,
+    DrawSampler,
+    draw_sampler,
+)
+from mmseg_ccdistill.datasets.random_state import get_random_state, same_random_state
+from mmseg_ccdistill.utils.typing_utils import DOMAINS
+
+
+@pytest.fixture
+def roots(tmp_path):
+    return make_cityscapes(tmp_path / 'cityscapes'), make_dark_zurich(tmp_path / 'dark_zurich')
+
+
+@pytest.fixture
+def dataset(roots):
+    return DATASETS.build(cross_config(*roots))
+
+
+def fingerprint(sample: dict) -> list:
+    """Everything of a sample that a network could see."""
+    parts = []
+    for domain in DOMAINS:
+        data = sample['data_samples'][domain]
+        parts += [data.metainfo['img_path'], sample['inputs'][domain].numpy().tobytes()]
+        if 'gt_sem_seg' in data:
+            parts.append(data.gt_sem_seg.data.numpy().tobytes())
+    return parts
+
+
+def unpack(batch: dict) -> list[dict]:
+    size = len(batch['inputs'][DOMAINS[0]])
+    return [
+        {key: {domain: batch[key][domain][i] for domain in DOMAINS} for key in batch}
+        for i in range(size)
+    ]
+
+
+def load(config: dict, count: int, workers: int = 0, seed: int = 9, **sampler: int) -> list[list]:
+    loader = Runner.build_dataloader(
+        dict(
+            dataset=config,
+            sampler=dict(type='DrawSampler', **sampler),
+            batch_size=2,
+            num_workers=workers,
+            collate_fn=dict(type='pseudo_collate'),
+        ),
+        seed=seed,
+    )
+    batches = islice(loader, -(-count // 2))
+    return [fingerprint(sample) for batch in batches for sample in unpack(batch)][:count]
+
+
+def test_a_sample_has_the_four_domains(dataset):
+    sample = dataset[Draw(3, 0, 0)]
+    assert tuple(sample['inputs']) == DOMAINS
+    for domain in DOMAINS:
+        assert sample['inputs'][domain].shape == (3, 32, 32)
+    assert 'ulm_000003' in sample['data_samples']['source_day'].metainfo['img_path']
+    assert 'gt_sem_seg' not in sample['data_samples']['target_day']
+
+
+def test_length_and_meta_information_are_those_of_the_source(dataset):
+    assert len(dataset) == 5
+    assert dataset.metainfo == dataset.source.metainfo
+    assert len(dataset.metainfo['classes']) == 19
+
+
+def test_before_its_own_pipeline_a_sample_holds_plain_results(roots):
+    config = cross_config(*roots)
+    config['pipeline'] = []
+    sample = DATASETS.build(config)[0]
+    assert set(sample) == {'source_day', 'target_day', 'target_night'}
+    assert all(sample[domain]['img'].dtype == np.uint8 for domain in sample)
+
+
+def test_source_night_has_the_geometry_and_labels_of_source_day(roots):
+    """Label and image are one ramp, so a shifted or flipped S_n would show in either."""
+    cityscapes, dark_zurich = roots
+    y, x = np.mgrid[:40, :80]
+    for index in range(5):
+        stem = f'ulm/ulm_{index:06d}_000019'
+        ramp = np.stack([3 * x, 6 * y, 3 * x], axis=-1).astype(np.uint8)
+        write(cityscapes / f'leftImg8bit/train/{stem}_leftImg8bit.png', ramp)
+        labels = (x // 5).astype(np.uint8)
+        write(cityscapes / f'gtFine/train/{stem}_gtFine_labelTrainIds.png', labels)
+    dataset = DATASETS.build(cross_config(cityscapes, dark_zurich))
+    for number in range(8):
+        sample = dataset[Draw(number % 5, number, 0)]
+        day, night = (sample['data_samples'][name] for name in ('source_day', 'source_night'))
+        assert torch.equal(day.gt_sem_seg.data, night.gt_sem_seg.data)
+        assert day.metainfo == night.metainfo
+        images = [sample['inputs'][name][1].float() for name in ('source_day', 'source_night')]
+        rows = [image.mean(dim=1) for image in images]  # green grows with y
+        assert torch.corrcoef(torch.stack(rows))[0, 1] > 0.9
+        columns = sample['inputs']['source_night'][2].float().mean(dim=0)
+        label_columns = night.gt_sem_seg.data[0].float().mean(dim=0)
+        assert torch.corrcoef(torch.stack([columns, label_columns]))[0, 1] > 0.9
+
+
+def test_one_draw_gives_one_sample_whatever_the_ambient_state(dataset):
+    first = fingerprint(dataset[Draw(1, 17, 5)])
+    np.random.seed(123)
+    random.seed(123)
+    torch.manual_seed(123)
+    assert fingerprint(dataset[Draw(1, 17, 5)]) == first
+    assert fingerprint(dataset[Draw(1, 18, 5)]) != first
+    assert fingerprint(dataset[Draw(1, 17, 6)]) != first
+
+
+def test_a_draw_leaves_the_callers_generators_alone(dataset):
+    before = get_random_state()
+    dataset[Draw(1, 17, 5)]
+    assert same_random_state(before, get_random_state())
+
+
+def test_generators_are_restored_after_an_error(roots):
+    dataset = DATASETS.build(cross_config(*roots))
+    (roots[0] / 'leftImg8bit/train/ulm/ulm_000002_000019_leftImg8bit.png').unlink()
+    before = get_random_state()
+    with pytest.raises(FileNotFoundError):
+        dataset[Draw(2, 0, 0)]
+    assert same_random_state(before, get_random_state())
+
+
+def test_python_numpy_and_torch_are_all_seeded(roots):
+    from mmcv.transforms import BaseTransform
+
+    class Draws(BaseTransform):
+        def transform(self, results):
+            return random.random(), np.random.rand(), torch.rand(()).item()
+
+    TRANSFORMS.register_module(module=Draws)
+    try:
+        config = cross_config(*roots)
+        config['pipeline'] = [dict(type='Draws')]
+        dataset = DATASETS.build(config)
+        first, again, other = (dataset[Draw(0, number, 1)] for number in (4, 4, 5))
+        assert first == again
+        assert all(a != b for a, b in zip(first, other, strict=True))
+    finally:
+        TRANSFORMS.module_dict.pop('Draws')
+
+
+def test_an_int_draws_from_the_ambient_generators(dataset):
+    np.random.seed(1)
+    first, second = fingerprint(dataset[2]), fingerprint(dataset[2])
+    np.random.seed(1)
+    assert fingerprint(dataset[np.int64(2)]) == first != second
+
+
+def test_the_target_pair_is_drawn_uniformly(roots):
+    config = cross_config(*roots)
+    config['source']['pipeline'] = [dict(type='LoadImageFromFile')]
+    config['target']['pipeline'] = [dict(type='LoadImageFromFile')]
+    config['pipeline'] = []
+    dataset = DATASETS.build(config)
+    nights = [dataset[Draw(0, n, 0)]['target_night']['sample_idx'] for n in range(600)]
+    counts = Counter(nights)
+    assert set(counts) == {0, 1, 2}
+    assert max(abs(count - 200) for count in counts.values()) < 60  # 5 standard deviations
+
+
+def test_the_same_image_gets_another_draw_in_the_next_epoch(roots):
+    samples = load(cross_config(*roots), 10)
+    by_image = Counter(parts[0] for parts in samples)
+    assert set(by_image.values()) == {2}
+    for path in by_image:
+        first, second = (parts for parts in samples if parts[0] == path)
+        assert first != second
+
+
+def test_workers_do_not_matter(roots):
+    config = cross_config(*roots)
+    assert load(config, 8, workers=2) == load(config, 8, workers=0)
+
+
+def test_ranks_do_not_matter(roots, monkeypatch):
+    config = cross_config(*roots)
+    alone = load(config, 8)
+    for rank in range(2):
+        monkeypatch.setattr(draw_sampler, 'get_dist_info', lambda rank=rank: (rank, 2))
+        assert load(config, 4) == alone[rank::2]
+
+
+def test_resuming_is_skipping_to_a_draw(roots):
+    config = cross_config(*roots)
+    assert load(config, 4, start=6) == load(config, 10)[6:]
+
+
+def test_the_seed_of_the_run_matters(roots):
+    config = cross_config(*roots)
+    assert load(config, 4) != load(config, 4, seed=10)
+
+
+def test_built_datasets_and_wrappers_are_welcome(roots):
+    source = ConcatDataset([DATASETS.build(source_config(roots[0])) for _ in range(2)])
+    target = DATASETS.build(target_config(roots[1]))
+    dataset = CrossDomainDataset(source, target)
+    assert len(dataset) == 10
+    assert set(dataset[7]) == {'source_day', 'target_day', 'target_night'}
+
+
+def test_lazy_init_looks_at_nothing(roots, tmp_path):
+    config = cross_config(tmp_path / 'none', tmp_path / 'none either')
+    dataset = DATASETS.build({**config, 'lazy_init': True})
+    assert len(dataset.metainfo['classes']) == 19
+    with pytest.raises(DatasetCheckError, match='none'):
+        dataset.full_init()
+
+
+def test_a_target_without_pairs_is_an_error(roots):
+    dataset = CrossDomainDataset(source_config(roots[0]), source_config(roots[0]))
+    with pytest.raises(TypeError, match='CityscapesDataset returned no day-night pair'):
+        dataset[0]
+
+
+CLASSES = ('road', 'sidewalk', 'building')
+PALETTE = [[128, 64, 128], [244, 35, 232], [70, 70, 70]]
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(metainfo=dict(classes=('a', 'b'), palette=PALETTE[:2])), 'share no class'),
+        (
+            dict(metainfo=dict(classes=('road', 'tree', 'building'), palette=PALETTE)),
+            r"only in source: \['sidewalk'\], only in target: \['tree'\]",
+        ),
+        (dict(metainfo=dict(classes=CLASSES[::-1], palette=PALETTE)), 'in another order'),
+        (dict(metainfo=dict(classes=CLASSES, palette=PALETTE[::-1])), 'different palettes'),
+        (dict(ignore_index=254), r'ignore_index, \[254, 255\]'),
+        ({}, None),
+    ],
+    ids=['disjoint', 'overlapping', 'order', 'palette', 'ignore_index', 'equal'],
+)
+def test_source_and_target_must_agree(roots, changes, message):
+    metainfo = dict(classes=CLASSES, palette=PALETTE)
+    folder = dict(data_prefix=dict(img_path=str(roots[0])), img_suffix='.png')
+    source = BaseSegDataset(metainfo=metainfo, **folder)
+    target = BaseSegDataset(**{**dict(metainfo=metainfo), **folder, **changes})
+    if message is None:
+        CrossDomainDataset(source, target)
+    else:
+        with pytest.raises(DatasetCheckError, match=message):
+            CrossDomainDataset(source, target)
+
+
+@pytest.mark.parametrize('side', ['source', 'target'])
+def test_a_missing_root_is_named_at_build(roots, tmp_path, side):
+    config = cross_config(*roots)
+    config[side]['data_root'] = str(tmp_path / 'gone')
+    with pytest.raises(DatasetCheckError, match=r"data root '.*gone' .*does not exist"):
+        DATASETS.build(config)
+
+
+def test_a_wrong_suffix_of_the_source_is_named_at_build(roots):
+    config = cross_config(*roots)
+    config['source']['img_suffix'] = '_leftImg8bit.jpg'
+    with pytest.raises(
+        DatasetCheckError, match=r"no images.*'_leftImg8bit.jpg'.*found for example"
+    ):
+        DATASETS.build(config)
+
+
+def test_the_sampler_works_without_a_runner(dataset):
+    draws = list(islice(DrawSampler(dataset, seed=0), 3))
+    assert [draw.number for draw in draws] == [0, 1, 2]
+    assert all(tuple(dataset[draw]['inputs']) == DOMAINS for draw in draws)

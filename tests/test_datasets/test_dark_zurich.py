@@ -1,0 +1,235 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmseg.datasets import CityscapesDataset
+from mmseg.registry import DATASETS
+from tiny_data import DAYS, NIGHTS, make_dark_zurich, picture, target_config, write, write_list
+
+from mmseg_ccdistill.datasets import DatasetCheckError, read_pair_list
+from mmseg_ccdistill.datasets.random_state import get_random_state, same_random_state
+
+PUBLISHED = Path(__file__).parents[3] / 'shared/data/lists/zurich_dn_pair_train.csv'
+
+
+@pytest.fixture
+def root(tmp_path):
+    return make_dark_zurich(tmp_path / 'dark_zurich')
+
+
+def build(root, **kwargs):
+    return DATASETS.build(target_config(root, **kwargs))
+
+
+def ramps(root: Path) -> None:
+    """Make day and night of each pair one and the same (x, y) ramp."""
+    y, x = np.mgrid[:54, :96]
+    ramp = np.stack([2 * x, 4 * y, x + y], axis=-1).astype(np.uint8)
+    for stem in NIGHTS + DAYS:
+        write(root / f'rgb_anon/{stem}_rgb_anon.png', ramp)
+
+
+def test_the_list_gives_pairs_of_night_and_day(root):
+    pairs = read_pair_list(str(root / 'lists/zurich_dn_pair_train.csv'))
+    assert pairs == list(zip(NIGHTS, DAYS, strict=True))
+
+
+@pytest.mark.skipif(not PUBLISHED.exists(), reason=f'no published list at {PUBLISHED}')
+def test_the_published_list():
+    pairs = read_pair_list(str(PUBLISHED))
+    assert len(pairs) == 2416
+    assert len({night for night, _ in pairs}) == 2416
+    assert len({day for _, day in pairs}) == 1426
+    assert pairs[0] == (
+        'train/night/GOPR0351/GOPR0351_frame_000001',
+        'train/day/GOPR0345/GOPR0345_frame_000081',
+    )
+
+
+def test_blank_lines_spaces_crlf_and_bom_do_not_matter(tmp_path):
+    path = tmp_path / 'list.csv'
+    path.write_bytes(b'\xef\xbb\xbfa/night/1, a/day/1\r\n\r\na/night/2,a/day/1\r\n')
+    assert read_pair_list(str(path)) == [('a/night/1', 'a/day/1'), ('a/night/2', 'a/day/1')]
+
+
+def test_a_folder_of_lists_is_read_whole_and_sorted_by_night(tmp_path):
+    for sequence, lines in (('A', 'n/3,d/1\n'), ('B', 'n/1,d/2\nn/2,d/2\n')):
+        (tmp_path / sequence).mkdir()
+        (tmp_path / sequence / f'{sequence}_ref_day.csv').write_text(lines)
+    assert read_pair_list(str(tmp_path)) == [('n/1', 'd/2'), ('n/2', 'd/2'), ('n/3', 'd/1')]
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('n/1,d/1\nn/2\n', r"Line 2 .*list.csv' is 'n/2': expected two stems"),
+        ('n/1,\n', 'Line 1 .*expected two stems'),
+        ('n/1,d/1,x\n', 'Line 1 .*expected two stems'),
+        ('n/1,d/1_rgb_anon.png\n', r'Line 1 .*d/1_rgb_anon.png.*without suffix'),
+        ('a/day/1,a/night/1\n', 'Line 1 .*day image first.*swap the columns'),
+        ('\n', "list.csv' is empty"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, text, message):
+    path = tmp_path / 'list.csv'
+    path.write_text(text)
+    with pytest.raises(DatasetCheckError, match=message):
+        read_pair_list(str(path))
+
+
+def test_a_missing_or_binary_list_is_named(tmp_path):
+    with pytest.raises(DatasetCheckError, match="none.csv' does not exist"):
+        read_pair_list(str(tmp_path / 'none.csv'))
+    write(tmp_path / 'list.png', picture(0))
+    with pytest.raises(DatasetCheckError, match="list.png' is no text"):
+        read_pair_list(str(tmp_path / 'list.png'))
+
+
+def test_meta_information_is_that_of_cityscapes(root):
+    dataset = build(root)
+    assert len(dataset) == 3
+    assert dataset.metainfo['classes'] == CityscapesDataset.METAINFO['classes']
+    assert dataset.metainfo['palette'] == CityscapesDataset.METAINFO['palette']
+    assert dataset.ignore_index == 255
+
+
+def test_a_sample_holds_both_images_of_the_pair(root):
+    dataset = build(root, pipeline=[dict(type='LoadImageFromFile')])
+    sample = dataset[1]
+    assert set(sample) == {'target_day', 'target_night'}
+    assert sample['target_night']['img_path'] == str(root / f'rgb_anon/{NIGHTS[1]}_rgb_anon.png')
+    assert sample['target_day']['img_path'] == str(root / f'rgb_anon/{DAYS[1]}_rgb_anon.png')
+    np.testing.assert_array_equal(sample['target_day']['img'], picture(201, (54, 96)))
+    np.testing.assert_array_equal(sample['target_night']['img'], picture(101, (54, 96)) // 4)
+    assert sample['target_day']['sample_idx'] == sample['target_night']['sample_idx'] == 1
+
+
+def test_a_ramp_stays_identical_through_scale_crop_resize_and_flip(root):
+    ramps(root)
+    dataset = build(root)
+    np.random.seed(0)
+    samples = [dataset[i % 3] for i in range(30)]
+    for sample in samples:
+        day, night = sample['target_day'], sample['target_night']
+        assert day['img'].shape == (32, 32, 3)
+        np.testing.assert_array_equal(day['img'], night['img'])
+        assert day['flip'] == night['flip']
+    corners = {tuple(sample['target_day']['img'][0, 0]) for sample in samples}
+    assert len(corners) > 15  # the crops do differ from sample to sample
+    assert {sample['target_day']['flip'] for sample in samples} == {True, False}
+
+
+def test_the_ambient_generators_advance_as_for_one_image(root):
+    dataset = build(root, pipeline=[dict(type='LoadImageFromFile'), dict(type='RandomDraws')])
+    np.random.seed(5)
+    sample = dataset[0]
+    np.random.seed(5)
+    expected = np.random.rand()
+    assert sample['target_day']['draw'] == sample['target_night']['draw'] == expected
+    after = get_random_state()
+    np.random.seed(5)
+    dataset[0]
+    assert same_random_state(after, get_random_state())
+
+
+@pytest.fixture(autouse=True, scope='module')
+def register_transforms():
+    from mmcv.transforms import BaseTransform
+    from mmseg.registry import TRANSFORMS
+
+    class RandomDraws(BaseTransform):
+        def transform(self, results):
+            results['draw'] = np.random.rand()
+            return results
+
+    class PixelDraws(BaseTransform):
+        """Draw as often as the image is dark."""
+
+        def transform(self, results):
+            for _ in range(int(255 - results['img'].mean()) // 10):
+                np.random.rand()
+            return results
+
+    class Vanish(BaseTransform):
+        """Give up on some images, as a pipeline may."""
+
+        def transform(self, results):
+            return None if 'A_frame_000001' in results['img_path'] else results
+
+    modules = [RandomDraws, PixelDraws, Vanish]
+    for module in modules:
+        TRANSFORMS.register_module(module=module)
+    yield
+    for module in modules:
+        TRANSFORMS.module_dict.pop(module.__name__)
+
+
+def test_draws_that_depend_on_pixels_are_an_error(root):
+    dataset = build(root, pipeline=[dict(type='LoadImageFromFile'), dict(type='PixelDraws')])
+    with pytest.raises(RuntimeError, match=r'other random numbers .*C_frame.* than for .*A_frame'):
+        dataset[0]
+
+
+def test_a_pair_of_different_sizes_is_an_error(root):
+    write(root / f'rgb_anon/{DAYS[0]}_rgb_anon.png', picture(0, (60, 96)))
+    with pytest.raises(RuntimeError, match=r'ori_shape=\(60, 96\) .*ori_shape=\(54, 96\)'):
+        build(root)[0]
+
+
+def test_a_crop_that_needs_labels_is_refused_at_build(root):
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='RandomCrop', crop_size=(32, 32), cat_max_ratio=0.75),
+    ]
+    with pytest.raises(ValueError, match='RandomCrop .*cat_max_ratio=0.75: expected 1.0'):
+        build(root, pipeline=pipeline)
+
+
+def test_a_pipeline_that_gives_up_moves_on_to_another_pair(root):
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='Vanish')]
+    sample = build(root, pipeline=pipeline)[0]
+    assert sample['target_night']['sample_idx'] in (1, 2)
+    with pytest.raises(Exception, match='None'):
+        build(root, pipeline=pipeline, test_mode=True)[0]
+
+
+def test_packed_samples_are_compared_too(root):
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
+    sample = build(root, pipeline=pipeline)[2]
+    assert sample['target_day']['inputs'].shape == (3, 54, 96)
+
+
+def test_indices_and_lazy_init(root):
+    assert len(build(root, indices=2)) == 2
+    lazy = build(root, lazy_init=True)
+    assert not lazy._fully_initialized
+    lazy.full_init()
+    assert len(lazy) == 3
+
+
+def test_the_pairs_can_come_from_the_folder_that_dark_zurich_ships(root):
+    folder = root / 'corresp/train/night/A'
+    folder.mkdir(parents=True)
+    (folder / 'A_ref_day.csv').write_text(f'{NIGHTS[0]},{DAYS[0]}\n')
+    assert len(build(root, ann_file='corresp/train/night')) == 1
+
+
+def test_an_absolute_list_is_taken_as_it_is(root, tmp_path):
+    path = write_list(tmp_path / 'elsewhere', [(NIGHTS[2], DAYS[2])])
+    assert len(build(root, ann_file=str(path))) == 1
+
+
+def test_missing_root_folder_or_list_is_one_plain_error(root, tmp_path):
+    with pytest.raises(DatasetCheckError, match=r"data root '.*none' .*holds 'rgb_anon'"):
+        build(tmp_path / 'none')
+    with pytest.raises(DatasetCheckError, match=r"folder '.*rgb' .*data_prefix\['img_path'\]"):
+        build(root, data_prefix=dict(img_path='rgb'))
+    with pytest.raises(DatasetCheckError, match=r"list '.*no.csv' .*corresp/train/night"):
+        build(root, ann_file='lists/no.csv')
+    build(tmp_path / 'none', lazy_init=True)  # nothing is looked at yet
+
+
+def test_an_empty_list_is_an_error(root):
+    write_list(root, [])
+    with pytest.raises(DatasetCheckError, match='is empty'):
+        build(root)

@@ -1,0 +1,126 @@
+"""Test a segmentor: mIoU on the config's test set, predictions to files, pictures."""
+
+import argparse
+import sys
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmseg.registry import RUNNERS
+
+from mmseg_ccdistill.engine.launch import (
+    UserInputError,
+    add_launch_arguments,
+    check_checkpoint_file,
+    check_data_roots,
+    load_config,
+    run_main,
+    set_up_processes,
+    set_work_dir,
+)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Parse the command line.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        The parsed arguments.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--out', help='folder for the predictions as label images')
+    parser.add_argument('--show', action='store_true', help='show the predictions in a window')
+    parser.add_argument(
+        '--show-dir', help='folder, below the run folder of the work dir, for painted images'
+    )
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds each window is shown')
+    parser.add_argument(
+        '--tta', action='store_true', help="average over the config's scales and flips"
+    )
+    add_launch_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def draw_predictions(config: Config, show: bool, show_dir: str | None, wait_time: float) -> None:
+    """Switch the visualization hook on.
+
+    Args:
+        config: Config, changed in place.
+        show: Whether to open a window for each image.
+        show_dir: Folder for painted images.
+        wait_time: Seconds each window stays.
+
+    Raises:
+        UserInputError: If the config has no visualization hook.
+    """
+    hook = config.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise UserInputError(
+            '--show and --show-dir need a visualization hook; add '
+            "default_hooks=dict(visualization=dict(type='SegVisualizationHook')) to the config"
+        )
+    hook['draw'] = True
+    if show:
+        hook['show'] = True
+        hook['wait_time'] = wait_time
+    if show_dir:
+        config.visualizer['save_dir'] = show_dir
+
+
+def keep_predictions(config: Config, folder: str) -> None:
+    """Make the test metrics write every prediction.
+
+    Args:
+        config: Config, changed in place.
+        folder: Folder to write into.
+    """
+    evaluators = config.test_evaluator
+    for evaluator in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
+        evaluator['output_dir'] = folder
+        evaluator['keep_results'] = True
+
+
+def augment_at_test_time(config: Config) -> None:
+    """Wrap the model so that it averages the predictions of several scales and flips.
+
+    Args:
+        config: Config, changed in place.
+
+    Raises:
+        UserInputError: If the config does not say how to augment.
+    """
+    missing = [key for key in ('tta_pipeline', 'tta_model') if config.get(key) is None]
+    if missing:
+        raise UserInputError(
+            f'--tta needs {" and ".join(missing)} in the config; '
+            'inherit configs/_base_/default_runtime.py'
+        )
+    config.test_dataloader.dataset.pipeline = config.tta_pipeline
+    config.tta_model.module = config.model
+    config.model = config.tta_model
+
+
+def main() -> None:
+    """Test."""
+    args = parse_args()
+    config = load_config(args.config, args.cfg_options)
+    set_work_dir(config, args.config, args.work_dir)
+    check_data_roots(config, ['test_dataloader'])
+    check_checkpoint_file(args.checkpoint, 'the argument CHECKPOINT')
+    config.load_from, config.resume = args.checkpoint, False
+    if args.show or args.show_dir:
+        draw_predictions(config, args.show, args.show_dir, args.wait_time)
+    if args.out is not None:
+        keep_predictions(config, args.out)
+    if args.tta:
+        augment_at_test_time(config)
+    set_up_processes(config, args.launcher, args.local_rank)
+    runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+    runner.test()
+
+
+if __name__ == '__main__':
+    sys.exit(run_main(main))

@@ -1,0 +1,60 @@
+"""Train a segmentor: a source-only stage or an adaptation, as the config says."""
+
+import argparse
+import sys
+
+from mmengine.runner import Runner
+from mmseg.registry import RUNNERS
+
+from mmseg_ccdistill.engine.launch import (
+    add_launch_arguments,
+    check_data_roots,
+    check_initial_weights,
+    enable_amp,
+    load_config,
+    resume_last_checkpoint,
+    run_main,
+    set_up_processes,
+    set_work_dir,
+)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Parse the command line.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        The parsed arguments.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='continue from the last checkpoint in the work dir',
+    )
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision (GPU only)')
+    add_launch_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def main() -> None:
+    """Train."""
+    args = parse_args()
+    config = load_config(args.config, args.cfg_options)
+    set_work_dir(config, args.config, args.work_dir)
+    if args.resume:
+        resume_last_checkpoint(config)
+    check_initial_weights(config)
+    check_data_roots(config, ['train_dataloader', 'val_dataloader'])
+    if args.amp:
+        enable_amp(config)
+    set_up_processes(config, args.launcher, args.local_rank)
+    runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+    runner.train()
+
+
+if __name__ == '__main__':
+    sys.exit(run_main(main))
