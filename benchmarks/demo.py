@@ -53,7 +53,7 @@ def draw_panel(path: Path, results: dict[str, dict[str, Any]], palette: list[lis
     base, full = results['source_only'], results['ccdistill']
     rows = [
         [
-            cv2.imread(base['images'][i]),
+            mmcv.imread(base['images'][i]),
             colorize(base['labels'][i], palette),
             colorize(base['predictions'][i], palette),
             colorize(full['predictions'][i], palette),

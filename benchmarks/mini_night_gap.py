@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import cv2
+import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.config import Config
@@ -47,7 +47,7 @@ class MatchLABStatistics(BaseTransform):
 
 def source_statistics(folder: Path) -> dict[str, Any]:
     """Mean over the images of their LAB means and standard deviations."""
-    stats = [lab_statistics(cv2.imread(str(path))) for path in sorted(folder.rglob('*.png'))]
+    stats = [lab_statistics(mmcv.imread(str(path))) for path in sorted(folder.rglob('*.png'))]
     return {
         'mean': np.mean([s[0] for s in stats], 0).tolist(),
         'std': np.mean([s[1] for s in stats], 0).tolist(),

@@ -32,7 +32,9 @@ def falls(rows: list[dict[str, Any]], key: str) -> tuple[float, float]:
     return float(np.median(values[:tenth])), float(np.median(values[-tenth:]))
 
 
-def check(name: str, work_dir: Path, source_iters: int, adapt_iters: int) -> tuple[dict[str, Any], list[str]]:
+def check(
+    name: str, work_dir: Path, source_iters: int, adapt_iters: int
+) -> tuple[dict[str, Any], list[str]]:
     """Train and test one data set.
 
     Args:
@@ -56,7 +58,10 @@ def check(name: str, work_dir: Path, source_iters: int, adapt_iters: int) -> tup
     run_stages([full, source_only], work_dir, jobs=1 if torch.cuda.is_available() else 2, threads=1)
 
     loader = Config.fromfile(str(ROOT / full_config)).test_dataloader
-    tested = {stage.name: evaluate(stage.config, stage.checkpoint(work_dir), loader) for stage in (source_only, full)}
+    tested = {
+        stage.name: evaluate(stage.config, stage.checkpoint(work_dir), loader)
+        for stage in (source_only, full)
+    }
     constant = best_constant_miou(tested['ccdistill']['labels'])
     rows = scalars(work_dir / 'ccdistill')
     report: dict[str, Any] = {
@@ -91,7 +96,9 @@ def main() -> int:
     else:
         print('data/camvid is not there: the real frames are left out')
     failures = []
-    run_dir = args.work_dir / time.strftime('%Y%m%d_%H%M%S')  # earlier checkpoints are never taken for new ones
+    run_dir = args.work_dir / time.strftime(
+        '%Y%m%d_%H%M%S'
+    )  # earlier checkpoints are never taken for new ones
     for name in names:
         report, failed = check(name, run_dir / name, args.source_iters, args.adapt_iters)
         print(name, json.dumps(report, indent=2), flush=True)

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 POLL_SECONDS, LINE_SECONDS = 0.5, 15.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stage:
     """One training run.
 

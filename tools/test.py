@@ -33,9 +33,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--out', help='folder for the predictions as label images')
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
-    parser.add_argument(
-        '--show-dir', help='folder, below the run folder of the work dir, for painted images'
-    )
+    parser.add_argument('--show-dir', help='folder for the predictions painted on the images')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds each window is shown')
     parser.add_argument(
         '--tta', action='store_true', help="average over the config's scales and flips"

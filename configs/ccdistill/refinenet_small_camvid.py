@@ -11,7 +11,7 @@ train_dataloader = dict(
                 dict(type='LoadImageFromFile'),
                 dict(type='LoadAnnotations'),
                 dict(
-                    type='RandomResize', scale=(480, 360), ratio_range=(0.5, 1.0), keep_ratio=True
+                    type='RandomResize', scale=(480, 360), ratio_range=(0.5, 0.8), keep_ratio=True
                 ),
                 dict(type='RandomCrop', crop_size=(128, 128)),
                 dict(type='RandomFlip', prob=0.5),
@@ -39,4 +39,4 @@ test_pipeline = [
 ]
 val_dataloader = dict(dataset=dict(data_root=target_root, pipeline=test_pipeline))
 test_dataloader = val_dataloader
-load_from = 'work_dirs/refinenet_small_camvid/iter_400.pth'
+load_from = 'work_dirs/refinenet_small_camvid/iter_600.pth'

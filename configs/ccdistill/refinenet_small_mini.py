@@ -11,9 +11,10 @@ model = dict(
     data_preprocessor=dict(_base_.data_preprocessor, type='CrossDomainPreprocessor'),
     segmentor=_base_.segmentor,
     feature='backbone.-1',
-    projection_head=dict(type='ProjectionHead', in_channels=256),
+    # Standardised, because the bare head collapses to one embedding: docs/method.md.
+    projection_head=dict(type='ProjectionHead', in_channels=256, embedding_norm='standardize'),
     loss_cdc=dict(type='CDCLoss', loss_weight=2.0),  # lambda_1
     loss_cds=dict(type='CDSLoss', loss_weight=1.0),  # lambda_2
     loss_pseudo=dict(type='StaticLoss'),
 )
-load_from = 'work_dirs/refinenet_small_mini/iter_400.pth'
+load_from = 'work_dirs/refinenet_small_mini/iter_600.pth'

@@ -9,7 +9,7 @@ train_dataloader = dict(
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations'),
-            dict(type='RandomResize', scale=(480, 360), ratio_range=(0.5, 1.0), keep_ratio=True),
+            dict(type='RandomResize', scale=(480, 360), ratio_range=(0.5, 0.8), keep_ratio=True),
             dict(type='RandomCrop', crop_size=(128, 128)),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackSegInputs'),

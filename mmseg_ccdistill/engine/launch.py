@@ -7,6 +7,7 @@ Both are repaired here, before the runner is built.
 
 import argparse
 import datetime
+import gc
 import linecache
 import os
 import sys
@@ -379,5 +380,8 @@ def run_main(main: Callable[[], None]) -> int:
             print(f'error: {error}', file=sys.stderr)
         return 2
     if torch_dist.is_available() and torch_dist.is_initialized():
+        # The wrapped model sits in reference cycles and holds the process group: collected later,
+        # at the interpreter's end, gloo's threads now and then abort a run that has succeeded.
+        gc.collect()
         torch_dist.destroy_process_group()
     return 0

@@ -13,6 +13,7 @@ import mmseg
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmseg.visualization import SegLocalVisualizer
 
 from mmseg_ccdistill.engine.launch import UserInputError, run_main
 
@@ -94,6 +95,7 @@ def project(tmp_path, monkeypatch) -> Path:
     text = CONFIG.format(base=base, root=str(tmp_path / 'data'))
     (tmp_path / 'tiny.py').write_text(text)
     monkeypatch.chdir(tmp_path)
+    SegLocalVisualizer._instance_dict.clear()  # mmengine keeps one for the life of a process
     return tmp_path
 
 
@@ -161,16 +163,19 @@ def test_train_then_test_with_every_option(project, capsys, monkeypatch) -> None
     assert _call('train', 'tiny.py', monkeypatch=monkeypatch) == 0
     assert re.search(r'^train 2/2  eta .* loss ', capsys.readouterr().out, re.MULTILINE)
     checkpoint = project / 'work_dirs' / 'tiny' / 'iter_2.pth'
+    SegLocalVisualizer._instance_dict.clear()
 
     options = ['--out', 'predictions', '--show-dir', 'painted', '--tta', '--work-dir', 'tested']
     assert _call('test', 'tiny.py', checkpoint, *options, monkeypatch=monkeypatch) == 0
 
     assert 'mIoU' in capsys.readouterr().out
+    SegLocalVisualizer._instance_dict.clear()
     predictions = sorted((project / 'predictions').glob('*.png'))
     assert [path.name for path in predictions] == ['0.png', '1.png', '2.png', '3.png']
     label = cv2.imread(str(predictions[0]), cv2.IMREAD_UNCHANGED)
     assert label.shape == (48, 64) and label.max() < 19
-    assert len(list((project / 'tested').rglob('painted/vis_image/*.png'))) == 4
+    assert len(list((project / 'painted').rglob('*.png'))) == 4
+    assert list((project / 'tested').glob('*/*.log'))
 
     # Two iterations more, from where the first run stopped.
     more = ['--resume', '--cfg-options', 'train_cfg.max_iters=4']
@@ -184,9 +189,8 @@ def test_two_processes_train_on_gloo(project) -> None:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
     script = str(ROOT / 'tools' / 'dist_train.sh')
-    env = dict(
-        os.environ, PYTHON=sys.executable, PORT=str(port), OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES=''
-    )
+    env = dict(os.environ, PYTHON=sys.executable, PORT=str(port))
+    env.update(OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
     for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'):
         env.pop(name, None)
     command = ['bash', script, 'tiny.py', '2', '--cfg-options', 'randomness.seed=3']
@@ -214,7 +218,11 @@ def _fake(folder: Path, name: str) -> Path:
     ('script', 'arguments', 'tail'),
     [
         ('dist_train.sh', ['c.py', '4'], ['train.py', 'c.py', '--launcher', 'pytorch']),
-        ('dist_test.sh', ['c.py', 'm.pth', '4'], ['test.py', 'c.py', 'm.pth', '--launcher', 'pytorch']),
+        (
+            'dist_test.sh',
+            ['c.py', 'm.pth', '4'],
+            ['test.py', 'c.py', 'm.pth', '--launcher', 'pytorch'],
+        ),
         ('slurm_train.sh', ['gpu', 'job', 'c.py'], ['train.py', 'c.py', '--launcher', 'slurm']),
         (
             'slurm_test.sh',

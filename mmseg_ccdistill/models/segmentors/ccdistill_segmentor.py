@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor, nn
 
 from ...utils.typing_utils import DOMAINS, DomainSamples, DomainTensors
-from .cross_domain_segmentor import CrossDomainSegmentor, build_optional
+from .cross_domain_segmentor import CrossDomainSegmentor, DomainMaps, build_optional
 from .diagnostics import correlation_diagnostics, pseudo_label_diagnostics
 from .features import backbone_index, feature_channels, head_feature
 
@@ -104,21 +102,21 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         """
         diagnose = self.diagnostics_interval > 0 and self._step % self.diagnostics_interval == 0
         self._step += 1
-        log: dict[str, Tensor] = {}
+        maps = {**self._encode_pair('day', inputs), **self._encode_pair('night', inputs)}
         features: DomainTensors = {}
+        if self.distills:
+            features = {domain: self._feature(domain, maps[domain]) for domain in DOMAINS}
 
-        day_maps = self._encode_pair(self.day, inputs, 'day')
-        night_maps = self._encode_pair(self.night, inputs, 'night')
-        for name, branch, maps in (('day', self.day, day_maps), ('night', self.night, night_maps)):
-            domain = f'source_{name}'
-            logits = self._decode(branch, domain, maps[domain], features)
+        log: dict[str, Tensor] = {}
+        for domain in ('source_day', 'source_night'):
+            logits = self._logits(domain, maps[domain], features)
+            labels = self.ground_truth(data_samples[domain])
+            branch = self.branch_of(domain)
             log.update(
-                self.supervised_loss(
-                    branch, domain, maps[domain][1], logits, self.ground_truth(data_samples[domain])
-                )
+                self.supervised_loss(branch, domain, maps[domain].head_inputs, logits, labels)
             )
-        log.update(self._target_terms(inputs, day_maps, night_maps, features, diagnose))
-
+        if self.loss_pseudo is not None:
+            log.update(self._pseudo_term(inputs, maps, features, diagnose))
         if self.loss_cds is not None:
             log.update({f'cross.{key}': value for key, value in self.loss_cds(features).items()})
         if self.loss_cdc is not None:
@@ -128,78 +126,57 @@ class CCDistillSegmentor(CrossDomainSegmentor):
                 log.update(correlation_diagnostics(embeddings))
         return log
 
-    def _encode_pair(
-        self, branch: EncoderDecoder, inputs: DomainTensors, light: str
-    ) -> dict[str, tuple[Sequence[Tensor], Sequence[Tensor]]]:
-        """Backbone and neck of S and T of one branch; the target only if some term reads it."""
+    def _encode_pair(self, light: str, inputs: DomainTensors) -> dict[str, DomainMaps]:
+        """Maps of S and T of one branch; of T only if some term reads them."""
         source, target = f'source_{light}', f'target_{light}'
-        maps = {}
-        if self.forward_mode == 'joint' and (self.distills or self.loss_pseudo is not None):
+        branch = self.branch_of(source)
+        if not self.distills and self.loss_pseudo is None:
+            return {source: self.encode(branch, inputs[source])}
+        if self.forward_mode == 'joint':
             count = inputs[source].shape[0]
             joint = self.encode(branch, torch.cat([inputs[source], inputs[target]]))
-            maps[source] = tuple([m[:count] for m in part] for part in joint)
-            maps[target] = tuple([m[count:] for m in part] for part in joint)
-            return maps
-        maps[source] = self.encode(branch, inputs[source])
-        if self.distills or self.loss_pseudo is not None:
-            needs_graph = self.distills or light == 'night'
-            with torch.set_grad_enabled(torch.is_grad_enabled() and needs_graph):
-                maps[target] = self.encode(branch, inputs[target])
+            return {
+                source: DomainMaps(*([m[:count] for m in part] for part in joint)),
+                target: DomainMaps(*([m[count:] for m in part] for part in joint)),
+            }
+        maps = {source: self.encode(branch, inputs[source])}
+        needs_graph = self.distills or light == 'night'
+        with torch.set_grad_enabled(torch.is_grad_enabled() and needs_graph):
+            maps[target] = self.encode(branch, inputs[target])
         return maps
 
-    def _decode(
-        self,
-        branch: EncoderDecoder,
-        domain: str,
-        maps: tuple[Sequence[Tensor], Sequence[Tensor]],
-        features: DomainTensors,
-        graph: bool = True,
-    ) -> Tensor:
-        """Logits of one domain; puts its F_D into ``features`` on the way. ``graph=False`` detaches the logits."""
-        backbone_maps, head_inputs = maps
-        head = branch.decode_head
-        through_head = self.distills and self.feature_index is None
-        if through_head:
-            features[domain] = head_feature(head, head_inputs)
-        elif self.distills:
-            features[domain] = backbone_maps[self.feature_index]
-        with torch.set_grad_enabled(torch.is_grad_enabled() and graph):
-            return head.cls_seg(features[domain]) if through_head else head(head_inputs)
+    def _feature(self, domain: str, maps: DomainMaps) -> Tensor:
+        """F_D of one domain, ``(B, C, h, w)``."""
+        if self.feature_index is None:
+            return head_feature(self.branch_of(domain).decode_head, maps.head_inputs)
+        return maps.backbone[self.feature_index]
 
-    def _target_terms(
+    def _logits(self, domain: str, maps: DomainMaps, features: DomainTensors) -> Tensor:
+        """Logits of one domain at the head's resolution; goes on from F_D if that is the head's."""
+        head = self.branch_of(domain).decode_head
+        if self.feature_index is None and domain in features:
+            return head.cls_seg(features[domain])
+        return head(maps.head_inputs)
+
+    def _pseudo_term(
         self,
         inputs: DomainTensors,
-        day_maps: dict[str, tuple[Sequence[Tensor], Sequence[Tensor]]],
-        night_maps: dict[str, tuple[Sequence[Tensor], Sequence[Tensor]]],
+        maps: dict[str, DomainMaps],
         features: DomainTensors,
         diagnose: bool,
     ) -> dict[str, Tensor]:
-        """L_pseudo on T_n, and F_D of the two target domains."""
-        if self.loss_pseudo is None:
-            if self.distills and self.feature_index is not None:
-                features['target_day'] = day_maps['target_day'][0][self.feature_index]
-                features['target_night'] = night_maps['target_night'][0][self.feature_index]
-            elif self.distills:
-                features['target_day'] = head_feature(
-                    self.day.decode_head, day_maps['target_day'][1]
-                )
-                features['target_night'] = head_feature(
-                    self.night.decode_head, night_maps['target_night'][1]
-                )
-            return {}
+        """L_pseudo on T_n with the labels of M_d(T_d), which has no graph from its logits on."""
+        assert self.loss_pseudo is not None
         size = inputs['target_night'].shape[2:]
-        day_logits = self._decode(
-            self.day, 'target_day', day_maps['target_day'], features, graph=False
-        )
-        if self.teacher_mode == 'eval':
-            day_logits = self._teacher_logits(inputs['target_day'])
-        night_logits = self._decode(
-            self.night, 'target_night', night_maps['target_night'], features
-        )
+        night_logits = self._logits('target_night', maps['target_night'], features)
         night_logits = self.upsample(self.night.decode_head, night_logits, size)
         with torch.no_grad():
+            if self.teacher_mode == 'eval':
+                day_logits = self._teacher_logits(inputs['target_day'])
+            else:
+                day_logits = self._logits('target_day', maps['target_day'], features)
             day_logits = self.upsample(self.day.decode_head, day_logits, size)
-            labels = self.loss_pseudo.pseudo_labels(day_logits, night_logits.detach())
+            labels = self.loss_pseudo.pseudo_labels(day_logits, night_logits)
         log = {'target_night.loss_pseudo': self.loss_pseudo(night_logits, labels)}
         if diagnose:
             log.update(pseudo_label_diagnostics(labels, self.num_classes))
@@ -210,7 +187,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         """M_d's logits in evaluation mode, the modules' modes restored afterwards."""
         modes = {module: module.training for module in self.day.modules()}
         self.day.eval()
-        logits = self.day.decode_head(self.encode(self.day, images)[1])
+        logits = self.day.decode_head(self.encode(self.day, images).head_inputs)
         for module, training in modes.items():
             module.training = training
         return logits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.logging import print_log
@@ -20,6 +20,18 @@ from ...utils.typing_utils import DOMAINS, DomainSamples, DomainTensors
 
 #: Branch names, M_d and M_n of the paper.
 BRANCHES = ('day', 'night')
+
+
+class DomainMaps(NamedTuple):
+    """Feature maps of one domain.
+
+    Attributes:
+        backbone: Raw maps of the backbone, ``(B, C_i, h_i, w_i)``.
+        head_inputs: What the decode head reads: the neck's output, or the same maps.
+    """
+
+    backbone: Sequence[Tensor]
+    head_inputs: Sequence[Tensor]
 
 
 class CrossDomainSegmentor(BaseSegmentor):
@@ -190,11 +202,15 @@ class CrossDomainSegmentor(BaseSegmentor):
         return branch, [key for key in full if not key.startswith(prefix)]
 
     # Steps that methods put together in `loss`.
+    def branch_of(self, domain: str) -> EncoderDecoder:
+        """The branch that sees a domain, by the light in its name."""
+        return getattr(self, domain.rsplit('_', 1)[1])
+
     @staticmethod
-    def encode(branch: EncoderDecoder, images: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """Backbone maps and decode-head inputs (after the neck, if any) of ``images``."""
-        features = branch.backbone(images)
-        return features, branch.neck(features) if branch.with_neck else features
+    def encode(branch: EncoderDecoder, images: Tensor) -> DomainMaps:
+        """Backbone maps and decode-head inputs of ``images`` ``(B, 3, H, W)``."""
+        maps = branch.backbone(images)
+        return DomainMaps(maps, branch.neck(maps) if branch.with_neck else maps)
 
     @staticmethod
     def ground_truth(data_samples: SampleList) -> Tensor:
