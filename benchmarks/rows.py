@@ -52,7 +52,10 @@ def table(report: dict[str, Any]) -> str:
     """Markdown table: a line per row, a column per evaluation set, mean and range over seeds."""
     seeds = list(report['runs'].values())
     sets = list(seeds[0]['source_only'])
-    lines = ['| row | ' + ' | '.join(f'{name} mIoU' for name in sets) + ' |', '|---' * (len(sets) + 1) + '|']
+    lines = [
+        '| row | ' + ' | '.join(f'{name} mIoU' for name in sets) + ' |',
+        '|---' * (len(sets) + 1) + '|',
+    ]
     for row in ('source_only', 'wo_cdc_cds', 'ccdistill'):
         cells = []
         for name in sets:
@@ -71,7 +74,9 @@ def main() -> None:
     parser.add_argument('--adapt-iters', type=int, default=400)
     parser.add_argument('--work-dir', type=Path, default=ROOT / 'work_dirs/rows')
     args = parser.parse_args()
-    runs = {seed: rows_of(args.data, seed, args.source_iters, args.adapt_iters) for seed in args.seeds}
+    runs = {
+        seed: rows_of(args.data, seed, args.source_iters, args.adapt_iters) for seed in args.seeds
+    }
     stages = [stage for rows in runs.values() for stage in rows.values()]
     run_stages(stages, args.work_dir, jobs=min(os.cpu_count() or 1, 4), threads=1)
     report: dict[str, Any] = {
@@ -80,10 +85,15 @@ def main() -> None:
         'runs': {},
     }
     for seed, rows in runs.items():
-        tested: dict[str, Any] = {name: test(stage, args.work_dir, args.data) for name, stage in rows.items()}
+        tested: dict[str, Any] = {
+            name: test(stage, args.work_dir, args.data) for name, stage in rows.items()
+        }
         logged = scalars(args.work_dir / rows['ccdistill'].name)
         tested['diagnostics'] = {
-            key: round(row[key], 4) for row in logged for key in row if key.startswith(('cor.', 'pseudo.'))
+            key: round(row[key], 4)
+            for row in logged
+            for key in row
+            if key.startswith(('cor.', 'pseudo.'))
         }
         report['runs'][str(seed)] = tested
     (args.work_dir / f'{args.data}.json').write_text(json.dumps(report, indent=2) + '\n')

@@ -20,7 +20,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
 )
-custom_hooks = [dict(type='DatasetCheckHook')]
+custom_hooks = [dict(type='DatasetCheckHook'), dict(type='CheckpointMatchHook')]
 
 log_level = 'INFO'
 log_processor = dict(by_epoch=False)

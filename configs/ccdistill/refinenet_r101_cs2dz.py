@@ -18,3 +18,8 @@ model = dict(
     loss_pseudo=dict(type='StaticLoss'),
 )
 load_from = 'work_dirs/refinenet_r101_cityscapes/iter_40000.pth'
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(960, 540), keep_ratio=True),
+    _base_.tta_augment,
+]

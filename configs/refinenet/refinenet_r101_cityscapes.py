@@ -11,3 +11,8 @@ model = _base_.segmentor
 model.backbone.init_cfg = dict(
     type='Pretrained', checkpoint='https://download.pytorch.org/models/resnet101-63fe2227.pth'
 )
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(960, 540), keep_ratio=True),
+    _base_.tta_augment,
+]

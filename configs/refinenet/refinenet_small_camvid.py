@@ -38,3 +38,8 @@ test_dataloader = dict(
         ],
     )
 )
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(256, 192), keep_ratio=True),
+    _base_.tta_augment,
+]

@@ -9,3 +9,8 @@ _base_ = [
 model = _base_.segmentor
 train_dataloader = dict(_delete_=True, **_base_.source_only_dataloader)
 val_dataloader = _base_.source_val_dataloader
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(240, 135), keep_ratio=True),
+    _base_.tta_augment,
+]

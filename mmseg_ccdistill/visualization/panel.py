@@ -95,8 +95,7 @@ def panel(
 
     centres = [margin + gap + j * (width + gap) + width // 2 for j in range(len(column_titles))]
     heads = [
-        (title, (centre, header // 2))
-        for title, centre in zip(column_titles, centres, strict=True)
+        (title, (centre, header // 2)) for title, centre in zip(column_titles, centres, strict=True)
     ]
     canvas = _write(canvas, heads, font_size, 'mm')
     if row_titles is not None:

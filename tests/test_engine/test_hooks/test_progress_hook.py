@@ -237,8 +237,6 @@ def test_interval_must_be_positive() -> None:
 
 def test_other_ranks_stay_silent(tmp_path, capsys, monkeypatch) -> None:
     assert is_main_process()
-    monkeypatch.setattr(
-        'mmseg_ccdistill.engine.hooks.progress_hook.is_main_process', lambda: False
-    )
+    monkeypatch.setattr('mmseg_ccdistill.engine.hooks.progress_hook.is_main_process', lambda: False)
     _run(tmp_path, RichProgressHook(interval=1))
     assert not re.search(r'^train ', capsys.readouterr().out, re.MULTILINE)

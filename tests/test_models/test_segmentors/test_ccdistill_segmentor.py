@@ -140,7 +140,8 @@ def test_branches_start_equal_and_then_part(build: Callable, batch: dict[str, An
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01))
     model.train_step(batch, wrapper)
     assert any(
-        not torch.equal(a, b) for a, b in zip(model.day.parameters(), model.night.parameters(), strict=True)
+        not torch.equal(a, b)
+        for a, b in zip(model.day.parameters(), model.night.parameters(), strict=True)
     )
 
 
