@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
-from benchmarks.stages import ROOT, Stage, evaluate, run_stages, scalars
+from benchmarks.stages import ROOT, Stage, evaluate, last_tenth, run_stages, scalars
 
 #: Labelled evaluation sets below `rgb_anon/val` and `gt/val`, per data set.
 EVALUATION = {'mini': ('night',), 'camvid': ('night', 'dusk')}
@@ -24,15 +24,16 @@ EVALUATION = {'mini': ('night',), 'camvid': ('night', 'dusk')}
 def rows_of(data: str, seed: int, source_iters: int, adapt_iters: int) -> dict[str, Stage]:
     """The stages of one seed, by row; `source` is the shared first stage."""
     source_config = f'configs/refinenet/refinenet_small_{data}.py'
-    full = f'configs/ccdistill/refinenet_small_{data}.py'
-    baseline = f'configs/ccdistill/ablations/refinenet_small_{data}_wo-cdc-cds.py'
+    every = {'model.diagnostics_interval': 10}
+    full = f'configs/ccdistill/refinenet_small_{data}_day2night.py'
+    baseline = f'configs/ccdistill/ablations/refinenet_small_{data}_day2night_wo-cdc-cds.py'
     folder = f'{data}_seed{seed}'
     source = Stage(f'{folder}/source', source_config, source_iters, seed=seed)
     return {
         'source': source,
         'source_only': Stage(f'{folder}/source_only', source_config, adapt_iters, source, seed),
         'wo_cdc_cds': Stage(f'{folder}/wo_cdc_cds', baseline, adapt_iters, source, seed),
-        'ccdistill': Stage(f'{folder}/ccdistill', full, adapt_iters, source, seed),
+        'ccdistill': Stage(f'{folder}/ccdistill', full, adapt_iters, source, seed, every),
     }
 
 
@@ -89,12 +90,7 @@ def main() -> None:
             name: test(stage, args.work_dir, args.data) for name, stage in rows.items()
         }
         logged = scalars(args.work_dir / rows['ccdistill'].name)
-        tested['diagnostics'] = {
-            key: round(row[key], 4)
-            for row in logged
-            for key in row
-            if key.startswith(('cor.', 'pseudo.'))
-        }
+        tested['diagnostics'] = last_tenth(logged, ('cor.', 'pseudo.'))
         report['runs'][str(seed)] = tested
     (args.work_dir / f'{args.data}.json').write_text(json.dumps(report, indent=2) + '\n')
     print(table(report))

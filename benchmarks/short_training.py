@@ -47,7 +47,7 @@ def check(
         The measured values, and a sentence per failed check.
     """
     source_config = f'configs/refinenet/refinenet_small_{name}.py'
-    full_config = f'configs/ccdistill/refinenet_small_{name}.py'
+    full_config = f'configs/ccdistill/refinenet_small_{name}_day2night.py'
     # One value per iteration: the checks take medians themselves.
     every = {'default_hooks.logger.interval': 1, 'log_processor.window_size': 1}
     source = Stage('source', source_config, source_iters)

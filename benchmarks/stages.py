@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -52,6 +54,24 @@ class Stage:
         """Path of the last checkpoint."""
         return work_dir / self.name / f'iter_{self.max_iters}.pth'
 
+    def fingerprint(self, work_dir: Path) -> str:
+        """What the run depends on: its command line, the config's content, and its first stage."""
+        text = Config.fromfile(str(ROOT / self.config)).dump()
+        before = self.start.fingerprint(work_dir) if self.start else ''
+        parts = ' '.join(self.command(work_dir)[2:]) + text + before
+        return hashlib.sha256(parts.encode()).hexdigest()
+
+    def finished(self, work_dir: Path) -> bool:
+        """Whether this very run has been done before."""
+        record = work_dir / self.name / 'stage.json'
+        if not record.exists() or not self.checkpoint(work_dir).exists():
+            return False
+        return json.loads(record.read_text())['fingerprint'] == self.fingerprint(work_dir)
+
+    def seconds(self, work_dir: Path) -> float:
+        """Duration of the finished run."""
+        return float(json.loads((work_dir / self.name / 'stage.json').read_text())['seconds'])
+
     def command(self, work_dir: Path) -> list[str]:
         """Command line that trains this stage."""
         options = {
@@ -60,6 +80,7 @@ class Stage:
             'param_scheduler.0.end': self.max_iters,
             'default_hooks.checkpoint.interval': self.max_iters,
             'default_hooks.logger.interval': 10,
+            'log_processor.window_size': 10,
             'randomness.seed': self.seed,
             'load_from': str(self.start.checkpoint(work_dir)) if self.start else None,
             **self.options,
@@ -89,6 +110,16 @@ def scalars(run_dir: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def _memory(process: subprocess.Popen) -> str:
+    """Resident memory of a running process where the system tells it, else nothing."""
+    try:
+        status = Path(f'/proc/{process.pid}/status').read_text()
+    except OSError:
+        return ''
+    match = re.search(r'VmRSS:\s+(\d+) kB', status)
+    return f' {int(match.group(1)) / 2**20:.1f} GiB' if match else ''
+
+
 def _describe(row: Mapping[str, Any]) -> str:
     terms = {
         'loss': row.get('loss'),
@@ -97,14 +128,14 @@ def _describe(row: Mapping[str, Any]) -> str:
         'cdc': row.get('cross.loss_cdc_js'),
     }
     text = ' '.join(f'{name} {value:.3f}' for name, value in terms.items() if value is not None)
-    memory = row.get('memory')
-    return text + (f' {memory} MiB' if memory else '')
+    return text + (f' {row["memory"]} MiB GPU' if row.get('memory') else '')
 
 
 def run_stages(stages: Sequence[Stage], work_dir: Path, jobs: int, threads: int) -> None:
     """Train ``stages``, at most ``jobs`` at a time; a stage waits for the one it starts from.
 
-    A stage whose last checkpoint exists is not run again. Output of each run goes to ``<stage>/train.log``.
+    A stage that has been done before, with the same command and config, is not run again. Output of
+    each run goes to ``<stage>/train.log``.
 
     Args:
         stages (Sequence[Stage]): What to train.
@@ -115,7 +146,9 @@ def run_stages(stages: Sequence[Stage], work_dir: Path, jobs: int, threads: int)
     Raises:
         RuntimeError: If a stage fails; the message holds the end of its log.
     """
-    waiting = [stage for stage in stages if not stage.checkpoint(work_dir).exists()]
+    starts = [stage.start for stage in stages if stage.start is not None]
+    finished = {stage for stage in {*stages, *starts} if stage.finished(work_dir)}
+    waiting = [stage for stage in stages if stage not in finished]
     running: dict[Stage, subprocess.Popen] = {}
     console = Console()
     columns = [
@@ -134,10 +167,8 @@ def run_stages(stages: Sequence[Stage], work_dir: Path, jobs: int, threads: int)
         try:
             while waiting or running:
                 for stage in list(waiting):
-                    blocked = (
-                        stage.start is not None and not stage.start.checkpoint(work_dir).exists()
-                    )
-                    if len(running) < jobs and not blocked and stage.start not in running:
+                    ready = stage.start is None or stage.start in finished
+                    if ready and len(running) < jobs:
                         waiting.remove(stage)
                         (work_dir / stage.name).mkdir(parents=True, exist_ok=True)
                         log = open(work_dir / stage.name / 'train.log', 'w')
@@ -167,7 +198,7 @@ def run_stages(stages: Sequence[Stage], work_dir: Path, jobs: int, threads: int)
                         if 'iter' in row or 'step' in row
                     ]
                     done = int(rows[-1].get('iter', rows[-1].get('step', 0))) if rows else 0
-                    state = _describe(rows[-1]) if rows else 'starting'
+                    state = (_describe(rows[-1]) if rows else 'starting') + _memory(process)
                     progress.update(tasks[stage], completed=done, state=state)
                     if plain_line:
                         elapsed = time.monotonic() - started[stage]
@@ -187,11 +218,23 @@ def run_stages(stages: Sequence[Stage], work_dir: Path, jobs: int, threads: int)
                         seconds = time.monotonic() - started[stage]
                         if not console.is_terminal:
                             print(f'{stage.name}: done in {seconds:.0f} s {state}', flush=True)
-                        (work_dir / stage.name / 'seconds.json').write_text(json.dumps(seconds))
+                        record = {'fingerprint': stage.fingerprint(work_dir), 'seconds': seconds}
+                        (work_dir / stage.name / 'stage.json').write_text(json.dumps(record))
+                        finished.add(stage)
         finally:
             for process in running.values():
                 process.terminate()
                 process.wait()
+
+
+def last_tenth(rows: Sequence[Mapping[str, Any]], prefixes: tuple[str, ...]) -> dict[str, float]:
+    """Medians of logged values over the last tenth of a run, per key with one of the prefixes."""
+    keys = sorted({key for row in rows for key in row if key.startswith(prefixes)})
+    values = {key: [row[key] for row in rows if key in row] for key in keys}
+    return {
+        key: round(float(np.median(series[-max(len(series) // 10, 1) :])), 4)
+        for key, series in values.items()
+    }
 
 
 def evaluate(

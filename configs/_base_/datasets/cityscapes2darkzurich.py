@@ -26,6 +26,7 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=8,
     persistent_workers=True,
+    pin_memory=True,
     sampler=dict(type='DrawSampler'),
     dataset=dict(
         type='CrossDomainDataset',

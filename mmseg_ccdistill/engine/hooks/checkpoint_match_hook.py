@@ -6,11 +6,12 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from ...models.segmentors import CrossDomainSegmentor
+from ...utils.checkpoint_match import check_match
 
 
 @HOOKS.register_module()
@@ -30,22 +31,16 @@ class CheckpointMatchHook(Hook):
             checkpoint: What was read, before it goes to the model.
 
         Raises:
-            ValueError: If no tensor fits.
+            ValueError: If no tensor fits, or most of them have another shape.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = runner.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
         if isinstance(model, CrossDomainSegmentor):
             return
-        loaded = checkpoint.get('state_dict', checkpoint)
-        expected = model.state_dict()
-        matched = sum(
-            name.removeprefix('module.') in expected
-            and expected[name.removeprefix('module.')].shape == getattr(value, 'shape', None)
-            for name, value in loaded.items()
-        )
-        if not matched:
-            raise ValueError(
-                f'the checkpoint fits nothing in the model: its first tensor is '
-                f'{next(iter(loaded), "missing")}, the model expects e.g. {next(iter(expected))}; pass a '
-                'checkpoint of the same backbone and decode head.'
-            )
-        print_log(f'checkpoint: {matched} of {len(expected)} tensors matched', logger='current')
+        loaded = {
+            name.removeprefix('module.'): value
+            for name, value in checkpoint.get('state_dict', checkpoint).items()
+        }
+        matched, expected = check_match(loaded, model.state_dict())
+        print_log(f'checkpoint: {matched} of {expected} tensors fit', logger='current')

@@ -18,6 +18,10 @@ class CrossDomainPreprocessor(SegDataPreProcessor):
     as usual, so arguments are those of ``SegDataPreProcessor``.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._non_blocking = True  # copies overlap with compute where the loader pins its memory
+
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Preprocess one batch.
 

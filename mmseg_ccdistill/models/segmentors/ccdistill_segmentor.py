@@ -9,9 +9,10 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor, nn
 
+from ...utils.precision import autocast_off, full_precision
 from ...utils.typing_utils import DOMAINS, DomainSamples, DomainTensors
 from .cross_domain_segmentor import CrossDomainSegmentor, DomainMaps, build_optional
-from .diagnostics import correlation_diagnostics, pseudo_label_diagnostics
+from .diagnostics import correlation_diagnostics, pseudo_label_diagnostics, style_diagnostics
 from .features import backbone_index, feature_channels, head_feature
 
 
@@ -119,6 +120,8 @@ class CCDistillSegmentor(CrossDomainSegmentor):
             log.update(self._pseudo_term(inputs, maps, features, diagnose))
         if self.loss_cds is not None:
             log.update({f'cross.{key}': value for key, value in self.loss_cds(features).items()})
+            if diagnose:
+                log.update(style_diagnostics(self.loss_cds.gram_correlations(features)))
         if self.loss_cdc is not None:
             embeddings = {domain: self._embed(features[domain]) for domain in DOMAINS}
             log.update({f'cross.{key}': value for key, value in self.loss_cdc(embeddings).items()})
@@ -140,6 +143,8 @@ class CCDistillSegmentor(CrossDomainSegmentor):
                 target: DomainMaps(*([m[count:] for m in part] for part in joint)),
             }
         maps = {source: self.encode(branch, inputs[source])}
+        if light == 'day' and not self.distills and self.teacher_mode == 'eval':
+            return maps  # the teacher makes a pass of its own
         needs_graph = self.distills or light == 'night'
         with torch.set_grad_enabled(torch.is_grad_enabled() and needs_graph):
             maps[target] = self.encode(branch, inputs[target])
@@ -196,6 +201,5 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         """e_D: unit vectors ``(B, 256, h, w)`` in fp32 (or the normalised feature if there is no head)."""
         if self.projection_head is not None:
             return self.projection_head(feature)
-        with torch.autocast(device_type=feature.device.type, enabled=False):
-            feature = feature if feature.dtype == torch.float64 else feature.float()
-            return nn.functional.normalize(feature, dim=1, eps=1e-6)
+        with autocast_off(feature):
+            return nn.functional.normalize(full_precision(feature), dim=1, eps=1e-6)

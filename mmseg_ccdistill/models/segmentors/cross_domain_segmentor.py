@@ -16,6 +16,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList, SampleList
 from torch import Tensor, nn
 
+from ...utils.checkpoint_match import check_match
 from ...utils.typing_utils import DOMAINS, DomainSamples, DomainTensors
 
 #: Branch names, M_d and M_n of the paper.
@@ -147,30 +148,20 @@ class CrossDomainSegmentor(BaseSegmentor):
 
     def _route_checkpoint(self, state_dict: dict[str, Any], prefix: str) -> None:
         """Send a plain (unprefixed) checkpoint to both branches; refuse one that fits neither."""
-        branch_prefixes = tuple(f'{prefix}{name}.' for name in BRANCHES)
-        own = [key for key in state_dict if key.startswith(prefix)]
-        if not any(key.startswith(branch_prefixes) for key in own):
-            expected = self.night.state_dict()
-            matched = 0
-            for key in own:
+        own = {key[len(prefix) :]: key for key in state_dict if key.startswith(prefix)}
+        if not any(name.startswith(tuple(f'{branch}.' for branch in BRANCHES)) for name in own):
+            for name, key in own.items():
                 value = state_dict.pop(key)
-                name = key[len(prefix) :]
-                if name in expected:
-                    matched += expected[name].shape == value.shape
-                    for branch_prefix in branch_prefixes:
-                        state_dict[branch_prefix + name] = value
-            if not matched:
-                raise ValueError(
-                    f'the checkpoint fits neither branch: none of its {len(own)} tensors (first: '
-                    f'{own[0] if own else "none"}) has the name and shape of one of the {len(expected)} expected '
-                    f'(first: {next(iter(expected))}); pass a checkpoint of the same backbone and decode head, '
-                    'or convert its keys with tools/model_converters.'
-                )
-            print_log(
-                f'plain checkpoint: {matched} of {len(expected)} tensors matched, loaded into day and night',
-                logger='current',
-            )
-        self._night_loaded = True
+                for branch in BRANCHES:
+                    state_dict[f'{prefix}{branch}.{name}'] = value
+        for branch in BRANCHES:
+            start = f'{prefix}{branch}.'
+            loaded = {k[len(start) :]: v for k, v in state_dict.items() if k.startswith(start)}
+            if not loaded:
+                continue
+            matched, expected = check_match(loaded, getattr(self, branch).state_dict())
+            print_log(f'checkpoint: {matched} of {expected} tensors fit {branch}', logger='current')
+            self._night_loaded |= branch == 'night'
 
     def forward(self, inputs: Any, data_samples: Any = None, mode: str = 'tensor') -> Any:
         """See ``BaseSegmentor.forward``; in ``loss`` mode ``inputs`` is one batch per domain.

@@ -71,6 +71,19 @@ def correlation_diagnostics(embeddings: DomainTensors) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
+def style_diagnostics(correlations: DomainTensors) -> dict[str, Tensor]:
+    """Means of Cor_G over the batch.
+
+    Args:
+        correlations (dict[str, Tensor]): Cor_G of ``source`` and ``target``, ``(B,)`` each.
+
+    Returns:
+        dict[str, Tensor]: Scalars ``cor.gram_source`` and ``cor.gram_target``.
+    """
+    return {f'cor.gram_{world}': value.mean() for world, value in correlations.items()}
+
+
+@torch.no_grad()
 def pseudo_label_diagnostics(
     labels: Tensor, num_classes: int, ignore_index: int = 255
 ) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmseg.models.segmentors import SegTTAModel
 from torch import nn
 
 from mmseg_ccdistill.engine.hooks import CheckpointMatchHook
@@ -14,16 +15,16 @@ def runner() -> SimpleNamespace:
 
 
 @pytest.mark.parametrize(
-    'state',
+    ('state', 'message'),
     [
-        {'encoder.weight': torch.zeros(4, 3, 1, 1)},
-        {'0.weight': torch.zeros(5, 3, 1, 1)},
-        {'0.weight': 'not a tensor'},
-        {},
+        ({'encoder.weight': torch.zeros(4, 3, 1, 1)}, 'fits nothing'),
+        ({'0.weight': torch.zeros(5, 3, 1, 1), '0.bias': torch.zeros(5)}, 'another width'),
+        ({'0.weight': 'not a tensor'}, 'another width'),
+        ({}, 'fits nothing'),
     ],
 )
-def test_a_foreign_checkpoint_stops_the_run(state: dict) -> None:
-    with pytest.raises(ValueError, match='fits nothing'):
+def test_a_foreign_checkpoint_stops_the_run(state: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         CheckpointMatchHook().after_load_checkpoint(runner(), {'state_dict': state})
 
 
@@ -35,3 +36,11 @@ def test_a_partial_match_passes(prefix: str, wrapped: bool) -> None:
     CheckpointMatchHook().after_load_checkpoint(
         runner(), {'state_dict': state} if wrapped else state
     )
+
+
+def test_test_time_augmentation_is_looked_through() -> None:
+    inner = nn.Conv1d(1, 2, 1, bias=False)
+    inner.test_step = inner.forward  # what the wrapper asks of a model
+    wrapped = SegTTAModel(module=inner)
+    state = {'state_dict': {'weight': torch.zeros(2, 1, 1)}}
+    CheckpointMatchHook().after_load_checkpoint(SimpleNamespace(model=wrapped), state)

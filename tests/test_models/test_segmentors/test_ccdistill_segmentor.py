@@ -212,12 +212,50 @@ def test_auxiliary_heads_train_on_both_sources(
     assert all(p.grad is not None for p in model.parameters())
 
 
-@pytest.mark.parametrize('dtype', [torch.bfloat16])
+@pytest.mark.parametrize('overrides', [{}, dict(loss_cdc=None, loss_cds=None)])
 def test_autocast_keeps_the_distillation_in_float32(
-    build: Callable, batch: dict[str, Any], dtype: Any
+    build: Callable, batch: dict[str, Any], overrides: dict[str, Any]
 ) -> None:
-    model = build()
-    with torch.autocast('cpu', dtype=dtype):
+    """Every parameter keeps its gradient, though some forwards under autocast have no graph."""
+    model = build(**overrides)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
         losses = losses_of(model, batch)
-    for key in ('cross.loss_cdc_js', 'cross.loss_cdc_illu', 'cross.loss_cds'):
+    for key in (key for key in losses if key.startswith('cross.')):
         assert losses[key].dtype == torch.float32 and torch.isfinite(losses[key])
+    model.parse_losses(losses)[0].backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ('overrides', 'changed'),
+    [
+        (dict(loss_cdc=None), {'cross.loss_cdc_js', 'cross.loss_cdc_illu', 'cross.loss_cdc_in'}),
+        (dict(loss_cds=None), {'cross.loss_cds'}),
+        (dict(loss_pseudo=None), {'target_night.loss_pseudo'}),
+        (dict(loss_cdc=dict(type='CDCLoss', js_weight=0.0)), {'cross.loss_cdc_js'}),
+        (dict(loss_cdc=dict(type='CDCLoss', illumination_weight=0.0)), {'cross.loss_cdc_illu'}),
+        (dict(loss_cdc=dict(type='CDCLoss', inherent_weight=0.0)), {'cross.loss_cdc_in'}),
+        (
+            dict(projection_head=None),
+            {'cross.loss_cdc_js', 'cross.loss_cdc_illu', 'cross.loss_cdc_in'},
+        ),
+    ],
+)
+def test_an_ablation_changes_only_its_own_terms(
+    build: Callable, batch: dict[str, Any], overrides: dict[str, Any], changed: set
+) -> None:
+    """Table 3 at iteration 0, same seed; no dropout, whose draws depend on how many heads run."""
+    values = []
+    start = build().state_dict()  # as `load_from` does: all rows start from one checkpoint
+    for change in ({}, overrides):
+        model = build(**change)
+        model.load_state_dict(start, strict=False)
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        values.append({key: value.item() for key, value in losses_of(model, batch).items()})
+    full, ablated = ({k: v for k, v in row.items() if 'loss' in k} for row in values)
+    different = {
+        key for key in full if full[key] != pytest.approx(ablated.get(key, float('nan')), rel=1e-6)
+    }
+    assert different == changed

@@ -54,8 +54,27 @@ def test_a_full_checkpoint_keeps_its_branches(build: Callable, tmp_path: Path) -
 
 
 def test_a_checkpoint_that_matches_nothing_is_an_error(build: Callable) -> None:
-    with pytest.raises(ValueError, match='fits neither branch'):
+    with pytest.raises(ValueError, match='fits nothing'):
         build().load_state_dict({'encoder.weight': torch.zeros(3)})
+
+
+@pytest.mark.parametrize('prefix', ['', 'night.'])
+def test_a_checkpoint_of_another_width_is_an_error(build: Callable, prefix: str) -> None:
+    """Same names, other shapes: only step counters and a few biases would fit."""
+    wider = {
+        f'{prefix}{name}': torch.zeros([2 * size for size in value.shape])
+        for name, value in build().night.state_dict().items()
+    }
+    with pytest.raises(ValueError, match='another width'):
+        build().load_state_dict(wider, strict=False)
+
+
+def test_only_a_loaded_night_branch_is_kept(build: Callable) -> None:
+    """After day alone was loaded, `init_weights` still gives night the weights of day."""
+    trained, fresh = build(), build()
+    day = {k: v for k, v in trained.state_dict().items() if k.startswith('day.')}
+    fresh.load_state_dict(day, strict=False)
+    assert not fresh._night_loaded
 
 
 def test_export_is_a_plain_segmentor_with_identical_logits(
@@ -83,7 +102,17 @@ def test_prediction_ignores_the_day_branch(build: Callable) -> None:
         for parameter in model.day.parameters():
             parameter.zero_()
     assert torch.equal(model(image), before)
-    assert not torch.equal(build(predict_with='day').eval()(image), torch.zeros(1))
+
+
+def test_the_other_branch_can_predict(build: Callable) -> None:
+    model = build(predict_with='day').eval()
+    image = torch.randn(1, 3, 64, 96)
+    before = model(image)
+    with torch.no_grad():
+        for parameter in model.night.parameters():
+            parameter.zero_()
+    assert torch.equal(model(image), before) and torch.equal(model.day(image), before)
+    assert before.abs().sum() > 0
 
 
 def test_segmentor_contract(build: Callable) -> None:

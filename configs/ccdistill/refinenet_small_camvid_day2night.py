@@ -1,6 +1,6 @@
-"""CCDistill on real frames in Cityscapes and Dark Zurich layout: refinenet_small_mini.py, other roots and sizes."""
+"""CCDistill on real frames: refinenet_small_mini_day2night.py with other data roots and sizes."""
 
-_base_ = './refinenet_small_mini.py'
+_base_ = './refinenet_small_mini_day2night.py'
 source_root = 'data/camvid/cityscapes/'
 target_root = 'data/camvid/dark_zurich/'
 train_dataloader = dict(
