@@ -1,5 +1,7 @@
 """Source-only, without CDC and CDS, and full CCDistill over seeds, on mini night or on real frames.
 
+On mini night also the paper's bare projection head.
+
 Writes `<data>.json` (every run) and prints a Markdown table with mean and range. All rows of a seed share one
 source-only stage and have equal total length. A finished run is not repeated.
 """
@@ -29,12 +31,16 @@ def rows_of(data: str, seed: int, source_iters: int, adapt_iters: int) -> dict[s
     baseline = f'configs/ccdistill/ablations/refinenet_small_{data}_day2night_wo-cdc-cds.py'
     folder = f'{data}_seed{seed}'
     source = Stage(f'{folder}/source', source_config, source_iters, seed=seed)
-    return {
+    rows = {
         'source': source,
         'source_only': Stage(f'{folder}/source_only', source_config, adapt_iters, source, seed),
         'wo_cdc_cds': Stage(f'{folder}/wo_cdc_cds', baseline, adapt_iters, source, seed),
         'ccdistill': Stage(f'{folder}/ccdistill', full, adapt_iters, source, seed, every),
     }
+    if data == 'mini':
+        bare = f'configs/ccdistill/refinenet_small_{data}_day2night_bare-head.py'
+        rows['bare_head'] = Stage(f'{folder}/bare_head', bare, adapt_iters, source, seed, every)
+    return rows
 
 
 def test(stage: Stage, work_dir: Path, data: str) -> dict[str, float]:
@@ -57,7 +63,7 @@ def table(report: dict[str, Any]) -> str:
         '| row | ' + ' | '.join(f'{name} mIoU' for name in sets) + ' |',
         '|---' * (len(sets) + 1) + '|',
     ]
-    for row in ('source_only', 'wo_cdc_cds', 'ccdistill'):
+    for row in [name for name in seeds[0] if name not in ('source', 'diagnostics')]:
         cells = []
         for name in sets:
             values = [seed[row][name] for seed in seeds]
@@ -89,8 +95,11 @@ def main() -> None:
         tested: dict[str, Any] = {
             name: test(stage, args.work_dir, args.data) for name, stage in rows.items()
         }
-        logged = scalars(args.work_dir / rows['ccdistill'].name)
-        tested['diagnostics'] = last_tenth(logged, ('cor.', 'pseudo.'))
+        tested['diagnostics'] = {
+            name: last_tenth(scalars(args.work_dir / stage.name), ('cor.', 'pseudo.'))
+            for name, stage in rows.items()
+            if 'source' not in name
+        }
         report['runs'][str(seed)] = tested
     (args.work_dir / f'{args.data}.json').write_text(json.dumps(report, indent=2) + '\n')
     print(table(report))

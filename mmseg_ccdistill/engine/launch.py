@@ -20,10 +20,9 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS
 from torch import distributed as torch_dist
 
-from ..datasets.file_check import DatasetCheckError, check_roots
+from ..datasets.file_check import DatasetCheckError, build_dataset
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -242,21 +241,21 @@ def _pretrained_paths(node: Any, key: str) -> Iterator[tuple[str, str]]:
 
 
 def check_data_roots(config: Config, loaders: Sequence[str]) -> None:
-    """Check the folders and lists of the datasets before anything is built.
+    """Check folders, lists and that there are images at all, before anything is built.
 
     Args:
         config: Config.
         loaders: Keys of the data loaders, for example ``('train_dataloader', 'val_dataloader')``.
 
     Raises:
-        UserInputError: If one is missing; the message starts with the dataset's key in the config.
+        UserInputError: If one is missing or empty; the message starts with the dataset's key in the config.
     """
     init_default_scope(config.get('default_scope', 'mmseg'))
     for loader in loaders:
         dataset = (config.get(loader) or {}).get('dataset')
         for key, node in _dataset_configs(dataset, f'{loader}.dataset'):
             try:
-                check_roots(DATASETS.build({**node, 'lazy_init': True}))
+                build_dataset({**node, 'pipeline': []})
             except DatasetCheckError as error:
                 raise UserInputError(f'{key}: {error}') from error
 

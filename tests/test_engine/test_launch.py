@@ -130,6 +130,10 @@ def test_missing_data_folder_is_named_with_its_key(tmp_path) -> None:
         launch.check_data_roots(config, loaders)
 
     (tmp_path / 'labels').mkdir()
+    with pytest.raises(UserInputError, match=r'^train_dataloader\.dataset\.dataset: .*no images'):
+        launch.check_data_roots(config, loaders)
+
+    (tmp_path / 'images/a_leftImg8bit.png').touch()
     launch.check_data_roots(config, loaders)
 
 
