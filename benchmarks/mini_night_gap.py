@@ -58,8 +58,9 @@ def main() -> None:
     """Train, test, write ``gap.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--work-dir', type=Path, default=ROOT / 'work_dirs/mini_night_gap')
-    parser.add_argument('--iters', type=int, default=2400)
+    parser.add_argument('--iters', type=int, default=4000)
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--threads', type=int, default=1, help='CPU threads of the training')
     args = parser.parse_args()
     data = write_mini_night(ROOT / 'data/mini_night')
     points = [round(args.iters * share) for share in POINTS]
@@ -68,7 +69,7 @@ def main() -> None:
         'default_hooks.checkpoint.max_keep_ckpts': 4,
     }
     stage = Stage('source', CONFIG, args.iters, seed=args.seed, options=options)
-    run_stages([stage], args.work_dir, jobs=1, threads=2)
+    run_stages([stage], args.work_dir, jobs=1, threads=args.threads)
 
     cfg = Config.fromfile(str(ROOT / CONFIG))
     night, day = cfg.test_dataloader.to_dict(), cfg.test_dataloader.to_dict()

@@ -22,7 +22,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.apis import init_model
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -117,7 +117,7 @@ def _memory(process: subprocess.Popen) -> str:
     except OSError:
         return ''
     match = re.search(r'VmRSS:\s+(\d+) kB', status)
-    return f' {int(match.group(1)) / 2**20:.1f} GiB' if match else ''
+    return f' {int(match.group(1)) / 2**20:.1f}G' if match else ''
 
 
 def _describe(row: Mapping[str, Any]) -> str:
@@ -125,10 +125,9 @@ def _describe(row: Mapping[str, Any]) -> str:
         'loss': row.get('loss'),
         'seg': row.get('source_night.loss_seg', row.get('decode.loss_seg')),
         'pseudo': row.get('target_night.loss_pseudo'),
-        'cdc': row.get('cross.loss_cdc_js'),
     }
-    text = ' '.join(f'{name} {value:.3f}' for name, value in terms.items() if value is not None)
-    return text + (f' {row["memory"]} MiB GPU' if row.get('memory') else '')
+    text = ' '.join(f'{name} {value:.2f}' for name, value in terms.items() if value is not None)
+    return text + (f' GPU {row["memory"] / 1024:.1f}G' if row.get('memory') else '')
 
 
 def run_stages(stages: Sequence[Stage], work_dir: Path, jobs: int, threads: int) -> None:
@@ -153,11 +152,9 @@ def run_stages(stages: Sequence[Stage], work_dir: Path, jobs: int, threads: int)
     console = Console()
     columns = [
         TextColumn('{task.description}'),
-        BarColumn(20),
-        TextColumn('{task.completed}/{task.total}'),
-        TimeElapsedColumn(),
-        TextColumn('ETA'),
-        TimeRemainingColumn(),
+        BarColumn(6),
+        TextColumn('{task.completed}/{task.total} ETA'),
+        TimeRemainingColumn(compact=True),
         TextColumn('{task.fields[state]}'),
     ]
     last_line = time.monotonic()
