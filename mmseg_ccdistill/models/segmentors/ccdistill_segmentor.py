@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -11,7 +12,13 @@ from torch import Tensor, nn
 
 from ...utils.precision import autocast_off, full_precision
 from ...utils.typing_utils import DOMAINS, DomainSamples, DomainTensors
-from .cross_domain_segmentor import CrossDomainSegmentor, DomainMaps, build_optional
+from .cross_domain_segmentor import (
+    BRANCHES,
+    CrossDomainSegmentor,
+    DomainMaps,
+    branch_name,
+    build_optional,
+)
 from .diagnostics import correlation_diagnostics, pseudo_label_diagnostics, style_diagnostics
 from .features import backbone_index, feature_channels, head_feature
 
@@ -30,6 +37,8 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         segmentor (dict): Config of one ``EncoderDecoder``, built as ``day`` and ``night``.
         projection_head (dict, optional): ``ProjectionHead`` shared by both branches. None with ``loss_cdc`` on:
             embeddings are the normalised features themselves (Table 3, "w/o project head"). Defaults to None.
+        share_projection_head (bool): One head for both branches, as the paper's "common embedding space" asks.
+            False: one head per branch, equal at the start. Defaults to True.
         feature (str): F_D: ``'backbone.<index>'`` (raw map, before neck and dropout) or ``'decode_head'``.
             Defaults to ``'backbone.-1'``.
         loss_cdc (dict, optional): ``CDCLoss``. None: off, and the projection head is not built. Defaults to None.
@@ -50,6 +59,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         self,
         segmentor: ConfigType,
         projection_head: OptConfigType = None,
+        share_projection_head: bool = True,
         feature: str = 'backbone.-1',
         loss_cdc: OptConfigType = None,
         loss_cds: OptConfigType = None,
@@ -81,10 +91,19 @@ class CCDistillSegmentor(CrossDomainSegmentor):
                 )
         elif loss_cdc is not None or loss_cds is not None:
             feature_channels(self.day, feature)
-        self.projection_head = build_optional(projection_head if loss_cdc is not None else None)
+        self.share_projection_head = share_projection_head
+        self.projection_head = self._build_projection_head(
+            projection_head if loss_cdc is not None else None
+        )
         self.loss_cdc = build_optional(loss_cdc)
         self.loss_cds = build_optional(loss_cds)
         self.loss_pseudo = build_optional(loss_pseudo)
+
+    def _build_projection_head(self, config: ConfigType | None) -> nn.Module | None:
+        """The shared head, or one per branch (equal at the start) by its name; None if there is none."""
+        if config is None or self.share_projection_head:
+            return None if config is None else build_apart(config)
+        return nn.ModuleDict({branch: build_apart(config) for branch in BRANCHES})
 
     @property
     def distills(self) -> bool:
@@ -123,7 +142,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
             if diagnose:
                 log.update(style_diagnostics(self.loss_cds.gram_correlations(features)))
         if self.loss_cdc is not None:
-            embeddings = {domain: self._embed(features[domain]) for domain in DOMAINS}
+            embeddings = {domain: self._embed(domain, features[domain]) for domain in DOMAINS}
             log.update({f'cross.{key}': value for key, value in self.loss_cdc(embeddings).items()})
             if diagnose:
                 log.update(correlation_diagnostics(embeddings))
@@ -197,9 +216,24 @@ class CCDistillSegmentor(CrossDomainSegmentor):
             module.training = training
         return logits
 
-    def _embed(self, feature: Tensor) -> Tensor:
+    def _embed(self, domain: str, feature: Tensor) -> Tensor:
         """e_D: unit vectors ``(B, 256, h, w)`` in fp32 (or the normalised feature if there is no head)."""
-        if self.projection_head is not None:
-            return self.projection_head(feature)
+        head = self.projection_head
+        if isinstance(head, nn.ModuleDict):
+            head = head[branch_name(domain)]
+        if head is not None:
+            return head(feature)
         with autocast_off(feature):
             return nn.functional.normalize(full_precision(feature), dim=1, eps=1e-6)
+
+
+def build_apart(config: ConfigType) -> nn.Module:
+    """Build and initialise a component without a trace in the random stream of the rest.
+
+    So runs with and without it, of one seed, have equal initial weights and equal dropout draws elsewhere.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(torch.initial_seed() + 1)
+        component = MODELS.build(copy.deepcopy(config))
+        component.init_weights()
+    return component

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ...utils.checkpoint_match import check_match
 from ...utils.typing_utils import DOMAINS, DomainSamples, DomainTensors
+from ..losses.class_weights import CITYSCAPES_FREQUENCIES, class_balance_weights
 
 #: Branch names, M_d and M_n of the paper.
 BRANCHES = ('day', 'night')
@@ -47,6 +48,9 @@ class CrossDomainSegmentor(BaseSegmentor):
             used here.
         predict_with (str): Branch that answers ``predict`` and ``tensor`` calls. Defaults to ``'night'``, the
             model that the paper tests.
+        test_reweight_std (float, optional): Multiply the logits of ``predict`` by ``class_balance_weights`` of
+            Cityscapes' frequencies with this spread. DANNet tests with 0.16, chosen on its validation set; the
+            paper makes no change at test time. Defaults to None.
         data_preprocessor (dict, optional): Usually a ``CrossDomainPreprocessor``. Defaults to None.
         train_cfg (dict, optional): Overrides ``segmentor.train_cfg``. Defaults to None.
         test_cfg (dict, optional): Overrides ``segmentor.test_cfg``. Defaults to None.
@@ -54,7 +58,8 @@ class CrossDomainSegmentor(BaseSegmentor):
         init_cfg (dict, optional): Initialisation of the whole model. Defaults to None.
 
     Raises:
-        ValueError: If ``predict_with`` is no branch, or the segmentor is not an ``EncoderDecoder`` whose decode head
+        ValueError: If ``predict_with`` is no branch, classes to re-weight are not the 19 of Cityscapes, or the
+            segmentor is not an ``EncoderDecoder`` whose decode head
             follows ``BaseDecodeHead``.
     """
 
@@ -62,6 +67,7 @@ class CrossDomainSegmentor(BaseSegmentor):
         self,
         segmentor: ConfigType,
         predict_with: str = 'night',
+        test_reweight_std: float | None = None,
         data_preprocessor: OptConfigType = None,
         train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
@@ -85,6 +91,15 @@ class CrossDomainSegmentor(BaseSegmentor):
                 'segmentor must be an EncoderDecoder whose decode head derives from BaseDecodeHead, got '
                 f'{type(self.day).__name__}: cascaded and mask-classification models have no logits map to adapt.'
             )
+        test_weight = None
+        if test_reweight_std is not None:
+            if self.out_channels != len(CITYSCAPES_FREQUENCIES):
+                raise ValueError(
+                    f'test_reweight_std needs the {len(CITYSCAPES_FREQUENCIES)} classes of Cityscapes, the decode '
+                    f'head has {self.out_channels}: set test_reweight_std=None.'
+                )
+            test_weight = class_balance_weights(CITYSCAPES_FREQUENCIES, test_reweight_std)
+        self.register_buffer('test_weight', test_weight, persistent=False)
         self._night_loaded = False
 
     # What mmseg's tools ask of a segmentor comes from the branch that predicts.
@@ -128,7 +143,13 @@ class CrossDomainSegmentor(BaseSegmentor):
 
     def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
         """Predictions of the predicting branch alone; see ``EncoderDecoder.predict``."""
-        return self.predictor.predict(inputs, data_samples)
+        samples = self.predictor.predict(inputs, data_samples)
+        if self.test_weight is not None:
+            for sample in samples:
+                logits = sample.seg_logits.data * self.test_weight.view(-1, 1, 1)
+                sample.seg_logits.data = logits
+                sample.pred_sem_seg.data = logits.argmax(dim=0, keepdim=True)
+        return samples
 
     def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
         return self.predictor._forward(inputs, data_samples)
@@ -195,7 +216,7 @@ class CrossDomainSegmentor(BaseSegmentor):
     # Steps that methods put together in `loss`.
     def branch_of(self, domain: str) -> EncoderDecoder:
         """The branch that sees a domain, by the light in its name."""
-        return getattr(self, domain.rsplit('_', 1)[1])
+        return getattr(self, branch_name(domain))
 
     @staticmethod
     def encode(branch: EncoderDecoder, images: Tensor) -> DomainMaps:
@@ -255,6 +276,11 @@ class CrossDomainSegmentor(BaseSegmentor):
     def loss(self, inputs: DomainTensors, data_samples: DomainSamples) -> dict[str, Tensor]:
         """Losses of one iteration; written by the method."""
         raise NotImplementedError(f'{type(self).__name__} must define loss().')
+
+
+def branch_name(domain: str) -> str:
+    """Name of the branch that sees a domain, ``'day'`` or ``'night'``: the light in the domain's name."""
+    return domain.rsplit('_', 1)[1]
 
 
 def build_optional(config: ConfigType | None) -> BaseModule | None:

@@ -177,3 +177,35 @@ def test_segmentors_without_a_logits_map_are_refused(
     segmentor['decode_head'] = [segmentor['decode_head']]
     with pytest.raises(ValueError, match='EncoderDecoder'):
         build(segmentor=segmentor)
+
+
+#: w(0.16) of Cityscapes, as DANNet's released test configuration prints it.
+TEST_WEIGHTS = [
+    *(0.6932, 0.8536, 0.7359, 1.0519, 1.0259, 0.9961, 1.1541, 1.0673, 0.7679, 1.0013),
+    *(0.8905, 0.9967, 1.1924, 0.8412, 1.1317, 1.1431, 1.1440, 1.2204, 1.0928),
+]
+
+
+def test_logits_are_reweighted_at_test_time_only_if_asked(build: Callable) -> None:
+    """Not in the paper; an option for DANNet's protocol. Training and export know nothing of it."""
+    sample = SegDataSample(
+        metainfo=dict(ori_shape=(64, 96), img_shape=(64, 96), padding_size=[0, 0, 0, 0])
+    )
+    image = torch.randn(1, 3, 64, 96)
+    plain, weighted = build().eval(), build(test_reweight_std=0.16).eval()
+    weighted.load_state_dict(plain.state_dict())  # nothing is added to a checkpoint
+    (before,) = plain.predict(image, [sample.clone()])
+    (after,) = weighted.predict(image, [sample.clone()])
+    expected = before.seg_logits.data * torch.tensor(TEST_WEIGHTS).view(-1, 1, 1)
+    torch.testing.assert_close(after.seg_logits.data, expected, rtol=1e-4, atol=1e-6)
+    assert torch.equal(after.pred_sem_seg.data, after.seg_logits.data.argmax(0, keepdim=True))
+    assert torch.equal(plain(image), weighted(image))
+
+
+def test_reweighting_needs_the_classes_of_cityscapes(
+    build: Callable, segmentor_config: dict[str, Any]
+) -> None:
+    segmentor_config['decode_head']['num_classes'] = 5
+    segmentor_config['decode_head']['loss_decode']['class_weight'] = None
+    with pytest.raises(ValueError, match='has 5: set test_reweight_std=None'):
+        build(segmentor=segmentor_config, test_reweight_std=0.16, loss_pseudo=None)
