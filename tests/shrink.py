@@ -58,6 +58,11 @@ def _shrink_head(head: ConfigDict, widths: list[int]) -> None:
         head.block_channels = [16] + [8] * (len(head.block_channels) - 1)
 
 
+def _head_channels(head: ConfigDict) -> int:
+    """Channels of a head's last map; those of the backbone if it has no layer of its own."""
+    return head.get('channels', head.in_channels)
+
+
 def shrink_segmentor(segmentor: ConfigDict) -> list[int]:
     """Narrow an ``EncoderDecoder`` config in place.
 
@@ -104,7 +109,7 @@ def shrink(cfg: Config) -> Config:
     if head is not None:
         feature = model.get('feature', 'backbone.-1')
         head.in_channels = (
-            model.segmentor.decode_head.channels
+            _head_channels(model.segmentor.decode_head)
             if feature == 'decode_head'
             else widths[int(feature.split('.')[1])]
         )

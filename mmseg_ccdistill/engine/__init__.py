@@ -1,5 +1,5 @@
 """Training engine parts."""
 
-from . import hooks
+from . import hooks, optimizers
 
-__all__ = ['hooks']
+__all__ = ['hooks', 'optimizers']

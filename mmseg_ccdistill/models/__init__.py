@@ -1,5 +1,5 @@
-"""Segmentors, heads, necks and losses of CCDistill."""
+"""Segmentors, backbones, heads, necks and losses of CCDistill."""
 
-from . import data_preprocessors, decode_heads, losses, necks, segmentors
+from . import backbones, data_preprocessors, decode_heads, losses, necks, segmentors
 
-__all__ = ['data_preprocessors', 'decode_heads', 'losses', 'necks', 'segmentors']
+__all__ = ['backbones', 'data_preprocessors', 'decode_heads', 'losses', 'necks', 'segmentors']

@@ -1,0 +1,5 @@
+"""CCDistill on RefineNet-R50: refinenet_r101_cs2dz.py with fewer blocks."""
+
+_base_ = './refinenet_r101_cs2dz.py'
+model = dict(segmentor=dict(backbone=dict(depth=50)))
+load_from = 'work_dirs/refinenet_r50_cityscapes/iter_40000.pth'

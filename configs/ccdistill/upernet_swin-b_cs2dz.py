@@ -1,0 +1,15 @@
+"""CCDistill on UPerNet Swin-B: refinenet_r101_cs2dz.py with another segmentor and its recipe."""
+
+_base_ = [
+    './refinenet_r101_cs2dz.py',
+    '../_base_/models/upernet_swin-b.py',
+    '../_base_/schedules/adamw.py',
+]
+model = dict(
+    segmentor=dict(_delete_=True, **_base_.upernet), projection_head=dict(in_channels=1024)
+)
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, **_base_.adamw), paramwise_cfg=_base_.swin_paramwise
+)
+param_scheduler = _base_.adamw_50k
+load_from = 'work_dirs/upernet_swin-b_cityscapes/iter_40000.pth'

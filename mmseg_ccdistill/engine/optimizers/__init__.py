@@ -1,0 +1,5 @@
+"""Optimizer construction."""
+
+from .branchwise_constructor import BranchwiseOptimWrapperConstructor
+
+__all__ = ['BranchwiseOptimWrapperConstructor']
