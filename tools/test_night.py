@@ -1,0 +1,182 @@
+"""Test a checkpoint on the night sets: one table with a column for each set."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner, TestLoop
+from rich.console import Console
+
+from mmseg_ccdistill.datasets.file_check import DatasetCheckError, build_dataset
+from mmseg_ccdistill.engine.launch import (
+    UserInputError,
+    add_launch_arguments,
+    check_checkpoint_file,
+    load_config,
+    run_main,
+    set_up_processes,
+    set_work_dir,
+)
+from mmseg_ccdistill.evaluation import NightIoUMetric, SetReport, rich_table, write_reports
+
+#: Sets by name, with the file in configs/_base_/datasets that describes each and prefixes its variables.
+SETS = {
+    'dz-val': 'dark_zurich_val',
+    'acdc-night-val': 'acdc_night_val',
+    'bdd100k-night': 'bdd100k_night',
+    'night-driving': 'night_driving',
+}
+DEFAULT_SETS = ('dz-val', 'acdc-night-val', 'bdd100k-night')
+_BASES = Path(__file__).resolve().parents[1] / 'configs' / '_base_' / 'datasets'
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Parse the command line.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        The parsed arguments.
+    """
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog='Data elsewhere: --cfg-options acdc_night_val_dataloader.dataset.data_root=/data/acdc',
+    )
+    parser.add_argument('config', help='config file of the model')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--sets',
+        nargs='+',
+        choices=list(SETS),
+        default=list(DEFAULT_SETS),
+        metavar='SET',
+        help=f'sets to test on, of {", ".join(SETS)} (default: {" ".join(DEFAULT_SETS)})',
+    )
+    parser.add_argument('--out', help='folder for the table as JSON and Markdown')
+    add_launch_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def add_night_sets(config: Config, sets: Sequence[str]) -> None:
+    """Add the dataloaders and evaluators of night sets that a config does not define itself.
+
+    Args:
+        config: Config, changed in place.
+        sets: Names, keys of ``SETS``.
+    """
+    for name in sets:
+        for key, value in load_config(str(_BASES / f'{SETS[name]}.py')).items():
+            config.setdefault(key, value)
+
+
+def check_night_sets(config: Config, sets: Sequence[str]) -> None:
+    """Check folders, lists and that there are images, for every set, before anything is built.
+
+    Args:
+        config: Config with the sets.
+        sets: Names, keys of ``SETS``.
+
+    Raises:
+        UserInputError: At the first set that cannot be tested; the message names the sets that can.
+    """
+    init_default_scope(config.get('default_scope', 'mmseg'))
+    errors: dict[str, DatasetCheckError] = {}
+    for name in sets:
+        try:
+            build_dataset({**config[f'{SETS[name]}_dataloader'].dataset, 'pipeline': []})
+        except DatasetCheckError as error:
+            errors[name] = error
+    if errors:
+        first = next(iter(errors))
+        left = [name for name in sets if name not in errors]
+        advice = f'to test the others: --sets {" ".join(left)}' if left else 'no set is complete'
+        raise UserInputError(f'{first}: {errors[first]} ({advice})')
+
+
+def report_stem(folder: str, checkpoint: str) -> str:
+    """Name the report files of a checkpoint.
+
+    Args:
+        folder: Value of ``--out``.
+        checkpoint: Checkpoint file.
+
+    Returns:
+        Path without suffix.
+
+    Raises:
+        UserInputError: If there are such files already.
+    """
+    stem = os.path.join(folder, f'{Path(checkpoint).stem}_night')
+    for path in (f'{stem}.json', f'{stem}.md'):
+        if os.path.exists(path):
+            raise UserInputError(f'--out: {path!r} exists already; name another folder')
+    return stem
+
+
+def test_sets(runner: Runner, sets: Sequence[str], reports: list[SetReport]) -> None:
+    """Run the test loop once for each set, with the weights loaded once.
+
+    Args:
+        runner: Runner whose config holds the sets.
+        sets: Names, keys of ``SETS``.
+        reports: Where the results are added, on the main process.
+
+    Raises:
+        UserInputError: If the evaluator of a set is not a ``NightIoUMetric``.
+    """
+    for name in sets:
+        variables = SETS[name]
+        loop = TestLoop(
+            runner, runner.cfg[f'{variables}_dataloader'], runner.cfg[f'{variables}_evaluator']
+        )
+        metrics = [
+            metric for metric in loop.evaluator.metrics if isinstance(metric, NightIoUMetric)
+        ]
+        if not metrics:
+            raise UserInputError(
+                f'{variables}_evaluator: expected a NightIoUMetric, from which the table is made'
+            )
+        metrics[0].prefix = metrics[0].dataset_name  # the log keeps the scores of earlier sets
+        runner._test_loop = loop  # mmengine has no setter; its hooks look here for the dataloader
+        runner.test()
+        if metrics[0].report is not None:
+            reports.append(metrics[0].report)
+
+
+def main() -> None:
+    """Test."""
+    args = parse_args()
+    sets = list(dict.fromkeys(args.sets))
+    config = load_config(args.config)
+    add_night_sets(config, sets)
+    config.merge_from_dict(args.cfg_options or {})
+    set_work_dir(config, args.config, args.work_dir)
+    check_checkpoint_file(args.checkpoint, 'the argument CHECKPOINT')
+    stem = report_stem(args.out, args.checkpoint) if args.out is not None else None
+    check_night_sets(config, sets)
+    config.load_from, config.resume = args.checkpoint, False
+    config.test_dataloader = config[f'{SETS[sets[0]]}_dataloader']
+    config.test_evaluator = config[f'{SETS[sets[0]]}_evaluator']
+    config.test_cfg = dict(type='TestLoop')
+    set_up_processes(config, args.launcher, args.local_rank)
+    reports: list[SetReport] = []
+    try:
+        test_sets(Runner.from_cfg(config), sets, reports)
+    finally:  # a set that fails does not take the others' results with it
+        if reports and is_main_process():
+            title = f'{Path(args.config).stem}, {Path(args.checkpoint).name}'
+            Console().print(rich_table(reports, title))
+            if stem is not None:
+                facts = dict(config=args.config, checkpoint=args.checkpoint)
+                paths = write_reports(reports, stem, title, Path(args.config).stem, **facts)
+                print('written:', *paths)
+
+
+if __name__ == '__main__':
+    sys.exit(run_main(main))
