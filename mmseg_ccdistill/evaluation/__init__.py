@@ -1,0 +1,15 @@
+"""Evaluation on night sets, and published numbers to compare with."""
+
+from .night_iou_metric import NightIoUMetric
+from .published import load_published, published_rows
+from .report import SetReport, markdown_report, rich_table, write_reports
+
+__all__ = [
+    'load_published',
+    'markdown_report',
+    'NightIoUMetric',
+    'published_rows',
+    'rich_table',
+    'SetReport',
+    'write_reports',
+]

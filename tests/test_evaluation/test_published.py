@@ -1,0 +1,62 @@
+"""The file of published numbers agrees with itself and with its sources' arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from mmseg.datasets import CityscapesDataset
+
+from mmseg_ccdistill.evaluation import load_published, published_rows
+
+
+def test_every_row_names_a_known_set_and_source() -> None:
+    content = load_published()
+    assert tuple(content['classes']) == CityscapesDataset.METAINFO['classes']
+    for row in published_rows():
+        assert row['set'] in content['sets'] and row['source'] in content['sources']
+        assert 0 < row['mIoU'] < 100
+    assert {row['source'] for row in published_rows()} == set(content['sources'])
+
+
+def test_the_papers_tables_are_on_dark_zurich_test_only() -> None:
+    """The 151 images whose labels are on the server; never the 50 of val."""
+    for table in ('table_1', 'table_3'):
+        assert {row['set'] for row in published_rows(table=table)} == {'DZ-test'}
+    assert load_published()['sets']['DZ-test']['images'] == 151
+    with pytest.raises(KeyError):
+        published_rows(table='table_4')
+
+
+def test_table_1_means_of_classes_round_to_the_printed_means() -> None:
+    rows = published_rows(table='table_1')
+    assert [row['mean_of_classes'] for row in rows] == [28.48, 44.31, 47.46]
+    for row in rows:
+        assert round(row['mean_of_classes'], 1) == row['mIoU']
+
+
+def test_table_3_deltas_are_differences_from_ours() -> None:
+    rows = published_rows(table='table_3')
+    assert len(rows) == 10 and rows[-1]['method'] == 'Ours'
+    for row in rows:
+        assert row['delta'] == pytest.approx(row['mIoU'] - rows[-1]['mIoU'])
+
+
+def test_class_lists_give_their_means_with_absent_classes_as_0() -> None:
+    rows = [row for row in published_rows() if row.get('per_class')]
+    assert [(row['set'], row['mIoU']) for row in rows] == [
+        ('DZ-test', 54.21),
+        ('BDD100K-night', 40.56),
+        ('Night Driving', 56.9),
+    ]
+    for row in rows:
+        assert len(row['per_class']) == 19
+        assert np.mean(list(row['per_class'].values())) == pytest.approx(row['mIoU'], abs=0.0051)
+        assert all(row['per_class'][name] == 0 for name in row['absent'])
+
+
+def test_what_could_not_be_checked_is_left_out_and_said() -> None:
+    content = load_published()
+    assert 'table_2' not in content['tables']
+    text = ' '.join(content['not_verified'])
+    assert 'Table 1' in text and 'Table 2' in text
+    assert all(row['per_class'] is None for row in published_rows(table='table_1'))
