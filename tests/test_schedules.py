@@ -2,12 +2,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from meta_device import meta_device
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import PARAM_SCHEDULERS
+from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
+from mmseg.registry import MODELS
 from torch import nn
 
-SCHEDULES = Path(__file__).resolve().parents[1] / 'configs' / '_base_' / 'schedules'
+import mmseg_ccdistill  # noqa: F401
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+SCHEDULES = CONFIGS / '_base_' / 'schedules'
 
 
 class TwoBranches(nn.Module):
@@ -43,7 +48,21 @@ def test_adaptation_is_one_group_at_the_rates_of_the_paper() -> None:
     # 2.5e-4 * (1 - i / 50000) ** 0.9, which mmengine follows within 2e-5 and ends at zero.
     for iteration, rate in {0: 2.5e-4, 1: 2.4999550e-4, 25000: 1.33972e-4}.items():
         assert rates[iteration] == pytest.approx(rate, rel=3e-5)
+    assert 2.5e-4 - rates[1] == pytest.approx(2.5e-4 - 2.4999550e-4, rel=1e-2)
     assert rates[50000] == 0.0
+
+
+def test_every_parameter_of_the_papers_model_is_optimised_once() -> None:
+    """118,047,827 in each branch and 4,720,896 in the one projection head."""
+    config = Config.fromfile(str(CONFIGS / 'ccdistill/refinenet_r101_cs2dz.py'))
+    init_default_scope('mmseg')
+    with meta_device():
+        model = MODELS.build(config.model)
+    (group,) = build_optim_wrapper(model, config.optim_wrapper).optimizer.param_groups
+    optimised = [id(parameter) for parameter in group['params']]
+    assert len(optimised) == len(set(optimised))
+    assert sum(p.numel() for p in group['params']) == 2 * 118_047_827 + 4_720_896
+    assert {id(p) for p in model.projection_head.parameters()} <= set(optimised)
 
 
 @pytest.mark.parametrize('wrap', [False, True])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from mmseg.registry import MODELS
@@ -99,6 +101,40 @@ def test_worked_example() -> None:
     assert terms[JS].item() == pytest.approx(0.1442815, abs=1e-6)
     assert terms[ILLU].item() == pytest.approx(1.0)
     assert terms[IN].item() == pytest.approx(0.0)
+
+
+def test_equal_day_and_night_leave_the_repulsion_alone() -> None:
+    e = embeddings()
+    pairs = {**e, 'source_night': e['source_day'], 'target_night': e['target_day']}
+    terms = CDCLoss(loss_weight=1)(pairs)
+    assert terms[ILLU].item() == pytest.approx(0, abs=1e-12)  # Cor_illu is 1 in both
+    assert terms[IN].item() == 0  # Cor_in is the same by day and at night
+    assert terms[JS].item() == pytest.approx(by_loops(pairs)[JS], rel=1e-9)
+    assert terms[JS].item() < 0
+
+
+@pytest.mark.parametrize(
+    ('signs', 'illu', 'inherent'),
+    [((1, 1, 1, -1), 4, 4), ((1, -1, 1, -1), 0, 0), ((1, 1, -1, 1), 4, 4), ((1, 1, 1, 1), 0, 0)],
+)
+def test_squares_range_from_0_to_4(signs: tuple, illu: float, inherent: float) -> None:
+    """Signs of one vector in S_d, S_n, T_d, T_n, so that every Cor is +1 or -1."""
+    v = axes(0, 0, 0, 0)
+    names = ('source_day', 'source_night', 'target_day', 'target_night')
+    terms = CDCLoss(loss_weight=1)({d: s * v[d] for d, s in zip(names, signs, strict=True)})
+    assert terms[ILLU].item() == pytest.approx(illu)
+    assert terms[IN].item() == pytest.approx(inherent)
+
+
+def test_literal_sum_swamps_the_cross_entropy() -> None:
+    """A difference of 0.1 in Cor_illu on the paper's grid: 5.12 as a sum, 0.02 as a mean."""
+    angle = math.acos(0.9)
+    night = torch.tensor([math.cos(angle), math.sin(angle)]).double().view(1, 2, 1, 1)
+    day = torch.tensor([1.0, 0.0]).double().view(1, 2, 1, 1)
+    e = {domain: day.expand(2, 2, 16, 16) for domain in DOMAINS}
+    e['target_night'] = night.expand(2, 2, 16, 16)
+    assert CDCLoss(cor_reduction='sum')(e)[ILLU].item() == pytest.approx(5.12)
+    assert CDCLoss()(e)[ILLU].item() == pytest.approx(0.02)
 
 
 @pytest.mark.parametrize(

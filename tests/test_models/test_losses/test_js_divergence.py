@@ -49,7 +49,9 @@ def test_orthogonal_unit_vectors() -> None:
     assert js_divergence(vector, -vector).item() == pytest.approx(1.94e-3, rel=1e-2)
 
 
-@pytest.mark.parametrize(('tau', 'expected'), [(1.0, 0.249 / 256), (0.1, 0.0885), (0.07, 0.166)])
+@pytest.mark.parametrize(
+    ('tau', 'expected'), [(1.0, 0.249 / 256), (0.1, 0.0885), (0.07, 0.166), (0.01, 0.684)]
+)
 def test_random_unit_vectors(tau: float, expected: float) -> None:
     js = js_divergence(unit_maps(2, 256, 16, 16), unit_maps(2, 256, 16, 16, seed=1), tau, 'mean')
     assert js.item() == pytest.approx(expected, rel=2e-2)
@@ -86,6 +88,21 @@ def test_single_precision_keeps_small_divergences() -> None:
     js = js_divergence(e_a.float(), e_b.float(), reduction='none')
     assert js.dtype == torch.float32
     torch.testing.assert_close(js.double(), exact, rtol=5e-3, atol=0)
+
+
+@pytest.mark.parametrize(
+    ('tau', 'reduction', 'expected'),
+    [(1.0, 'mean', 2.7e-6), (1.0, 'batchmean', 6.9e-4), (0.1, 'mean', 2.9e-4)],
+)
+def test_gradient_that_reaches_the_features(tau: float, reduction: str, expected: float) -> None:
+    """Why a mean over positions at tau 1 is a no-op: its gradient is 256 times smaller."""
+    maps = [
+        torch.randn(2, 256, 16, 16, generator=torch.Generator().manual_seed(seed)).requires_grad_()
+        for seed in range(2)
+    ]
+    js_divergence(*(F.normalize(x, dim=1) for x in maps), tau, reduction).backward()
+    for x in maps:
+        assert x.grad is not None and x.grad.norm().item() == pytest.approx(expected, rel=2e-2)
 
 
 def test_bounds_symmetry_and_identity() -> None:

@@ -5,6 +5,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg_ccdistill.models.losses import CDSLoss, gram_cosine
 from mmseg_ccdistill.utils.typing_utils import DOMAINS
@@ -54,12 +55,51 @@ def test_agrees_with_the_definition(shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(single.double(), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize('shape', [*SHAPES, (1, 2048, 16, 16)])
+@pytest.mark.parametrize('form', ['channel', 'position'])
+@pytest.mark.parametrize(
+    ('dtype', 'tolerance'),
+    [(torch.float32, 3e-6), (torch.float64, 1e-10)],
+    ids=['single', 'double'],
+)
+def test_matrices_of_either_size_give_the_same(
+    shape: tuple[int, ...], form: str, dtype: torch.dtype, tolerance: float
+) -> None:
+    f = features(shape, dtype=dtype, grad=True)
+    a, b = f['source_day'], f['source_night']
+    expected = by_definition(a, b)
+    cosine = gram_cosine(a, b, form)
+    torch.testing.assert_close(cosine.double(), expected, rtol=0, atol=tolerance)
+    slopes = torch.autograd.grad(cosine.sum(), (a, b))
+    for slope, wanted in zip(slopes, torch.autograd.grad(expected.sum(), (a, b)), strict=True):
+        torch.testing.assert_close(slope, wanted, rtol=0, atol=10 * tolerance)
+
+
+@pytest.mark.parametrize(
+    ('shape', 'form', 'side'),
+    [
+        ((1, 40, 3, 3), 'auto', 9),
+        ((1, 8, 3, 3), 'auto', 8),
+        ((1, 40, 3, 3), 'channel', 40),
+        ((1, 8, 3, 3), 'position', 9),
+    ],
+)
+def test_size_of_the_matrices(shape: tuple[int, ...], form: str, side: int) -> None:
+    """Three products of 2 * side^2 * the other side."""
+    f = features(shape)
+    with FlopCounterMode(display=False) as counter:
+        gram_cosine(f['source_day'], f['source_night'], form)
+    other = 9 if side == shape[1] else shape[1]
+    products = 2 if side == shape[1] else 3  # <A A^T, B B^T> needs no third product
+    assert counter.get_total_flops() == products * 2 * side * side * other
+
+
 @pytest.mark.parametrize(('shape', 'expected'), [((2048, 16, 16), 0.967), ((256, 32, 32), 0.992)])
 def test_random_features_after_a_relu(shape: tuple[int, ...], expected: float) -> None:
     generator = torch.Generator().manual_seed(0)
     a, b = torch.randn(2, 1, *shape, generator=generator).relu()
     assert gram_cosine(a, b).item() == pytest.approx(expected, abs=1e-3)
-    torch.testing.assert_close(gram_cosine(a, b).double(), by_definition(a, b), rtol=0, atol=1e-5)
+    torch.testing.assert_close(gram_cosine(a, b).double(), by_definition(a, b), rtol=0, atol=3e-6)
 
 
 @pytest.mark.parametrize('shape', SHAPES)
@@ -95,6 +135,18 @@ def test_zero_feature(shape: tuple[int, ...]) -> None:
     assert other.grad is not None and other.grad.isfinite().all()
 
 
+@pytest.mark.parametrize('shape', SHAPES)
+def test_dead_channels_and_positions_have_a_finite_gradient(shape: tuple[int, ...]) -> None:
+    a, b = (x.detach().clone() for x in list(features(shape).values())[:2])
+    for x in (a, b):
+        x[:, 0], x[:, :, 0, 0] = 0, 0
+        x.requires_grad_()
+    cosine = gram_cosine(a, b)
+    torch.testing.assert_close(cosine, by_definition(a, b))
+    cosine.sum().backward()
+    assert a.grad is not None and a.grad.isfinite().all() and a.grad.any()
+
+
 @pytest.mark.parametrize('shape', [(1, 16, 128, 128), (1, 512, 4, 4)])
 def test_half_precision_neither_overflows_nor_underflows(
     half_dtype: torch.dtype, shape: tuple[int, ...]
@@ -110,11 +162,21 @@ def test_half_precision_neither_overflows_nor_underflows(
     torch.testing.assert_close(cosine.double(), by_definition(a, b), rtol=0, atol=1e-5)
 
 
-def test_autocast_changes_nothing() -> None:
+def test_autocast_changes_nothing(half_dtype: torch.dtype) -> None:
     f = features(dtype=torch.float32)
     expected = CDSLoss()(f)['loss_cds']
-    with torch.autocast('cpu', dtype=torch.bfloat16):
+    with torch.autocast('cpu', dtype=half_dtype):
         assert CDSLoss()(f)['loss_cds'].item() == expected.item()
+
+
+@pytest.mark.parametrize('kwargs', [{}, dict(gram_form='channel')])
+def test_gradient_of_the_loss(kwargs: dict) -> None:
+    f = features((2, 5, 2, 2), grad=True)
+
+    def loss(*tensors: Tensor) -> Tensor:
+        return CDSLoss(**kwargs)(dict(zip(DOMAINS, tensors, strict=True)))['loss_cds']
+
+    assert torch.autograd.gradcheck(loss, tuple(f.values()))
 
 
 def test_batch_and_channels_must_agree() -> None:
@@ -130,6 +192,9 @@ def test_loss_is_the_mean_squared_difference() -> None:
     terms = CDSLoss(loss_weight=3)(f)
     assert set(terms) == {'loss_cds'}
     assert terms['loss_cds'].item() == pytest.approx(3 * expected)
+    for form in ('channel', 'position'):
+        value = CDSLoss(loss_weight=3, gram_form=form)(f)['loss_cds'].item()
+        assert value == pytest.approx(3 * expected)
 
 
 def test_loss_does_not_depend_on_the_grid() -> None:
@@ -159,10 +224,15 @@ def test_who_gets_gradient(detach: str | None, receivers: set[str]) -> None:
     assert {d for d, x in f.items() if x.grad is not None and x.grad.any()} == receivers
 
 
-@pytest.mark.parametrize('kwargs', [dict(loss_weight=0), dict(detach='T')])
+@pytest.mark.parametrize('kwargs', [dict(loss_weight=0), dict(detach='T'), dict(gram_form='N')])
 def test_bad_settings_are_refused(kwargs: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(kwargs))):
         CDSLoss(**kwargs)
+
+
+def test_unknown_form_is_refused() -> None:
+    with pytest.raises(ValueError, match="'auto', 'channel', 'position'"):
+        gram_cosine(torch.ones(1, 3, 2, 2), torch.ones(1, 3, 2, 2), 'gram')
 
 
 def test_is_registered_and_stateless() -> None:

@@ -1,0 +1,136 @@
+"""Which images meet in a batch, what the teacher sees, and at which size losses are taken."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmseg_ccdistill.models.losses import (
+    CITYSCAPES_FREQUENCIES,
+    class_balance_weights,
+    static_loss,
+)
+from mmseg_ccdistill.utils.typing_utils import DOMAINS
+
+W = class_balance_weights(CITYSCAPES_FREQUENCIES)
+
+
+def losses_of(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
+    data = model.data_preprocessor(batch, True)
+    torch.manual_seed(3)
+    return model(**data, mode='loss')
+
+
+def upsampled(branch: nn.Module, images: Tensor) -> Tensor:
+    """Logits of a branch, bilinear to the size of the images with aligned corners."""
+    logits = branch.decode_head(branch.backbone(images))
+    return F.interpolate(logits, images.shape[2:], mode='bilinear', align_corners=True)
+
+
+def pseudo_labels_of(model: nn.Module, batch: dict[str, Any]) -> Tensor:
+    seen: list[Tensor] = []
+    model.loss_pseudo.register_forward_pre_hook(lambda module, args: seen.append(args[1]))
+    losses_of(model, batch)
+    return seen[-1]
+
+
+@pytest.mark.parametrize(('mode', 'mixes', 'passes'), [('separate', False, 2), ('joint', True, 1)])
+def test_source_and_target_meet_only_in_a_joint_batch(
+    build: Callable, batch: dict[str, Any], mode: str, mixes: bool, passes: int
+) -> None:
+    other = copy.deepcopy(batch)
+    for domain in ('target_day', 'target_night'):
+        other['inputs'][domain] = [255 - image for image in other['inputs'][domain]]
+    for light in ('day', 'night'):
+        model = build(forward_mode=mode)
+        key = f'source_{light}.loss_seg'
+        first = losses_of(model, batch)[key].item()
+        branch = getattr(model, light)
+        assert branch.backbone.bn1.num_batches_tracked == passes
+        assert (losses_of(build(forward_mode=mode), other)[key].item() != first) is mixes
+
+
+def test_frozen_batch_statistics(
+    build: Callable, batch: dict[str, Any], segmentor_config: dict[str, Any]
+) -> None:
+    segmentor_config['backbone']['norm_eval'] = True
+    model = build(segmentor=segmentor_config).train()
+    losses_of(model, batch)
+    for branch in (model.day, model.night):
+        assert branch.backbone.bn1.num_batches_tracked == 0
+        assert not branch.backbone.bn1.running_mean.any()
+
+
+def test_supervised_loss_is_taken_at_the_size_of_the_labels(
+    build: Callable, batch: dict[str, Any]
+) -> None:
+    model = build().eval()
+    batch['data_samples']['source_day'][0].gt_sem_seg.data[:, :20] = 255
+    data = model.data_preprocessor(batch, True)
+    losses = losses_of(model, batch)
+    for domain in ('source_day', 'source_night'):
+        samples = data['data_samples'][domain]
+        labels = torch.cat([sample.gt_sem_seg.data for sample in samples])
+        branch = getattr(model, domain.split('_')[1])
+        logits = upsampled(branch, data['inputs'][domain])
+        expected = F.cross_entropy(logits, labels, W, ignore_index=255)
+        assert losses[f'{domain}.loss_seg'].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_pseudo_loss_by_hand(build: Callable, batch: dict[str, Any]) -> None:
+    """Labels from M_d on T_d, at the size of the images; the loss is that of M_n on T_n."""
+    model = build().eval()
+    with torch.no_grad():
+        for parameter in model.day.decode_head.conv_seg.parameters():
+            parameter.mul_(50)  # so that the classes of M_d vary
+    images = model.data_preprocessor(batch, True)['inputs']
+    day = upsampled(model.day, images['target_day'])
+    labels = (day.softmax(1) * W.view(1, 19, 1, 1)).argmax(1)
+    labels = labels.masked_fill(labels >= 11, 255)
+    assert 0 < (labels == 255).float().mean() < 1 and labels.unique().numel() > 2
+    expected = static_loss(upsampled(model.night, images['target_night']), labels, W)
+    assert torch.equal(pseudo_labels_of(model, batch), labels)
+    value = losses_of(model, batch)['target_night.loss_pseudo'].item()
+    assert value == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_teacher_in_evaluation_mode_has_neither_dropout_nor_batch_statistics(
+    build: Callable, batch: dict[str, Any]
+) -> None:
+    labels = {}
+    for mode in ('train', 'eval'):
+        model = build(teacher_mode=mode).train()
+        images = model.data_preprocessor(batch, True)['inputs']
+        reference = copy.deepcopy(model.day).eval()
+        logits = upsampled(reference, images['target_day'])
+        expected = (logits.softmax(1) * W.view(1, 19, 1, 1)).argmax(1)
+        expected = expected.masked_fill(expected >= 11, 255)
+        # The first pass moves the running statistics, which the extra pass would read.
+        for branch in (model.day, model.night):
+            for module in branch.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.momentum = 0.0
+        labels[mode] = (pseudo_labels_of(model, batch), expected)
+    assert torch.equal(*labels['eval'])
+    assert not torch.equal(*labels['train'])
+
+
+def test_every_domain_goes_to_its_own_branch(build: Callable, batch: dict[str, Any]) -> None:
+    model = build()
+    images = model.data_preprocessor(batch, True)['inputs']
+    seen: dict[str, list[Tensor]] = {'day': [], 'night': []}
+    for light, calls in seen.items():
+        getattr(model, light).backbone.register_forward_hook(
+            lambda module, args, output, calls=calls: calls.append(args[0])
+        )
+    losses_of(model, batch)
+    for domain in DOMAINS:
+        light = domain.split('_')[1]
+        assert sum(torch.equal(images[domain], x) for x in seen[light]) == 1
+    assert len(seen['day']) == len(seen['night']) == 2
