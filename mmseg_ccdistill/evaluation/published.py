@@ -16,7 +16,7 @@ def load_published() -> dict[str, Any]:
 
     Returns:
         ``sets`` (name and number of images by label), ``tables`` (each with ``title`` and ``rows``:
-        method, set, ``mIoU`` in percent, source, and ``per_class`` where it is known),
+        method, set, ``mIoU`` in percent, source, and ``per_class`` and ``note`` where there are any),
         ``sources`` (what each source tag stands for) and ``not_verified`` (what is left out because
         nothing at hand confirms it).
     """

@@ -50,6 +50,7 @@ def panel(
     classes: Sequence[str] | None = None,
     palette: Sequence[Sequence[int]] | None = None,
     gap: int = 6,
+    captions: Sequence[Sequence[str]] | None = None,
 ) -> np.ndarray:
     """Set images out in a grid with titles and, on request, a legend of the classes.
 
@@ -58,13 +59,15 @@ def panel(
 
     Args:
         rows: Images of each row, one for each column; grey ``(H, W)`` or BGR ``(H, W, 3)``, uint8.
-        column_titles: Title above each column.
+        column_titles: Title above each column; what is too long loses its beginning.
         row_titles: Title left of each row, written upwards.
         tile_size: Width and height of each image in the panel, in pixels. None takes the size of
             the first image, enlarged by a whole factor to a width of at least 240.
         classes: Class names of the legend below the grid. None draws no legend.
         palette: RGB colour of each class of the legend.
         gap: Space between tiles, in pixels.
+        captions: Small text below each image, one for each image of each row; what is too long for
+            the tile loses its beginning. None leaves no room for any.
 
     Returns:
         The panel, ``(H, W, 3)`` BGR uint8.
@@ -72,41 +75,50 @@ def panel(
     Raises:
         ValueError: If rows, titles or legend do not fit each other.
     """
-    _check_grid(rows, column_titles, row_titles, classes, palette)
+    _check_grid(rows, column_titles, row_titles, classes, palette, captions)
     width, height = _default_tile(rows[0][0]) if tile_size is None else tile_size
     font_size = max(12, round(width / 18))
+    small = max(11, round(0.8 * font_size))
+    footer = 0 if captions is None else round(1.5 * small)
+    step = height + footer + gap
     header, margin = 2 * font_size, 2 * font_size if row_titles is not None else 0
     total_width = margin + len(column_titles) * (width + gap) + gap
     legend = None
     if classes is not None and palette is not None:
-        legend = class_legend(
-            classes, palette, total_width - margin, max(11, round(0.8 * font_size))
-        )
-    grid_height = header + len(rows) * (height + gap)
+        legend = class_legend(classes, palette, total_width - margin, small)
+    grid_height = header + len(rows) * step
     total_height = grid_height + (0 if legend is None else len(legend))
 
     canvas = np.full((total_height, total_width, 3), _PAPER, dtype=np.uint8)
     for i, row in enumerate(rows):
         for j, image in enumerate(row):
-            top, left = header + i * (height + gap), margin + gap + j * (width + gap)
+            top, left = header + i * step, margin + gap + j * (width + gap)
             canvas[top : top + height, left : left + width] = _fit(image, width, height)
     if legend is not None:
         canvas[grid_height:, margin:] = legend
 
     centres = [margin + gap + j * (width + gap) + width // 2 for j in range(len(column_titles))]
     heads = [
-        (title, (centre, header // 2)) for title, centre in zip(column_titles, centres, strict=True)
+        (_fit_text(title, width, font_size), (centre, header // 2))
+        for title, centre in zip(column_titles, centres, strict=True)
     ]
-    canvas = _write(canvas, heads, font_size, 'mm')
+    canvas = write_text(canvas, heads, font_size, 'mm')
+    if captions is not None:
+        notes = [
+            (_fit_text(text, width, small), (centre, header + i * step + height + footer // 2))
+            for i, texts in enumerate(captions)
+            for text, centre in zip(texts, centres, strict=True)
+        ]
+        canvas = write_text(canvas, notes, small, 'mm')
     if row_titles is not None:
         # Written on a sheet that is turned by a right angle, so that the text runs upwards.
         sheet = np.ascontiguousarray(np.rot90(canvas[:, :margin], k=-1))
-        middles = [header + i * (height + gap) + height // 2 for i in range(len(rows))]
+        middles = [header + i * step + height // 2 for i in range(len(rows))]
         sides = [
             (title, (total_height - middle, margin // 2))
             for title, middle in zip(row_titles, middles, strict=True)
         ]
-        canvas[:, :margin] = np.rot90(_write(sheet, sides, font_size, 'mm'))
+        canvas[:, :margin] = np.rot90(write_text(sheet, sides, font_size, 'mm'))
     return canvas
 
 
@@ -148,7 +160,52 @@ def class_legend(
         top = middle - swatch // 2
         strip[top : top + swatch, left : left + swatch] = tuple(colour)[::-1]
         names.append((name, (left + swatch + pad, middle)))
-    return _write(strip, names, font_size, 'lm')
+    return write_text(strip, names, font_size, 'lm')
+
+
+def present_classes(
+    maps: Sequence[np.ndarray], classes: Sequence[str], palette: Sequence[Sequence[int]]
+) -> tuple[list[str], list[Sequence[int]]]:
+    """Names and colours that label maps show, for a legend.
+
+    Args:
+        maps: Label maps ``(H, W)``.
+        classes: Names of all classes.
+        palette: RGB colour of each class.
+
+    Returns:
+        Names and colours in the order of the classes, and at the end ``'no label'`` if there are
+        pixels of no class.
+    """
+    shown = {int(value) for label in maps for value in np.unique(label)}
+    indices = [k for k in range(len(classes)) if k in shown]
+    names = [classes[k] for k in indices]
+    colours: list[Sequence[int]] = [palette[k] for k in indices]
+    if shown - set(indices):
+        names.append('no label')
+        colours.append(_IGNORED)
+    return names, colours
+
+
+def check_picture_path(path: str | os.PathLike[str], force: bool = False) -> None:
+    """Check that a picture can get a name, before the work that it takes.
+
+    Args:
+        path: File to write.
+        force: Whether it may exist.
+
+    Raises:
+        ValueError: If the suffix names no image format, or the file exists.
+    """
+    target = Path(path)
+    if not target.suffix or not cv2.haveImageWriter(target.name):
+        raise ValueError(_no_format(target))
+    if target.exists() and not force:
+        raise ValueError(f'{str(target)!r} exists: choose another name or pass --force')
+
+
+def _no_format(target: Path) -> str:
+    return f'cannot write {str(target)!r}: {target.suffix!r} is no image format, use .png or .jpg'
 
 
 def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
@@ -168,9 +225,7 @@ def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
     except cv2.error:
         written = False
     if not written:
-        raise ValueError(
-            f'cannot write {str(target)!r}: {target.suffix!r} is no image format, use .png or .jpg'
-        )
+        raise ValueError(_no_format(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(encoded.tobytes())
 
@@ -181,6 +236,7 @@ def _check_grid(
     row_titles: Sequence[str] | None,
     classes: Sequence[str] | None,
     palette: Sequence[Sequence[int]] | None,
+    captions: Sequence[Sequence[str]] | None,
 ) -> None:
     """Raise a ValueError unless every row has one image for each column, and titles match."""
     if not rows or not column_titles:
@@ -195,6 +251,8 @@ def _check_grid(
                 raise ValueError(f'row {index} of the panel holds something that is no uint8 image')
     if row_titles is not None and len(row_titles) != len(rows):
         raise ValueError(f'the panel has {len(row_titles)} row titles for {len(rows)} rows')
+    if captions is not None and [len(texts) for texts in captions] != [len(row) for row in rows]:
+        raise ValueError('a panel with captions needs one for each image')
     if (classes is None) != (palette is None):
         raise ValueError('a legend needs both classes and palette')
 
@@ -225,10 +283,32 @@ def _is_painted(image: np.ndarray) -> bool:
     return len(np.unique(packed)) <= 256
 
 
-def _write(
+def _fit_text(text: str, width: int, size: int) -> str:
+    """The text, or as much of its end as fits the width: file names differ at their end."""
+    font = ImageFont.load_default(size)
+    if font.getlength(text) <= width:
+        return text
+    kept = text
+    while kept and font.getlength('…' + kept) > width:
+        kept = kept[1:]
+    return '…' + kept
+
+
+def write_text(
     image: np.ndarray, texts: Sequence[tuple[str, tuple[int, int]]], size: int, anchor: str
 ) -> np.ndarray:
-    """Write texts at positions (x, y), anchored as Pillow names it, in a font of the given size."""
+    """Write dark texts on an image.
+
+    Args:
+        image: ``(H, W, 3)`` BGR uint8.
+        texts: Each text with its position (x, y) in pixels.
+        size: Size of the font in pixels.
+        anchor: What the position means, as Pillow names it: ``'mm'`` the middle, ``'lm'`` the
+            middle of the left side.
+
+    Returns:
+        A copy with the texts.
+    """
     sheet = Image.fromarray(np.ascontiguousarray(image[:, :, ::-1]))
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size)
     for text, position in texts:

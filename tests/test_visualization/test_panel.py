@@ -2,7 +2,14 @@ import cv2
 import numpy as np
 import pytest
 
-from mmseg_ccdistill.visualization.panel import class_legend, colorize, panel, write_image
+from mmseg_ccdistill.visualization.panel import (
+    check_picture_path,
+    class_legend,
+    colorize,
+    panel,
+    present_classes,
+    write_image,
+)
 
 # Three colours of the Cityscapes palette (road, sky, car), RGB, as the benchmark publishes them.
 PALETTE = [[128, 64, 128], [70, 130, 180], [0, 0, 142]]
@@ -149,3 +156,40 @@ def test_write_image_fails_loudly(tmp_path) -> None:
     (tmp_path / 'file').write_text('')
     with pytest.raises(OSError):
         write_image(tmp_path / 'file' / 'a.png', _photo(4, 4))
+
+
+def test_captions_stand_below_their_image_and_lose_their_beginning_if_too_long() -> None:
+    rows = [[_photo(60, 240, seed=j) for j in range(2)]]
+    plain = panel(rows, ['a', 'b'])
+
+    image = panel(rows, ['a', 'b'], captions=[['', 'x' * 300 + ' end']])
+
+    footer = image.shape[0] - plain.shape[0]
+    header = plain.shape[0] - 66
+    np.testing.assert_array_equal(image[: header + 60], plain[: header + 60])
+    strip = image[header + 60 : header + 60 + footer].min(axis=2)
+    assert (strip[:, :252] == 255).all() and (strip[:, 252:492] < 128).any()
+    assert (strip[:, 492:] == 255).all()  # within its tile
+
+
+def test_captions_must_match_the_images() -> None:
+    with pytest.raises(ValueError, match='one for each image'):
+        panel([[_photo(10, 10)]], ['a'], captions=[['x', 'y']])
+
+
+def test_present_classes_are_those_of_the_maps_and_no_label_comes_last() -> None:
+    maps = [np.array([[2, 0]], np.uint8), np.array([[2, 255]], np.uint8)]
+    names, colours = present_classes(maps, ['road', 'sky', 'car'], PALETTE)
+    assert names == ['road', 'car', 'no label']
+    assert [list(colour) for colour in colours] == [PALETTE[0], PALETTE[2], [0, 0, 0]]
+
+
+def test_a_picture_path_is_checked_before_the_work(tmp_path) -> None:
+    check_picture_path(tmp_path / 'new/a.png')
+    (tmp_path / 'a.jpg').touch()
+    with pytest.raises(ValueError, match="a.jpg' exists: choose another name or pass --force"):
+        check_picture_path(tmp_path / 'a.jpg')
+    check_picture_path(tmp_path / 'a.jpg', force=True)
+    for name in ('a.nonsense', 'a', 'png'):
+        with pytest.raises(ValueError, match='no image format'):
+            check_picture_path(tmp_path / name)

@@ -1,0 +1,177 @@
+"""Trained models for the tools: strict loading, and predictions for image files at their own size."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from mmseg.apis import init_model
+from mmseg.models.segmentors import BaseSegmentor
+from mmseg.structures import SegDataSample
+from torch.utils.data import DataLoader, Dataset
+
+from ..datasets.file_scan import progress_bar
+from ..models.segmentors import CrossDomainSegmentor
+from ..utils.checkpoint_file import read_checkpoint
+from ..utils.checkpoint_match import check_match
+from .launch import UserInputError, check_checkpoint_file
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of tools that run a trained model, named as in ``tools/test.py``.
+
+    Args:
+        parser: Parser to extend.
+    """
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config',
+    )
+    parser.add_argument(
+        '--trust-pickle',
+        action='store_true',
+        help='unpickle checkpoints that hold more than tensors and plain values; such a file can '
+        'run any program as you',
+    )
+
+
+def load_segmentor(
+    config: Config, checkpoint: str, parts: Sequence[str] | None = None
+) -> BaseSegmentor:
+    """Build a model and fill it from a checkpoint; nothing that matters stays at random.
+
+    Training may start from a checkpoint that fits in part; a picture or a submission must not.
+
+    Args:
+        config: Config; it is not changed.
+        checkpoint: Path of the checkpoint; no code in it is executed. A plain one fills both branches of a
+            cross-domain segmentor.
+        parts: Prefixes of the tensors that must be in the checkpoint, e.g. ``('day.', 'night.')``.
+            None: all of a plain segmentor, the branch that predicts of a cross-domain one.
+
+    Returns:
+        The model in evaluation mode, on the accelerator if there is one.
+
+    Raises:
+        ValueError: If the file is missing, is no checkpoint, or belongs to another model.
+    """
+    check_checkpoint_file(checkpoint, 'the argument CHECKPOINT')
+    state = read_checkpoint(Path(checkpoint))['state_dict']
+    model = init_model(copy.deepcopy(config), device='cpu')
+    is_cross_domain = isinstance(model, CrossDomainSegmentor)
+    try:
+        if not is_cross_domain:  # which checks by itself, branch by branch
+            check_match(state, model.state_dict())
+        missing = model.load_state_dict(state, strict=False).missing_keys
+    except (ValueError, RuntimeError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise UserInputError(
+            f'the checkpoint {checkpoint!r} is not of this config: {lines[min(1, len(lines) - 1)]}'
+        ) from error
+    if parts is None:
+        parts = (f'{model.predict_with}.',) if is_cross_domain else ('',)
+    lacking = [
+        name
+        for name in missing
+        if name.startswith(tuple(parts)) and not name.endswith('num_batches_tracked')
+    ]
+    if lacking:
+        raise UserInputError(
+            f'the checkpoint {checkpoint!r} lacks {len(lacking)} tensors of the config, e.g. '
+            f'{lacking[0]}; pass the config that it was trained with'
+        )
+    return model.to(get_device()).eval()
+
+
+def unlabelled_pipeline(config: Config) -> Compose:
+    """The config's own test pipeline without its labels.
+
+    Args:
+        config: Config with a ``test_dataloader``.
+
+    Returns:
+        The pipeline, from ``{'img_path': …}`` to a packed sample.
+
+    Raises:
+        UserInputError: If the config tests on no data set with a pipeline.
+    """
+    dataset = (config.get('test_dataloader') or {}).get('dataset') or {}
+    steps = dataset.get('pipeline')
+    if not steps:
+        raise UserInputError(
+            'the config has no test_dataloader.dataset.pipeline; '
+            'it says how an image is resized for the network: take the config of a training run'
+        )
+    init_default_scope(config.get('default_scope', 'mmseg'))
+    return Compose([step for step in steps if step['type'] != 'LoadAnnotations'])
+
+
+class ImageFiles(Dataset):
+    """Image files through a test pipeline.
+
+    Args:
+        paths: The files.
+        pipeline: What makes of ``{'img_path': …}`` a packed sample.
+    """
+
+    def __init__(self, paths: Sequence[str | os.PathLike[str]], pipeline: Compose) -> None:
+        self.paths = [str(path) for path in paths]
+        self.pipeline = pipeline
+
+    def __len__(self) -> int:
+        """Number of files."""
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Any:
+        """One packed sample.
+
+        Args:
+            index: Number of the file.
+        """
+        return self.pipeline(dict(img_path=self.paths[index], seg_fields=[]))
+
+
+def predict_files(
+    model: BaseSegmentor,
+    config: Config,
+    paths: Sequence[str | os.PathLike[str]],
+    title: str,
+) -> Iterator[SegDataSample]:
+    """Predict one image after the other, as ``tools/test.py`` does, with a progress bar.
+
+    The logits are upsampled to the size of the file before the argmax (``postprocess_result`` of
+    MMSegmentation).
+
+    Args:
+        model: What :func:`load_segmentor` returned.
+        config: The model's config: its test pipeline and number of workers.
+        paths: Image files.
+        title: Name of the progress bar.
+
+    Yields:
+        For each file ``seg_logits`` ``(K, H, W)`` and ``pred_sem_seg`` ``(1, H, W)`` at its own
+        size, on the model's device.
+    """
+    loader = DataLoader(
+        ImageFiles(paths, unlabelled_pipeline(config)),
+        num_workers=min(config.test_dataloader.get('num_workers', 0), len(paths)),
+        collate_fn=pseudo_collate,
+    )
+    with progress_bar(len(paths), title) as advance:
+        for batch in loader:
+            with torch.inference_mode():
+                samples = model.test_step(batch)
+            yield samples[0]
+            advance()

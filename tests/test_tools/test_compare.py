@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmseg.apis import init_model
+from mmseg.datasets import CityscapesDataset
+from tool_project import VAL_STEMS, error_of, load_tool, make_project, run_tool
+
+# Tiles of 96 x 64 (the images' own size) below a header of 24; captions of 16, gaps of 6.
+HEADER, STEP = 24, 64 + 16 + 6
+PALETTE = np.array(CityscapesDataset.METAINFO['palette'], np.uint8)[:, ::-1]
+
+
+@pytest.fixture(scope='module')
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_project(tmp_path_factory.mktemp('compare'))
+
+
+@pytest.fixture
+def tool(files: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(files)
+    return load_tool('tools/analysis_tools/compare.py')
+
+
+def tile(figure: np.ndarray, row: int, column: int) -> np.ndarray:
+    top, left = HEADER + row * STEP, 6 + column * (96 + 6)
+    return figure[top : top + 64, left : left + 96]
+
+
+def predictions(config: str, checkpoint: str) -> list[np.ndarray]:
+    """Label maps of the test set as mmseg's own loop makes them."""
+    cfg = Config.fromfile(config)
+    model = init_model(cfg, checkpoint, device='cpu')
+    loader = Runner.build_dataloader(cfg.test_dataloader)
+    maps = []
+    with torch.no_grad():
+        for batch in loader:
+            outputs = model.test_step(batch)
+            maps += [sample.pred_sem_seg.data[0].numpy() for sample in outputs]
+    return maps
+
+
+def test_any_number_of_models_beside_input_and_truth(files, tool, monkeypatch, tmp_path) -> None:
+    out = tmp_path / 'figure.png'
+    models = ['source.py:source.pth', 'tiny.py:tiny.pth', 'tiny.py:tiny.pth']
+    code = run_tool(tool, monkeypatch, *models, '--names', 'source only', 'CCDistill', 'again',
+                    '--tile-width', 96, '--out', out)  # fmt: skip
+
+    assert code == 0
+    figure = cv2.imread(str(out))
+    assert figure.shape[1] == 6 + 5 * (96 + 6)
+    folder = Path('data/dark_zurich/rgb_anon/val/night')
+    for row, stem in enumerate(VAL_STEMS):
+        image = cv2.imread(str(folder / f'{stem}_rgb_anon.png'))
+        np.testing.assert_array_equal(tile(figure, row, 0), image)
+        truth = tile(figure, row, 1)  # stripes of 20 pixels: road, building, sky, car, ignored
+        for x, expected in (
+            (5, PALETTE[0]),
+            (25, PALETTE[2]),
+            (45, PALETTE[10]),
+            (65, PALETTE[13]),
+        ):
+            assert (truth[:, x] == expected).all()
+        assert (truth[:, 90] == 0).all()
+    for column, model in ((2, 'source'), (3, 'tiny'), (4, 'tiny')):
+        maps = predictions(f'{model}.py', f'{model}.pth')
+        for row, label in enumerate(maps):
+            np.testing.assert_array_equal(tile(figure, row, column), PALETTE[label])
+
+
+def test_errors_are_the_wrong_pixels(files, tool, monkeypatch, tmp_path) -> None:
+    out = tmp_path / 'figure.png'
+    arguments = ['tiny.py:tiny.pth', '--indices', 2, '--miou', '--errors', '--tile-width', 96]
+
+    assert run_tool(tool, monkeypatch, *arguments, '--out', out) == 0
+
+    figure = cv2.imread(str(out))
+    assert figure.shape[1] == 6 + 4 * (96 + 6)
+    label = predictions('tiny.py', 'tiny.pth')[2]
+    truth = np.array([0, 2, 10, 13, 255])[np.arange(96) // 20][None]
+    wrong = (label != truth) & (truth != 255)
+    painted = (tile(figure, 0, 3) == (0, 94, 213)).all(axis=2)
+    np.testing.assert_array_equal(painted, wrong)
+
+
+def test_given_files_need_no_labels(tool, monkeypatch, tmp_path) -> None:
+    image = f'data/dark_zurich/rgb_anon/val/night/{VAL_STEMS[1]}_rgb_anon.png'
+    options = ['--cfg-options', 'test_dataloader.dataset.data_root=gone']
+    code = run_tool(tool, monkeypatch, 'tiny.py:tiny.pth', '--images', image,
+                    '--tile-width', 96, '--out', tmp_path / 'a.png', *options)  # fmt: skip
+    assert code == 0
+    figure = cv2.imread(str(tmp_path / 'a.png'))
+    assert figure.shape[1] == 6 + 2 * (96 + 6)
+    label = predictions('tiny.py', 'tiny.pth')[1]
+    np.testing.assert_array_equal(tile(figure, 0, 1), PALETTE[label])
+
+
+def test_titles_are_the_work_dirs_and_tell_two_checkpoints_of_one_apart(tool, tmp_path) -> None:
+    def titles(*checkpoints: str) -> list[str]:
+        pairs = [f'tiny.py:{checkpoint}' for checkpoint in checkpoints]
+        return [name for name, _, _ in tool.read_models(pairs, None, None)]
+
+    assert titles('runs/source/a.pth', 'runs/full/a.pth') == ['source', 'full']
+    assert titles('runs/full/iter_1.pth', 'runs/full/iter_2.pth') == ['full/iter_1', 'full/iter_2']
+
+
+def test_images_are_spread_evenly(tool) -> None:
+    scenes, meta = tool.scenes_of_test_set(Config.fromfile('tiny.py'), 2, None)
+    assert [Path(scene.path).stem for scene in scenes] == [
+        'GOPR0356_frame_000321_rgb_anon',
+        'GOPR0356_frame_000327_rgb_anon',
+    ]
+    assert meta['classes'][0] == 'road'
+    many, _ = tool.scenes_of_test_set(Config.fromfile('tiny.py'), 99, None)
+    assert len(many) == 3
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'expected'),
+    [
+        (['tiny.py'], "'tiny.py' names no checkpoint: expected CONFIG:CHECKPOINT"),
+        (['gone.py:tiny.pth'], "'gone.py' does not exist"),
+        (['tiny.py:gone.pth'], "CHECKPOINT: .*'gone.pth' does not exist"),
+        (['source.py:tiny.pth'], 'fits nothing in the model'),
+        (['tiny.py:tiny.pth', '--names', 'a', 'b'], '--names gives 2 titles for 1 models'),
+        (['tiny.py:tiny.pth', '--indices', '3'], 'there is no image 3: the test set has 0 to 2'),
+        (['tiny.py:tiny.pth', '--images', 'gone.png'], "the image 'gone.png' does not exist"),
+        (['tiny.py:tiny.pth', '--images', 'tiny.py'], "'tiny.py' is no image"),
+        (
+            ['tiny.py:tiny.pth', '--errors', '--images',
+             f'data/dark_zurich/rgb_anon/val/night/{VAL_STEMS[0]}_rgb_anon.png'],
+            '--miou and --errors need ground truth',
+        ),
+        (
+            ['tiny.py:tiny.pth', '--cfg-options', 'test_dataloader.dataset.data_root=gone'],
+            "test_dataloader.dataset: .*'gone' .* does not exist",
+        ),
+    ],
+)  # fmt: skip
+def test_mistakes_end_in_one_sentence(
+    tool, monkeypatch, capsys, tmp_path, arguments, expected
+) -> None:
+    out = tmp_path / 'a.png'
+    assert run_tool(tool, monkeypatch, '--out', out, *arguments) == 2
+    assert re.search(expected, error_of(capsys)) and not out.exists()
+
+
+def test_a_picture_of_no_known_format_is_refused(tool, monkeypatch, capsys, tmp_path) -> None:
+    arguments = ['tiny.py:tiny.pth', '--num', 1, '--out', tmp_path / 'a.nonsense']
+    assert run_tool(tool, monkeypatch, *arguments) == 2
+    assert 'is no image format, use .png or .jpg' in error_of(capsys)
+
+
+def test_an_existing_picture_is_kept_without_force(tool, monkeypatch, capsys, tmp_path) -> None:
+    out = tmp_path / 'a.png'
+    out.write_text('mine')
+    assert run_tool(tool, monkeypatch, 'tiny.py:tiny.pth', '--num', 1, '--out', out) == 2
+    assert 'exists: choose another name or pass --force' in error_of(capsys)
+    assert out.read_text() == 'mine'

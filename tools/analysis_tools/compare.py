@@ -1,0 +1,208 @@
+"""Draw the predictions of any number of models side by side, as in Figs. 3 and 4 of the paper.
+
+    python tools/analysis_tools/compare.py CONFIG:CHECKPOINT [CONFIG:CHECKPOINT ...] --out FILE.png
+
+Columns: the image, its ground truth if there is one, and each model's prediction at the image's own
+size. Images are those of the first config's test set, or files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+
+from mmseg_ccdistill.datasets.file_check import build_dataset
+from mmseg_ccdistill.engine.inference import (
+    add_model_arguments,
+    load_segmentor,
+    predict_files,
+)
+from mmseg_ccdistill.engine.launch import (
+    UserInputError,
+    check_data_roots,
+    load_config,
+    run_main,
+    trust_pickle,
+)
+from mmseg_ccdistill.visualization.panel import check_picture_path, write_image
+from mmseg_ccdistill.visualization.scene_comparison import Scene, comparison_figure
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        The parsed arguments.
+    """
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('models', nargs='+', metavar='CONFIG:CHECKPOINT', help='the models')
+    parser.add_argument('--out', required=True, help='picture to write (.png or .jpg)')
+    parser.add_argument('--names', nargs='+', help='title of each model (default: its work dir)')
+    parser.add_argument('--num', type=int, default=4, help='images, evenly spread (default: 4)')
+    parser.add_argument('--indices', type=int, nargs='+', help='images by their place instead')
+    parser.add_argument('--images', nargs='+', help='image files instead of the test set')
+    parser.add_argument('--miou', action='store_true', help="write each image's mIoU below it")
+    parser.add_argument('--errors', action='store_true', help='add a column of wrong pixels')
+    parser.add_argument('--tile-width', type=int, default=320, help='width of an image in pixels')
+    parser.add_argument('--force', action='store_true', help='replace pictures that exist')
+    add_model_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def read_models(
+    pairs: Sequence[str], names: Sequence[str] | None, options: dict[str, Any] | None
+) -> list[tuple[str, Config, str]]:
+    """Title, config and checkpoint of each model.
+
+    Args:
+        pairs: ``CONFIG:CHECKPOINT`` each.
+        names: Titles; None takes the folder of the checkpoint, and its file name where two
+            checkpoints lie in one folder.
+        options: Overrides for every config.
+
+    Returns:
+        The models in their order.
+
+    Raises:
+        UserInputError: If a pair has no colon, or the number of names differs.
+    """
+    if names is not None and len(names) != len(pairs):
+        raise UserInputError(f'--names gives {len(names)} titles for {len(pairs)} models')
+    models = []
+    for pair in pairs:
+        config, _, checkpoint = pair.partition(':')
+        if not checkpoint:
+            raise UserInputError(
+                f'{pair!r} names no checkpoint: expected CONFIG:CHECKPOINT, for example '
+                'configs/refinenet/refinenet_small_mini.py:work_dirs/source/iter_600.pth'
+            )
+        models.append((load_config(config, options), checkpoint))
+    if names is None:
+        paths = [Path(checkpoint).resolve() for _, checkpoint in models]
+        folders = [path.parent.name for path in paths]
+        names = [
+            folder if folders.count(folder) == 1 else f'{folder}/{path.stem}'
+            for folder, path in zip(folders, paths, strict=True)
+        ]
+    return [(name, *model) for name, model in zip(names, models, strict=True)]
+
+
+def scenes_of_test_set(
+    config: Config, num: int, indices: Sequence[int] | None
+) -> tuple[list[Scene], dict[str, Any]]:
+    """Scenes of the config's test set with their ground truth.
+
+    Args:
+        config: Config.
+        num: How many, evenly spread over the set.
+        indices: Places in the set instead.
+
+    Returns:
+        The scenes and the set's meta information.
+
+    Raises:
+        UserInputError: If the set is missing or empty, or has no such place.
+    """
+    check_data_roots(config, ['test_dataloader'])
+    init_default_scope(config.get('default_scope', 'mmseg'))
+    dataset = build_dataset({**config.test_dataloader.dataset, 'pipeline': []})
+    count = len(dataset)
+    if indices is None:
+        indices = np.unique(np.linspace(0, count - 1, min(num, count)).round().astype(int)).tolist()
+    outside = [index for index in indices if not 0 <= index < count]
+    if outside:
+        raise UserInputError(f'there is no image {outside[0]}: the test set has 0 to {count - 1}')
+    load = Compose([dict(type='LoadAnnotations')])
+    scenes = []
+    for index in indices:
+        info = dataset.get_data_info(index)
+        label = load(dict(info))['gt_seg_map'] if info.get('seg_map_path') else None
+        scenes.append(Scene(info['img_path'], read_image(info['img_path']), label))
+    return scenes, dataset.metainfo
+
+
+def read_image(path: str) -> np.ndarray:
+    """Read an image file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        ``(H, W, 3)`` BGR uint8.
+
+    Raises:
+        UserInputError: If it is missing or no image.
+    """
+    if not Path(path).is_file():
+        raise UserInputError(f'the image {path!r} does not exist; give the path of a file')
+    image = cv2.imread(path)
+    if image is None:
+        raise UserInputError(f'{path!r} is no image that OpenCV can read; give a PNG or JPEG file')
+    return image
+
+
+def meta_of_test_set(config: Config) -> dict[str, Any]:
+    """Classes and palette of the config's test set, without its files.
+
+    Args:
+        config: Config.
+
+    Returns:
+        ``classes`` and ``palette``.
+    """
+    init_default_scope(config.get('default_scope', 'mmseg'))
+    dataset = config.test_dataloader.dataset
+    return {**DATASETS.get(dataset.type).METAINFO, **dataset.get('metainfo', {})}
+
+
+def main() -> None:
+    """Compare."""
+    args = parse_args()
+    trust_pickle(args.trust_pickle)
+    check_picture_path(args.out, args.force)
+    models = read_models(args.models, args.names, args.cfg_options)
+    if args.images is not None:
+        scenes = [Scene(path, read_image(path)) for path in args.images]
+        meta = meta_of_test_set(models[0][1])
+    else:
+        scenes, meta = scenes_of_test_set(models[0][1], args.num, args.indices)
+    if (args.miou or args.errors) and any(scene.label is None for scene in scenes):
+        raise UserInputError('--miou and --errors need ground truth: leave them out')
+    predictions = []
+    for name, config, checkpoint in models:
+        model = load_segmentor(config, checkpoint)
+        samples = predict_files(model, config, [scene.path for scene in scenes], name)
+        maps = [sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8) for sample in samples]
+        predictions.append((name, maps))
+    write_image(
+        args.out,
+        comparison_figure(
+            scenes,
+            predictions,
+            meta['classes'],
+            meta['palette'],
+            args.miou,
+            args.errors,
+            args.tile_width,
+        ),
+    )
+    print(args.out)
+
+
+if __name__ == '__main__':
+    sys.exit(run_main(main))
