@@ -10,6 +10,7 @@ from .file_scan import FileStamp, ImageFacts, UnreadableFileError
 
 _NUM_TRAIN_IDS = 19  # classes of the Cityscapes benchmark, trainIds 0..18
 _MAX_LABEL_ID = 33  # highest Cityscapes labelId (bicycle)
+_CONVERT = '`python tools/dataset_converters/prepare.py cityscapes`'
 
 
 class Sample(NamedTuple):
@@ -60,7 +61,7 @@ def _label_mend(label: str) -> str:
     if label.endswith('_labelTrainIds.png'):
         label_ids = label.replace('_labelTrainIds.png', '_labelIds.png')
         if os.path.exists(label_ids):
-            return 'convert the labelIds beside it to trainIds, e.g. with cityscapesscripts'
+            return f'convert the labelIds beside it to trainIds, {_CONVERT}'
     return 'restore it, correct seg_map_suffix, or drop data_prefix.seg_map_path if unlabelled'
 
 
@@ -128,7 +129,7 @@ def values_fault(label: str, facts: Mapping[str, ImageFacts], dataset: Any) -> s
     if num_ids == _NUM_TRAIN_IDS and wrong[0] <= _MAX_LABEL_ID:
         return (
             f'The label {label!r} holds the values {some}, which look like labelIds: {expected} '
-            '(trainIds); convert it with cityscapesscripts or set seg_map_suffix to the '
+            f'(trainIds); convert it, {_CONVERT}, or set seg_map_suffix to the '
             'labelTrainIds files.'
         )
     return (

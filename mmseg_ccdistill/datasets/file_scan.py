@@ -9,12 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import multiprocessing
 import os
+import signal
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
@@ -256,15 +260,91 @@ def map_parallel(function: Callable[[_T], _R], items: Sequence[_T], title: str) 
         items: Its arguments.
         title: Name of the bar.
     """
-    with ThreadPoolExecutor() as pool, _progress(len(items), title) as advance:
+    with ThreadPoolExecutor() as pool, progress_bar(len(items), title) as advance:
         for result in pool.map(function, items):
             advance()
             yield result
 
 
+def map_processes(
+    function: Callable[[_T], _R],
+    items: Sequence[_T],
+    title: str,
+    workers: int | None = None,
+    chunk: int = 8,
+) -> Iterator[_R]:
+    """Apply a function in processes, in order, with a progress bar and ETA.
+
+    Args:
+        function: A function of a module; its arguments and results travel by pickle.
+        items: Its arguments.
+        title: Name of the bar.
+        workers: Processes. Defaults to one for each core that this process may use; 1 stays in this
+            process.
+        chunk: Items that travel together.
+
+    Raises:
+        ValueError: If a worker was killed.
+    """
+    workers = available_cores() if workers is None else workers
+    if workers <= 1 or len(items) <= chunk:
+        with progress_bar(len(items), title) as advance:
+            for item in items:
+                result = function(item)
+                advance()
+                yield result
+        return
+    fork = 'fork' in multiprocessing.get_all_start_methods() and sys.platform == 'linux'
+    context = multiprocessing.get_context('fork' if fork else 'spawn')
+    threads = cv2.getNumThreads()
+    # A forked worker inherits OpenCV's pool of threads without the threads, and waits for them for
+    # ever as soon as it changes their number: so the pool is dissolved here, before the fork.
+    cv2.setNumThreads(1)
+    try:
+        with ProcessPoolExecutor(workers, context, _init_worker, (fork,)) as pool:
+            # The workers are started here, before the bar starts a thread of its own.
+            results = pool.map(function, items, chunksize=chunk)
+            try:
+                with progress_bar(len(items), title) as advance:
+                    for result in results:
+                        advance()
+                        yield result
+            except BrokenProcessPool as error:
+                raise ValueError(
+                    f'{title}: a worker process was killed, most often for want of memory: '
+                    'use fewer workers.'
+                ) from error
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def available_cores() -> int:
+    """Number of cores that this process may use."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _init_worker(is_forked: bool) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops the pool
+    if not is_forked:
+        cv2.setNumThreads(1)
+
+
 @contextmanager
-def _progress(total: int, title: str) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal, a line every few seconds elsewhere."""
+def progress_bar(total: int, title: str) -> Iterator[Callable[[], None]]:
+    """A bar with ETA on a terminal, a line every few seconds elsewhere.
+
+    Args:
+        total: Number of steps.
+        title: Name of the bar.
+
+    Yields:
+        What to call after each step.
+    """
     console = Console(stderr=True)
     if console.is_terminal:
         columns: Iterable = (

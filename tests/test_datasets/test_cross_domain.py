@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS, TRANSFORMS
 from tiny_data import (
+    DAYS,
     cross_config,
     make_cityscapes,
     make_dark_zurich,
@@ -137,12 +138,47 @@ def test_a_draw_leaves_the_callers_generators_alone(dataset):
 
 
 def test_generators_are_restored_after_an_error(roots):
-    dataset = DATASETS.build(cross_config(*roots))
-    (roots[0] / 'leftImg8bit/train/ulm/ulm_000002_000019_leftImg8bit.png').unlink()
+    config = cross_config(*roots)
+    config['source']['pipeline'] = [dict(type='RandomFlip', prob=0.5)]  # there is no image to flip
+    dataset = DATASETS.build(config)
     before = get_random_state()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(KeyError):
         dataset[Draw(2, 0, 0)]
     assert same_random_state(before, get_random_state())
+
+
+SOURCE = 'leftImg8bit/train/ulm/ulm_000002_000019_leftImg8bit.png'
+LABEL = 'gtFine/train/ulm/ulm_000002_000019_gtFine_labelTrainIds.png'
+
+
+@pytest.mark.parametrize('name', [SOURCE, LABEL])
+def test_an_unreadable_source_is_replaced_and_the_pair_stays(roots, name):
+    dataset = DATASETS.build(cross_config(*roots))
+    draws = [Draw(2, number, 0) for number in range(6)]
+    whole = [dataset[draw]['data_samples'] for draw in draws]
+    (roots[0] / name).write_bytes(b'')
+    samples = [dataset[draw]['data_samples'] for draw in draws]
+    for old, new, draw in zip(whole, samples, draws, strict=True):
+        assert new['source_day'].metainfo['replaced_files'] == (str(roots[0] / name),)
+        assert new['source_day'].img_path != old['source_day'].img_path
+        assert new['source_night'].img_path == new['source_day'].img_path
+        assert new['target_night'].img_path == old['target_night'].img_path
+        assert fingerprint(dataset[draw]) == fingerprint(dataset[draw])
+    assert len({sample['source_day'].img_path for sample in samples}) > 1
+
+
+def test_a_pair_with_an_unreadable_day_image_is_replaced_as_a_pair(roots):
+    dataset = DATASETS.build(cross_config(*roots))
+    path = roots[1] / 'rgb_anon' / f'{DAYS[2]}_rgb_anon.png'  # of the third pair alone
+    path.write_bytes(b'')
+    replaced = 0
+    for number in range(20):
+        samples = dataset[Draw(1, number, 0)]['data_samples']
+        assert samples['target_day'].img_path != str(path)
+        assert 'B_f_1' not in samples['target_night'].img_path
+        assert 'ulm_000001' in samples['source_day'].img_path
+        replaced += samples['source_day'].metainfo.get('replaced_files') == (str(path),)
+    assert 2 <= replaced <= 12  # one of three pairs
 
 
 def test_python_numpy_and_torch_are_all_seeded(roots):

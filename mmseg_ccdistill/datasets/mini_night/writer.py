@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import multiprocessing
 import os
-import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..file_scan import available_cores, map_processes
 from .render import VERSION, View, render_scene
 
 MANIFEST = 'mini_night.json'
@@ -150,73 +147,14 @@ def _render_to_disk(root: str, frame: Frame) -> None:
     _save(Path(root) / frame.image, picture)
 
 
-def _init_worker() -> None:
-    cv2.setNumThreads(1)
-
-
-@contextmanager
-def _progress(total: int, text: str) -> Iterator[Callable[[], None]]:
-    """A rich bar with ETA on a terminal, a plain line every tenth otherwise."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    if console.is_terminal:
-        columns = (TextColumn(text), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task(text, total=total)
-            yield lambda: bar.advance(task)
-        return
-    done = 0
-
-    def advance() -> None:
-        nonlocal done
-        done += 1
-        if done * 10 // total != (done - 1) * 10 // total:
-            print(f'{text}: {done}/{total}', file=sys.stderr, flush=True)
-
-    yield advance
-
-
 def _render_all(root: Path, frames: list[Frame], workers: int) -> None:
     for folder in sorted(
         {(root / name).parent for f in frames for name in (f.image, f.label) if name}
     ):
         folder.mkdir(parents=True, exist_ok=True)
-    text = 'Rendering mini night'
-    if workers == 1 or len(frames) < 4:
-        threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)
-        try:
-            with _progress(len(frames), text) as advance:
-                for frame in frames:
-                    _render_to_disk(str(root), frame)
-                    advance()
-        finally:
-            cv2.setNumThreads(threads)
-        return
-    method = (
-        'fork'
-        if 'fork' in multiprocessing.get_all_start_methods() and sys.platform == 'linux'
-        else 'spawn'
-    )
-    context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_init_worker) as pool:
-        jobs = [pool.submit(_render_to_disk, str(root), frame) for frame in frames]
-        try:
-            with _progress(len(frames), text) as advance:
-                for job in as_completed(jobs):
-                    job.result()
-                    advance()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    render = functools.partial(_render_to_disk, str(root))
+    for _ in map_processes(render, frames, 'Rendering mini night', workers, chunk=1):
+        pass
 
 
 def _check(name: str, value: Any, low: int) -> int:
@@ -288,10 +226,7 @@ def write_mini_night(
             raise ValueError(
                 f'{name} must be (width, height) of at least (64, 32), got {tuple(size)}'
             )
-    available = (
-        len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    )
-    workers = available if workers is None else _check('workers', workers, 1)
+    workers = available_cores() if workers is None else _check('workers', workers, 1)
     wanted: dict[str, Any] = {
         'renderer_version': VERSION,
         'seed': seed,

@@ -1,0 +1,125 @@
+"""What the doctor reads of one file: it is opened once, hashed and decoded in a worker process."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ..file_scan import UnreadableFileError, read_facts
+
+_DIGEST_BYTES = 16
+
+
+class Request(NamedTuple):
+    """A file and how closely it is to be read.
+
+    Attributes:
+        path: The file.
+        decode: Decode every pixel and hash the file; else only its header is read.
+        with_values: List the distinct values of a label; needs ``decode``.
+    """
+
+    path: str
+    decode: bool
+    with_values: bool
+
+
+class FileFacts(NamedTuple):
+    """What was read of a file.
+
+    Attributes:
+        size: Width and height in pixels; None for an unreadable file.
+        mode: Pillow's name of the pixel format.
+        values: Sorted distinct values of a label of one channel, where they were asked for.
+        digest: Hash of the file; None if only the header was read.
+        error: Why the file cannot be read, else None.
+    """
+
+    size: tuple[int, int] | None = None
+    mode: str = ''
+    values: tuple[int, ...] | None = None
+    digest: str | None = None
+    error: str | None = None
+
+
+def read_file(request: Request) -> FileFacts:
+    """Read a file as closely as requested; a broken file is a result, not an error.
+
+    Args:
+        request: The file.
+    """
+    try:
+        if not request.decode:
+            facts = read_facts(request.path, with_values=False)
+            return FileFacts((facts.width, facts.height), facts.mode)
+        with open(request.path, 'rb') as file:
+            content = file.read()
+        digest = hash_bytes(content)
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+            values = _distinct_values(image) if request.with_values else None
+            return FileFacts(image.size, image.mode, values, digest)
+    except UnreadableFileError as error:
+        return FileFacts(error=str(error))
+    except UnidentifiedImageError:
+        return FileFacts(error='no image header')
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return FileFacts(error=str(error) or type(error).__name__)
+
+
+def _distinct_values(image: Image.Image) -> tuple[int, ...] | None:
+    if len(image.getbands()) != 1:
+        return None
+    pixels = np.asarray(image)
+    if pixels.dtype == np.uint8:
+        return tuple(np.flatnonzero(np.bincount(pixels.ravel(), minlength=256)).tolist())
+    return tuple(np.unique(pixels).tolist())
+
+
+def hash_bytes(content: bytes) -> str:
+    """Hash the content of a file.
+
+    Args:
+        content: Its bytes.
+
+    Returns:
+        Digest of 16 bytes (BLAKE2b) in hexadecimal.
+    """
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def hash_file(path: str) -> str | None:
+    """Hash a file without decoding it.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its digest, None if it cannot be read.
+    """
+    try:
+        with open(path, 'rb') as file:
+            return hash_bytes(file.read())
+    except OSError:
+        return None
+
+
+def hash_pixels(path: str) -> str | None:
+    """Hash the decoded pixels: equal for two files that hold one picture in different encodings.
+
+    Args:
+        path: The image file.
+
+    Returns:
+        Digest of size and RGB pixels, None if the image cannot be decoded.
+    """
+    try:
+        with Image.open(path) as image:
+            pixels = image.convert('RGB')
+            return hash_bytes(f'{pixels.width}x{pixels.height}:'.encode() + pixels.tobytes())
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None

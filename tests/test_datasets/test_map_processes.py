@@ -1,0 +1,69 @@
+import os
+import signal
+
+import cv2
+import numpy as np
+import pytest
+
+from mmseg_ccdistill.datasets.file_scan import map_processes
+
+PICTURE = np.random.RandomState(0).randint(0, 256, (1500, 1500, 3)).astype(np.uint8)
+
+
+def process_of(item: int) -> tuple[int, int]:
+    return item, os.getpid()
+
+
+def resize(item: int) -> tuple[int, int]:
+    return cv2.resize(PICTURE, (750, 750), interpolation=cv2.INTER_CUBIC).shape[0], item
+
+
+def die(item: int) -> int:
+    if item == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def fail(item: int) -> int:
+    if item == 5:
+        raise RuntimeError('item 5')
+    return item
+
+
+def test_results_keep_their_order_and_come_from_other_processes():
+    results = list(map_processes(process_of, range(40), 'Working', workers=2, chunk=4))
+    assert [item for item, _ in results] == list(range(40))
+    assert os.getpid() not in {process for _, process in results}
+
+
+@pytest.mark.parametrize(('count', 'workers'), [(40, 1), (4, 2), (0, 2)])
+def test_one_worker_or_few_items_stay_here(count, workers):
+    results = list(map_processes(process_of, range(count), 'Working', workers=workers, chunk=4))
+    assert results == [(item, os.getpid()) for item in range(count)]
+
+
+def test_workers_do_not_wait_for_the_threads_of_their_parent():
+    """OpenCV's threads are not forked with the process: a worker that misses them must not hang."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    try:
+        cv2.GaussianBlur(PICTURE, (31, 31), 0)
+        resize(0)
+        results = list(map_processes(resize, range(20), 'Working', workers=2, chunk=4))
+        assert results == [(750, item) for item in range(20)]
+        assert cv2.getNumThreads() == 4
+    finally:
+        cv2.setNumThreads(before)
+
+
+def test_a_worker_that_is_killed():
+    sentence = (
+        '^Working: a worker process was killed, most often for want of memory: use fewer workers.$'
+    )
+    with pytest.raises(ValueError, match=sentence):
+        list(map_processes(die, range(40), 'Working', workers=2, chunk=4))
+
+
+def test_an_error_in_a_worker_comes_through():
+    with pytest.raises(RuntimeError, match='item 5'):
+        list(map_processes(fail, range(40), 'Working', workers=2, chunk=4))
