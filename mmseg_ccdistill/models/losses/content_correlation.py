@@ -69,7 +69,7 @@ def correlation_maps(embeddings: DomainTensors, pool: int = 1) -> DomainTensors:
     """
     _check_embeddings(embeddings)
     pooled = _pool(embeddings, pool)
-    return {name: cosine_map(pooled[a], pooled[b]) for name, (a, b) in COR_PAIRS.items()}
+    return {name: _cor(name, pooled) for name in COR_PAIRS}
 
 
 @MODELS.register_module()
@@ -160,16 +160,12 @@ class CDCLoss(nn.Module):
         self.cor_pool = cor_pool
         self.detach_guide = detach_guide
 
-    def forward(
-        self, embeddings: DomainTensors, cor_maps: DomainTensors | None = None
-    ) -> dict[str, Tensor]:
+    def forward(self, embeddings: DomainTensors) -> dict[str, Tensor]:
         """The weighted terms.
 
         Args:
             embeddings (dict[str, Tensor]): e_D of the four domains, unit vectors ``(B, C, h, w)``
                 on one grid.
-            cor_maps (dict[str, Tensor], optional): What :meth:`correlation_maps` returned for these
-                embeddings, if it was needed elsewhere too. Defaults to None (computed here).
 
         Returns:
             dict[str, Tensor]: Scalars ``loss_cdc_js``, ``loss_cdc_illu``, ``loss_cdc_in``; a term
@@ -183,16 +179,16 @@ class CDCLoss(nn.Module):
         with autocast_off(embeddings['source_day']):
             if self.js_weight:
                 terms['loss_cdc_js'] = self.loss_weight * self.js_weight * self._js(embeddings)
-            pooled = _pool(embeddings, self.cor_pool) if cor_maps is None else {}
+            pooled = _pool(embeddings, self.cor_pool)
             for key, weight, guide, guided in (
                 ('loss_cdc_illu', self.illumination_weight, 'illu_source', 'illu_target'),
                 ('loss_cdc_in', self.inherent_weight, 'in_day', 'in_night'),
             ):
                 if weight:
-                    guide_map = self._cor(guide, cor_maps, pooled)
+                    guide_map = _cor(guide, pooled)
                     if self.detach_guide:
                         guide_map = guide_map.detach()
-                    square = (guide_map - self._cor(guided, cor_maps, pooled)).square()
+                    square = (guide_map - _cor(guided, pooled)).square()
                     value = (
                         square.mean()
                         if self.cor_reduction == 'mean'
@@ -200,10 +196,6 @@ class CDCLoss(nn.Module):
                     )
                     terms[key] = self.loss_weight * weight * value
         return terms
-
-    def correlation_maps(self, embeddings: DomainTensors) -> DomainTensors:
-        """The four Cor maps on the loss's own grid, see :func:`correlation_maps`."""
-        return correlation_maps(embeddings, self.cor_pool)
 
     def _js(self, embeddings: DomainTensors) -> Tensor:
         """L_JS of Eq. 1: attraction within a content, repulsion between source and target."""
@@ -217,13 +209,11 @@ class CDCLoss(nn.Module):
         repulsion = js['in_day'].mean() + js['in_night'].mean()
         return positions * (self.attraction_weight * attraction - repulsion)
 
-    @staticmethod
-    def _cor(name: str, cor_maps: DomainTensors | None, pooled: DomainTensors) -> Tensor:
-        """One Cor map, given or computed."""
-        if cor_maps is not None:
-            return cor_maps[name]
-        a, b = COR_PAIRS[name]
-        return cosine_map(pooled[a], pooled[b])
+
+def _cor(name: str, embeddings: DomainTensors) -> Tensor:
+    """One Cor map."""
+    a, b = COR_PAIRS[name]
+    return cosine_map(embeddings[a], embeddings[b])
 
 
 def _pool(embeddings: DomainTensors, size: int) -> DomainTensors:

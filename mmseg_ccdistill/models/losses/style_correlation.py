@@ -128,21 +128,16 @@ class CDSLoss(nn.Module):
         self.detach = detach
         self.gram_form = gram_form
 
-    def forward(
-        self, features: DomainTensors, correlations: DomainTensors | None = None
-    ) -> dict[str, Tensor]:
+    def forward(self, features: DomainTensors) -> dict[str, Tensor]:
         """The weighted loss.
 
         Args:
             features (dict[str, Tensor]): F_D of the four domains, ``(B, C, h, w)`` each.
-            correlations (dict[str, Tensor], optional): What :meth:`gram_correlations` returned for
-                these features, if it was needed elsewhere too. Defaults to None (computed here).
 
         Returns:
             dict[str, Tensor]: Scalar ``loss_cds``.
         """
-        if correlations is None:
-            correlations = self.gram_correlations(features)
+        correlations = self.gram_correlations(features)
         with autocast_off(correlations['source']):
             source, target = self._guided(correlations)
             return {'loss_cds': self.loss_weight * (source - target).square().mean()}

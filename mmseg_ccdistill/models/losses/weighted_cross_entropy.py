@@ -76,8 +76,9 @@ class WeightedCrossEntropyLoss(nn.Module):
             Tensor: Scalar, or ``(B, H, W)`` for ``'none'``.
 
         Raises:
-            ValueError: On an unknown reduction, a denominator without an average, or a number of
-                class weights that is not K.
+            ValueError: On an unknown reduction, a denominator without an average, a number of class
+                weights that is not K, or (on the CPU) a label that no class has. On a GPU torch ends
+                the process at such a label; ``DataGuardHook`` finds it before.
         """
         if reduction_override not in (None, 'none', 'mean', 'sum'):
             raise ValueError(
@@ -99,14 +100,12 @@ class WeightedCrossEntropyLoss(nn.Module):
             class_weight = None if self.class_weight is None else self.class_weight.to(logits.dtype)
             label = label.long()
             if weight is None and avg_factor is None and reduction_override in (None, 'mean'):
-                mean = F.cross_entropy(logits, label, class_weight, ignore_index=ignore_index)
+                mean = _cross_entropy(logits, label, class_weight, ignore_index, 'mean')
                 # 0 / 0 without a valid pixel. The gradient is 0 already: ignored pixels have none.
                 return self.loss_weight * torch.where(
                     (label != ignore_index).any(), mean, torch.zeros_like(mean)
                 )
-            loss = F.cross_entropy(
-                logits, label, class_weight, ignore_index=ignore_index, reduction='none'
-            )
+            loss = _cross_entropy(logits, label, class_weight, ignore_index, 'none')
             if weight is not None:
                 loss = loss * weight.to(loss.dtype)
             if reduction_override == 'none':
@@ -135,3 +134,21 @@ class WeightedCrossEntropyLoss(nn.Module):
     def loss_name(self) -> str:
         """Key of the loss in the log."""
         return self._loss_name
+
+
+def _cross_entropy(
+    logits: Tensor, label: Tensor, class_weight: Tensor | None, ignore_index: int, reduction: str
+) -> Tensor:
+    """``F.cross_entropy`` that says which labels it cannot take."""
+    try:
+        return F.cross_entropy(
+            logits, label, class_weight, ignore_index=ignore_index, reduction=reduction
+        )
+    except IndexError as error:
+        num_classes = logits.shape[1]
+        found = label.unique().tolist()
+        wrong = [i for i in found if i != ignore_index and not 0 <= i < num_classes]
+        raise ValueError(
+            f'WeightedCrossEntropyLoss got labels {wrong}: expected class ids 0..{num_classes - 1} and '
+            f'{ignore_index} (ignore); convert the labels to trainIds or correct seg_map_suffix.'
+        ) from error

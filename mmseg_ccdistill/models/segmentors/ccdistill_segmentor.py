@@ -235,5 +235,6 @@ def build_apart(config: ConfigType) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(torch.initial_seed() + 1)
         component = MODELS.build(copy.deepcopy(config))
-        component.init_weights()
+        if not any(p.is_meta for p in component.parameters()):  # there is nothing to fill
+            component.init_weights()
     return component

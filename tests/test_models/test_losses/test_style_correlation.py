@@ -204,12 +204,6 @@ def test_loss_does_not_depend_on_the_grid() -> None:
     assert CDSLoss()(tiled)['loss_cds'].item() == pytest.approx(expected)
 
 
-def test_given_correlations_are_used() -> None:
-    given = {'source': torch.tensor([0.9, 0.5]), 'target': torch.tensor([0.7, 0.6])}
-    terms = CDSLoss()(features(), given)
-    assert terms['loss_cds'].item() == pytest.approx((0.04 + 0.01) / 2)
-
-
 @pytest.mark.parametrize(
     ('detach', 'receivers'),
     [
