@@ -11,16 +11,23 @@ env_cfg = dict(
 randomness = dict(seed=0)
 
 default_hooks = dict(
+    runtime_info=dict(type='DeferredInfoHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),  # the log files
     progress=dict(type='RichProgressHook', interval=50),  # the console
     param_scheduler=dict(type='ParamSchedulerHook'),
     # The last checkpoint counts: to choose the best by target labels would not be unsupervised.
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=3),
+    checkpoint=dict(type='AtomicCheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
 )
-custom_hooks = [dict(type='DatasetCheckHook'), dict(type='CheckpointMatchHook')]
+custom_hooks = [
+    dict(type='DatasetCheckHook'),
+    dict(type='CheckpointMatchHook'),
+    dict(type='ExactResumeHook'),
+    dict(type='FiniteGuardHook'),
+    dict(type='CollapseAlarmHook'),
+]
 
 log_level = 'INFO'
 log_processor = dict(by_epoch=False)

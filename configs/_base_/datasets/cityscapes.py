@@ -52,11 +52,11 @@ test_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='DarkZurichDataset',
+        type='DarkZurichNightDataset',
+        split='val',
         data_root=night_root,
-        data_prefix=dict(img_path='rgb_anon/val/night', seg_map_path='gt/val/night'),
         pipeline=test_pipeline,
     ),
 )
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
-test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = dict(type='NightIoUMetric', dataset_name='DZ-val', expected_images=50)

@@ -52,12 +52,12 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='DarkZurichDataset',
+        type='DarkZurichNightDataset',
+        split='val',
         data_root=target_root,
-        data_prefix=dict(img_path='rgb_anon/val/night', seg_map_path='gt/val/night'),
         pipeline=test_pipeline,
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+val_evaluator = dict(type='NightIoUMetric', dataset_name='DZ-val', expected_images=50)
 test_evaluator = val_evaluator

@@ -1,0 +1,105 @@
+"""Optimizer steps whose gradient is not finite change nothing, without waiting for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+
+def gradient_norm(parameters: Iterable[Tensor]) -> Tensor | None:
+    """Euclidean norm over all gradients.
+
+    Args:
+        parameters (Iterable[Tensor]): Parameters; those without a gradient are passed over.
+
+    Returns:
+        Tensor | None: Scalar on the parameters' device, not finite if one element is not (or if the squares
+        overflow); None if there is no gradient.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if not gradients:
+        return None
+    norms = torch._foreach_norm(gradients, 2)
+    return torch.linalg.vector_norm(torch.stack([norm.float() for norm in norms]))
+
+
+class GradientGuard:
+    """Skips the steps of one optimizer whose gradient norm is not finite.
+
+    A skipped step changes neither weights nor the optimizer's state. An optimizer with a fused kernel (CUDA; SGD
+    from torch 2.3 on, Adam and AdamW before) is switched to it and skips on the device. Any other asks for the
+    norm on the host before every step; on a CPU that costs nothing, on a GPU it is one synchronisation.
+
+    Args:
+        optimizer (Optimizer): Watched until :meth:`remove`.
+
+    Attributes:
+        norm: Norm of the last step's gradient, a scalar on the device, before the step; None before the first.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+        self.norm: Tensor | None = None
+        self.fused = _use_fused_kernel(optimizer)
+        self._handles = [
+            optimizer.register_step_pre_hook(self._before_step),
+            optimizer.register_step_post_hook(self._after_step),
+        ]
+        self._set_flag = False
+
+    def remove(self) -> None:
+        """Stop watching."""
+        for handle in self._handles:
+            handle.remove()
+
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        parameters = [p for group in optimizer.param_groups for p in group['params']]
+        self.norm = gradient_norm(parameters)
+        if self.norm is None:
+            return
+        scale = getattr(optimizer, 'grad_scale', None)
+        if scale is not None:  # a loss scaler leaves the division to the fused kernel
+            self.norm = self.norm / scale
+        if self.fused:
+            _start_momentum(optimizer)
+            bad = (~torch.isfinite(self.norm)).float()
+            earlier = getattr(optimizer, 'found_inf', None)  # the loss scaler's own finding
+            self._set_flag = earlier is None
+            optimizer.found_inf = bad if earlier is None else torch.maximum(bad, earlier)  # type: ignore[attr-defined]
+        elif not torch.isfinite(self.norm):
+            for parameter in parameters:  # without a gradient an optimizer passes a parameter over
+                parameter.grad = None
+
+    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if self._set_flag:
+            del optimizer.found_inf  # type: ignore[attr-defined]
+            self._set_flag = False
+
+
+def _use_fused_kernel(optimizer: Optimizer) -> bool:
+    """Switch to the fused kernel where there is one that can skip; tell whether it is on."""
+    on_gpu = all(p.is_cuda for group in optimizer.param_groups for p in group['params'])
+    if 'fused' not in optimizer.defaults:
+        return False
+    for group in optimizer.param_groups:
+        if group['fused'] is None and group.get('foreach') is None and on_gpu:
+            group['fused'] = True
+            group['foreach'] = False
+    # A skipped first step leaves SGD's buffers unset; only without dampening is zero the same as unset.
+    return all(group['fused'] and not group.get('dampening') for group in optimizer.param_groups)
+
+
+def _start_momentum(optimizer: Optimizer) -> None:
+    """Zero momentum buffers before SGD's first step: torch makes them in a step, filled only if it is not skipped."""
+    if not isinstance(optimizer, torch.optim.SGD):
+        return
+    for group in optimizer.param_groups:
+        if group['momentum']:
+            for parameter in group['params']:
+                state = optimizer.state[parameter]
+                if state.get('momentum_buffer') is None:
+                    state['momentum_buffer'] = torch.zeros_like(parameter)

@@ -1,0 +1,118 @@
+"""Log values stay on the device until somebody reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.hooks import LoggerHook, RuntimeInfoHook
+from mmseg.registry import HOOKS
+from torch import Tensor
+
+from .progress_hook import RichProgressHook
+
+
+def to_host(values: Sequence[Any]) -> list[float]:
+    """Numbers of scalars that lie on one device, in one transfer.
+
+    Args:
+        values (Sequence): Scalar tensors or numbers.
+
+    Returns:
+        list[float]: In the same order.
+    """
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    device = tensors[0].device if tensors else torch.device('cpu')
+    scalars = [
+        torch.as_tensor(value, device=device).detach().double().reshape(()) for value in values
+    ]
+    return torch.stack(scalars).tolist() if scalars else []
+
+
+def is_due(runner: Any, interval: int) -> bool:
+    """Whether this is the first or the last iteration, or the end of an interval."""
+    done = runner.iter + 1
+    return done % interval == 0 or done == 1 or done >= runner.max_iters
+
+
+@HOOKS.register_module()
+class DeferredInfoHook(RuntimeInfoHook):
+    """mmengine's ``RuntimeInfoHook`` without its wait for the device in every iteration.
+
+    mmengine moves every value that the model returns to the host as soon as it is there, one by one. Here they
+    are kept and moved together when the log or the console is about to show them, before a validation, and before
+    a checkpoint is written. The message hub then holds the same histories; between those moments it is behind.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: list[dict[str, Any]] = []
+        self._intervals: list[int] = []
+
+    def before_train(self, runner: Any) -> None:
+        """Learn when values will be read.
+
+        Args:
+            runner: The runner.
+        """
+        super().before_train(runner)
+        readers = (LoggerHook, RichProgressHook)
+        self._intervals = [hook.interval for hook in runner.hooks if isinstance(hook, readers)]
+
+    def after_train_iter(
+        self,
+        runner: Any,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Keep the values; write them to the message hub if they are about to be read.
+
+        Args:
+            runner: The runner.
+            batch_idx: Not used.
+            data_batch: Not used.
+            outputs: What the model's ``train_step`` returned.
+        """
+        if outputs:
+            self._kept.append(
+                {k: v.detach() if isinstance(v, Tensor) else v for k, v in outputs.items()}
+            )
+        if not self._intervals or any(is_due(runner, interval) for interval in self._intervals):
+            self._write(runner)
+
+    def before_val(self, runner: Any) -> None:
+        """Write what is kept.
+
+        Args:
+            runner: The runner.
+        """
+        self._write(runner)
+        super().before_val(runner)
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Write what is kept.
+
+        Args:
+            runner: The runner.
+            checkpoint: Not used.
+        """
+        self._write(runner)
+
+    def after_train(self, runner: Any) -> None:
+        """Write what is kept.
+
+        Args:
+            runner: The runner.
+        """
+        self._write(runner)
+        super().after_train(runner)
+
+    def _write(self, runner: Any) -> None:
+        """Move the kept values to the message hub in their order."""
+        numbers = iter(to_host([value for row in self._kept for value in row.values()]))
+        for row in self._kept:
+            for key in row:
+                runner.message_hub.update_scalar(f'train/{key}', next(numbers))
+        self._kept.clear()
