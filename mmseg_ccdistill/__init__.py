@@ -4,17 +4,11 @@ Importing the package registers every component into MMSegmentation's own regist
 ``custom_imports = dict(imports=['mmseg_ccdistill'], allow_failed_imports=False)``.
 """
 
+from .installed_stack import check_installed_stack
 from .version import __version__
 
-try:
-    import mmseg as _mmseg  # noqa: F401
-except ImportError as error:  # neither stack is a hard requirement: see the extras
-    raise ImportError(
-        'mmseg_ccdistill needs MMSegmentation 1.x: install one stack, '
-        "`pip install 'mmseg-ccdistill[onedl]'` (current torch) or "
-        "`pip install 'mmseg-ccdistill[openmmlab]'` (upstream), not both."
-    ) from error
+check_installed_stack()  # neither stack is a hard requirement: see the extras
 
-from . import datasets, engine, models  # noqa: E402
+from . import datasets, engine, evaluation, models  # noqa: E402
 
-__all__ = ['__version__', 'datasets', 'engine', 'models']
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models']

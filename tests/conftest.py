@@ -1,14 +1,25 @@
 import os
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
+
+from mmseg_ccdistill.installed_stack import installed_stacks
 
 ROOT = Path(__file__).resolve().parents[1]
 
 # The tests' tensors are small: more threads only get in each other's way.
 torch.set_num_threads(1)
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+
+def pytest_report_header() -> str:
+    """The versions that the suite runs on."""
+    versions = {name: v for found in installed_stacks().values() for name, v in found.items()}
+    versions.update(torch=torch.__version__, numpy=np.__version__, opencv=cv2.__version__)
+    return 'stack: ' + ', '.join(f'{name} {version}' for name, version in versions.items())
 
 
 @pytest.fixture(scope='session')
