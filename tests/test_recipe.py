@@ -6,8 +6,12 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import TRANSFORMS
 
 from mmseg_ccdistill.models.losses import CDCLoss, CDSLoss, StaticLoss, WeightedCrossEntropyLoss
 from mmseg_ccdistill.models.necks import ProjectionHead
@@ -57,6 +61,34 @@ def test_augmentation_is_that_of_dannet(config: Config) -> None:
     assert 'cat_max_ratio' not in source['RandomCrop']  # mmseg's 1.0: any crop will do
     assert source['RandomFlip'].prob == target['RandomFlip'].prob == 0.5
     assert [step.type for step in dataset.pipeline] == ['LABTransfer', 'PackCrossDomainInputs']
+
+
+def test_images_are_resized_bilinearly(config: Config) -> None:
+    """In all four pipelines; labels keep their classes."""
+    init_default_scope('mmseg')
+    dataset = config.train_dataloader.dataset
+    image = np.random.RandomState(0).randint(0, 256, (64, 96, 3)).astype(np.uint8)
+    label = np.random.RandomState(1).randint(0, 19, (64, 96)).astype(np.uint8)
+    steps = [
+        dict(step, scale=(60, 40), keep_ratio=False)
+        for pipeline in (
+            dataset.source.pipeline,
+            dataset.target.pipeline,
+            config.test_dataloader.dataset.pipeline,
+        )
+        for step in pipeline
+        if 'Resize' in step.type
+    ]
+    assert [step['type'] for step in steps] == ['RandomResize', 'RandomResize', 'Resize', 'Resize']
+    for step in steps:
+        if step['type'] == 'RandomResize':
+            step['ratio_range'] = (1.0, 1.0)
+        results = dict(img=image, gt_seg_map=label, seg_fields=['gt_seg_map'])
+        found = TRANSFORMS.build(step)(results)
+        expected = cv2.resize(image, (60, 40), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_array_equal(found['img'], expected)
+        nearest = cv2.resize(label, (60, 40), interpolation=cv2.INTER_NEAREST)
+        np.testing.assert_array_equal(found['gt_seg_map'], nearest)
 
 
 def test_images_are_normalised_as_for_imagenet(config: Config) -> None:

@@ -4,7 +4,8 @@
 #   bash tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]
 #
 # GPUS is the number of processes on this node. For several nodes, run it on each of them with
-# NNODES, NODE_RANK and MASTER_ADDR (and PORT) in the environment.
+# NNODES, NODE_RANK and MASTER_ADDR (and PORT) in the environment. MAX_RESTARTS=3 lets torchrun start
+# all processes again when one has failed, up to three times; they go on from the latest checkpoint.
 set -euo pipefail
 
 if [ "$#" -lt 2 ]; then
@@ -18,6 +19,7 @@ NNODES="${NNODES:-1}"
 NODE_RANK="${NODE_RANK:-0}"
 PORT="${PORT:-29500}"
 MASTER_ADDR="${MASTER_ADDR:-127.0.0.1}"
+MAX_RESTARTS="${MAX_RESTARTS:-0}"
 PYTHON="${PYTHON:-python}"
 
 ROOT="$(cd "$(dirname "$0")/.." && pwd)"
@@ -30,4 +32,5 @@ exec "$PYTHON" -m torch.distributed.run \
     --master_addr="$MASTER_ADDR" \
     --master_port="$PORT" \
     --nproc_per_node="$GPUS" \
+    --max_restarts="$MAX_RESTARTS" \
     "$ROOT/tools/train.py" "$CONFIG" --launcher pytorch "${@:3}"

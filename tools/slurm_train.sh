@@ -3,7 +3,8 @@
 #
 #   GPUS=8 GPUS_PER_NODE=4 bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG [arguments of tools/train.py]
 #
-# GPUS is the number of processes in all. More options for srun go into SRUN_ARGS.
+# GPUS is the number of processes in all. More options for srun go into SRUN_ARGS; with
+# SRUN_ARGS=--signal=TERM@120 Slurm sends SIGTERM two minutes before the time limit, and the run is saved.
 set -euo pipefail
 
 if [ "$#" -lt 3 ]; then

@@ -10,12 +10,13 @@ from mmseg.registry import RUNNERS
 from mmseg_ccdistill.engine.launch import (
     UserInputError,
     add_launch_arguments,
-    check_checkpoint_file,
+    check_checkpoint_content,
     check_data_roots,
     load_config,
     run_main,
     set_up_processes,
     set_work_dir,
+    trust_pickle,
 )
 
 
@@ -61,6 +62,7 @@ def draw_predictions(config: Config, show: bool, show_dir: str | None, wait_time
             "default_hooks=dict(visualization=dict(type='SegVisualizationHook')) to the config"
         )
     hook['draw'] = True
+    hook['interval'] = 1  # upstream's hook leaves images out in testing too
     if show:
         hook['show'] = True
         hook['wait_time'] = wait_time
@@ -104,10 +106,11 @@ def augment_at_test_time(config: Config) -> None:
 def main() -> None:
     """Test."""
     args = parse_args()
+    trust_pickle(args.trust_pickle)
     config = load_config(args.config, args.cfg_options)
     set_work_dir(config, args.config, args.work_dir)
     check_data_roots(config, ['test_dataloader'])
-    check_checkpoint_file(args.checkpoint, 'the argument CHECKPOINT')
+    check_checkpoint_content(args.checkpoint, 'the argument CHECKPOINT')
     config.load_from, config.resume = args.checkpoint, False
     if args.show or args.show_dir:
         draw_predictions(config, args.show, args.show_dir, args.wait_time)

@@ -16,6 +16,7 @@ from mmseg_ccdistill.engine.launch import (
     run_main,
     set_up_processes,
     set_work_dir,
+    trust_pickle,
 )
 
 
@@ -33,7 +34,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--resume',
         action='store_true',
-        help='continue from the last checkpoint in the work dir',
+        help='continue from the newest whole checkpoint in the work dir',
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision (GPU only)')
     add_launch_arguments(parser)
@@ -43,6 +44,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Train."""
     args = parse_args()
+    trust_pickle(args.trust_pickle)
     config = load_config(args.config, args.cfg_options)
     set_work_dir(config, args.config, args.work_dir)
     if args.resume:

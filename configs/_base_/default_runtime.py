@@ -6,7 +6,8 @@ custom_imports = dict(imports=['mmseg_ccdistill'], allow_failed_imports=False)
 env_cfg = dict(
     cudnn_benchmark=True,  # crops have one size
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'),  # the tools take gloo where there is no GPU
+    # the tools take gloo where there is no GPU; timeout: seconds until a silent process counts as lost
+    dist_cfg=dict(backend='nccl', timeout=1800),
 )
 randomness = dict(seed=0)
 
@@ -27,6 +28,9 @@ custom_hooks = [
     dict(type='ExactResumeHook'),
     dict(type='FiniteGuardHook'),
     dict(type='CollapseAlarmHook'),
+    dict(type='DataGuardHook'),
+    dict(type='RestartHook'),
+    dict(type='SafeStopHook'),
 ]
 
 log_level = 'INFO'

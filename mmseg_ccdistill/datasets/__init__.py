@@ -7,10 +7,13 @@ from .cross_domain import CrossDomainDataset
 from .dark_zurich import DarkZurichPairDataset, read_pair_list
 from .dark_zurich_night import DarkZurichNightDataset
 from .draw_sampler import Draw, DrawSampler
+from .drawn import DrawnDataset
 from .file_check import DatasetCheckError, check_dataset
+from .unreadable import BadSampleError
 
 __all__ = [
     'ACDCNightDataset',
+    'BadSampleError',
     'BDD100KNightDataset',
     'check_dataset',
     'CrossDomainDataset',
@@ -18,6 +21,7 @@ __all__ = [
     'DarkZurichPairDataset',
     'DatasetCheckError',
     'Draw',
+    'DrawnDataset',
     'DrawSampler',
     'read_bdd100k_night_list',
     'read_pair_list',

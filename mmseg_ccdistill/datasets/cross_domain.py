@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from .draw_sampler import Draw
 from .file_check import DatasetCheckError, build_dataset, initialise, leaf_datasets
 from .random_state import seeded
+from .unreadable import fetch_readable, note_replaced, replacement_sequence
 
 _TARGET_DOMAINS = ('target_day', 'target_night')
 
@@ -27,6 +28,9 @@ class CrossDomainDataset(Dataset):
     draw.number)`` and the caller's generators are left as they were: the same image gets another
     pair, crop and flip in the next epoch, workers and ranks do not matter, and resuming is skipping
     to a draw. Indexed with an int, the ambient generators decide.
+
+    A source image or a pair with an unreadable file is replaced by another one that ``(draw.seed,
+    draw.number)`` determines; ``DataGuardHook`` counts and stops the run at too many.
 
     Args:
         source: Labelled source dataset or its config; its pipeline must not pack.
@@ -92,20 +96,24 @@ class CrossDomainDataset(Dataset):
         """
         if isinstance(index, Draw):
             with seeded(index.seed_sequence()):
-                return self._sample(index.index)
-        return self._sample(operator.index(index))
+                return self._sample(index.index, index)
+        return self._sample(operator.index(index), operator.index(index))
 
-    def _sample(self, index: int) -> Any:
+    def _sample(self, index: int, draw: int | Draw) -> Any:
         target_index = int(np.random.randint(len(self.target)))
-        source = self.source[index]
-        pair = self.target[target_index]
+        source, replaced = fetch_readable(self.source, index, replacement_sequence(draw, 0))
+        pair, replaced_pairs = fetch_readable(
+            self.target, target_index, replacement_sequence(draw, 1)
+        )
         if not isinstance(pair, Mapping) or not all(domain in pair for domain in _TARGET_DOMAINS):
             raise TypeError(
                 f'The target {type(self.target).__name__} returned no day-night pair: expected a '
                 'dict with target_day and target_night; use e.g. DarkZurichPairDataset.'
             )
         results = {'source_day': source, **{domain: pair[domain] for domain in _TARGET_DOMAINS}}
-        return self.pipeline(results)
+        sample = self.pipeline(results)
+        note_replaced(sample, replaced + replaced_pairs)
+        return sample
 
 
 def check_compatible(source: Any, target: Any) -> None:

@@ -10,9 +10,9 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from mmseg.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
-# Streams of one seed: the order of an epoch and the augmentation of a draw never share random
-# numbers.
-_ORDER_STREAM, _SAMPLE_STREAM = 0, 1
+# Streams of one seed: the order of an epoch, the augmentation of a draw and the dropout of a training
+# step never share random numbers.
+_ORDER_STREAM, _SAMPLE_STREAM, STEP_STREAM = 0, 1, 2
 
 
 class Draw(NamedTuple):

@@ -58,9 +58,19 @@ def initialise(dataset: Any) -> None:
         empty = len(dataset) == 0
     except DatasetCheckError:
         raise
-    except ValueError:
+    except UnicodeDecodeError as error:
+        raise DatasetCheckError(
+            f'The list {dataset.ann_file!r} of {type(dataset).__name__} is no text ({error.reason}): '
+            'expected one line for every sample; replace it or set ann_file.'
+        ) from error
+    except (ValueError, IndexError) as error:
         # mmengine cannot serialise an empty list of images and says so in numpy's words
         empty = hasattr(dataset, 'load_data_list') and not dataset.load_data_list()
+        if not empty and isinstance(error, IndexError):
+            raise DatasetCheckError(
+                f'{type(dataset).__name__} has fewer images in {dataset.data_prefix.get("img_path")!r} than '
+                'its indices name: expected all of them; restore the images or correct indices.'
+            ) from error
         if not empty:
             raise
     if empty:

@@ -98,7 +98,9 @@ def read_facts(path: str, with_values: bool) -> ImageFacts:
         with Image.open(path) as image:
             width, height, mode = *image.size, image.mode
             if image.format == 'PNG' and not _has_png_end(path):
-                image.load()  # raises if pixels are missing, and not if only the closing chunk is
+                image.load()  # raises if pixels are missing; OpenCV wants the closing chunk, too
+                if cv2.imread(path, cv2.IMREAD_UNCHANGED) is None:
+                    raise UnreadableFileError('its closing chunk is missing')
             if with_values and len(image.getbands()) == 1:
                 return ImageFacts(width, height, mode, _label_values(path, image))
             return ImageFacts(width, height, mode)

@@ -9,9 +9,11 @@ import argparse
 import datetime
 import gc
 import linecache
+import logging
 import os
 import sys
 import traceback
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,20 @@ from typing import Any
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from torch import distributed as torch_dist
 
 from ..datasets.file_check import DatasetCheckError, build_dataset
+from ..utils.checkpoint_file import (
+    TRUST_VARIABLE,
+    CheckpointFileError,
+    load_checkpoint_file,
+    trusts_pickle,
+)
+from .resume import newest_good_checkpoint
+from .run_errors import StoppedBySignal, ending_of
+from .work_dir import make_work_dir
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -76,8 +88,29 @@ def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='what started this process (default: none, a single process)',
     )
+    parser.add_argument(
+        '--trust-pickle',
+        action='store_true',
+        help='unpickle checkpoints that hold more than tensors and plain values; such a file can '
+        'run any program as you',
+    )
     # torch.distributed.launch of torch >= 2.0 passes the spelling with a hyphen.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def trust_pickle(is_trusted: bool) -> None:
+    """Let this process unpickle checkpoints that are not safe to read, and say so.
+
+    Args:
+        is_trusted: Value of ``--trust-pickle``; False changes nothing.
+    """
+    if is_trusted:
+        os.environ[TRUST_VARIABLE] = '1'
+        print_log(
+            '--trust-pickle: checkpoints of this run may execute code',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def load_config(path: str, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -101,8 +134,12 @@ def load_config(path: str, overrides: Mapping[str, Any] | None = None) -> Config
         )
     try:
         config = Config.fromfile(path)
-    except OSError as error:  # a missing base, or a suffix that mmengine cannot read
-        raise UserInputError(f'the config file {path!r} cannot be read: {error}') from error
+    except Exception as error:  # a config is a program: it may raise anything
+        reason = str(error).splitlines()[0] if str(error) else ''
+        raise UserInputError(
+            f'the config file {path!r} cannot be read ({type(error).__name__}: {reason}): expected a '
+            'config whose _base_ files and custom_imports exist; correct it'
+        ) from error
     if overrides:
         config.merge_from_dict(dict(overrides))
     return config
@@ -122,6 +159,7 @@ def set_work_dir(config: Config, config_path: str, work_dir: str | None) -> None
         config.work_dir = work_dir
     elif config.get('work_dir') is None:
         config.work_dir = str(Path('work_dirs') / Path(config_path).stem)
+    make_work_dir(config.work_dir)
 
 
 def enable_amp(config: Config) -> None:
@@ -156,7 +194,7 @@ def enable_amp(config: Config) -> None:
 
 
 def resume_last_checkpoint(config: Config) -> str:
-    """Make the run continue from the last checkpoint of its work dir.
+    """Make the run continue from the newest whole checkpoint of its work dir.
 
     mmengine resumes from ``load_from`` whenever that is set, so an adaptation run would restart
     from its source-only checkpoint; here the work dir decides, and ``load_from`` is replaced.
@@ -170,24 +208,17 @@ def resume_last_checkpoint(config: Config) -> str:
     Raises:
         UserInputError: If the work dir holds no checkpoint to resume from.
     """
-    work_dir = Path(config.work_dir)
-    pointer = work_dir / 'last_checkpoint'
-    advice = 'leave --resume out to start anew, or name the run to continue with --work-dir'
-    if not pointer.is_file():
+    choice = newest_good_checkpoint(config.work_dir)
+    if choice.checkpoint is None:
+        reason = choice.describe() if choice.skipped else 'it holds no training checkpoint'
         raise UserInputError(
-            f'--resume found nothing to resume in {str(work_dir)!r}: '
-            f'it holds no file last_checkpoint; {advice}'
+            f'--resume found nothing to resume in {str(config.work_dir)!r}: {reason}; '
+            'leave --resume out to start anew, or name the run to continue with --work-dir'
         )
-    named = Path(pointer.read_text().strip())
-    # A work dir that was moved since still points to its old place.
-    for candidate in (named, work_dir / named.name):
-        if candidate.is_file():
-            config.resume, config.load_from = True, str(candidate)
-            return str(candidate)
-    raise UserInputError(
-        f'--resume found nothing to resume in {str(work_dir)!r}: '
-        f'last_checkpoint names {str(named)!r}, which does not exist; {advice}'
-    )
+    if choice.skipped:
+        print_log(choice.describe(), logger='current', level=logging.WARNING)
+    config.resume, config.load_from = True, str(choice.checkpoint)
+    return str(choice.checkpoint)
 
 
 def check_checkpoint_file(path: str, role: str) -> None:
@@ -208,6 +239,25 @@ def check_checkpoint_file(path: str, role: str) -> None:
     )
 
 
+def check_checkpoint_content(path: str, role: str) -> None:
+    """Check that a local checkpoint can be read, before anything is built; no code in it is run.
+
+    Args:
+        path: Path or address.
+        role: What names it, for the message (``'load_from'``).
+
+    Raises:
+        UserInputError: If it is no file, is damaged, or holds more than tensors and plain values.
+    """
+    check_checkpoint_file(path, role)
+    if '://' in path or trusts_pickle():
+        return
+    try:
+        load_checkpoint_file(path, mmap=zipfile.is_zipfile(path))
+    except CheckpointFileError as error:
+        raise UserInputError(f'{role}: {error}') from error
+
+
 def check_initial_weights(config: Config) -> None:
     """Check every checkpoint that the config starts from.
 
@@ -217,12 +267,12 @@ def check_initial_weights(config: Config) -> None:
         config: Config.
 
     Raises:
-        UserInputError: If one of them is a local path without a file.
+        UserInputError: If one of them is a local path without a file, or a file that is not read.
     """
     if config.get('load_from') is not None:
-        check_checkpoint_file(config.load_from, 'load_from')
+        check_checkpoint_content(config.load_from, 'load_from')
     for key, path in _pretrained_paths(config.get('model'), 'model'):
-        check_checkpoint_file(path, key)
+        check_checkpoint_content(path, key)
 
 
 def _pretrained_paths(node: Any, key: str) -> Iterator[tuple[str, str]]:
@@ -263,7 +313,7 @@ def check_data_roots(config: Config, loaders: Sequence[str]) -> None:
 def _dataset_configs(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield (dotted key, config) of the datasets that read files, inside whatever wraps them."""
     if isinstance(node, Mapping):
-        if 'data_prefix' in node:
+        if 'data_prefix' in node or 'data_root' in node:
             yield key, node
             return
         for name, child in node.items():
@@ -346,7 +396,7 @@ def is_deliberate(error: BaseException) -> bool:
     Returns:
         Whether its message alone is what the user needs.
     """
-    if isinstance(error, UserInputError):
+    if isinstance(error, UserInputError | DatasetCheckError):
         return True
     if not isinstance(error, ValueError | FileNotFoundError):
         return False
@@ -365,14 +415,22 @@ def run_main(main: Callable[[], None]) -> int:
         main: The tool.
 
     Returns:
-        Exit code: 0, 2 for a mistake in the input, 130 after Ctrl-C.
+        Exit code: 0, 1 for a run that could not go on, 2 for a mistake in the input, 128 plus the
+        signal's number after a signal (130 for Ctrl-C, 143 for SIGTERM).
     """
+    code = 0
     try:
         main()
     except KeyboardInterrupt:
         print('\nInterrupted.', file=sys.stderr)
         return 130
-    except (ValueError, FileNotFoundError) as error:
+    except StoppedBySignal as stop:
+        code = int(str(stop.code))
+    except Exception as error:
+        ending = ending_of(error)
+        if ending is not None:  # of one process: each says its own
+            print(f'error: {ending[0]}', file=sys.stderr)
+            return ending[1]
         if not is_deliberate(error):
             raise
         if os.environ.get('RANK', '0') == '0':
@@ -383,4 +441,4 @@ def run_main(main: Callable[[], None]) -> int:
         # at the interpreter's end, gloo's threads now and then abort a run that has succeeded.
         gc.collect()
         torch_dist.destroy_process_group()
-    return 0
+    return code

@@ -66,6 +66,8 @@ class ExportReport:
         components: Types of this package that the model needs at inference; empty if plain
             MMSegmentation runs it.
         test_components: Types of this package that only testing needs.
+        is_reweighted: Whether the run multiplies its logits at test time (``test_reweight_std``),
+            which the written files do not.
     """
 
     checkpoint: Path
@@ -75,6 +77,7 @@ class ExportReport:
     left_out: list[str]
     components: list[str]
     test_components: list[str]
+    is_reweighted: bool
 
 
 def export_files(
@@ -114,6 +117,7 @@ def export_files(
     with _quiet():
         model = MODELS.build(config.model)
     load_branch(model, branch, saved['state_dict'], checkpoint)
+    is_reweighted = model.test_weight is not None
     state, _ = model.export_branch(branch)
     exported = PlainSegmentor(state, plain, class_meta(saved['meta'], config, model.num_classes))
     on_step(STEPS[2])
@@ -134,6 +138,7 @@ def export_files(
         left_out=[name for name in saved['state_dict'] if not name.startswith(f'{branch}.')],
         components=inference,
         test_components=sorted(set(components_from_package(plain.to_dict())) - set(inference)),
+        is_reweighted=is_reweighted,
     )
 
 
@@ -303,7 +308,7 @@ def compare_logits(method: CrossDomainSegmentor, branch: str, plain: EncoderDeco
     """Check that a segmentor predicts what a branch predicts, from uint8 pixels to logits.
 
     Both run ``test_step`` (normalisation, whole or slide inference, resizing) on one image of
-    uniform noise.
+    uniform noise, without the re-weighting of ``test_reweight_std``, which is not exported.
 
     Args:
         method (CrossDomainSegmentor): Model with the branch.
@@ -315,6 +320,7 @@ def compare_logits(method: CrossDomainSegmentor, branch: str, plain: EncoderDeco
         ValueError: If the branch's logits are not finite.
     """
     method.predict_with = branch
+    method.test_weight = None  # test_reweight_std belongs to the test, not to the branch
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(0, 256, (3, *_IMAGE_SIZE), generator=generator, dtype=torch.uint8)
     logits = [predict_logits(model.eval(), image) for model in (method, plain)]

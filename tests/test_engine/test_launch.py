@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmseg_ccdistill.engine import launch
@@ -70,9 +71,14 @@ def test_resume_in_an_empty_work_dir_says_so(tmp_path) -> None:
         launch.resume_last_checkpoint(config)
 
 
-def test_resume_takes_the_last_checkpoint_and_not_load_from(tmp_path) -> None:
-    checkpoint = tmp_path / 'iter_20.pth'
-    checkpoint.touch()
+def _training_checkpoint(path: Path, iteration: int = 20) -> Path:
+    meta = dict(iter=iteration, time='20240131_235959')
+    torch.save(dict(meta=meta, state_dict={}, message_hub={}, mmseg_ccdistill_version='0'), path)
+    return path
+
+
+def test_resume_takes_the_work_dirs_checkpoint_and_not_load_from(tmp_path) -> None:
+    checkpoint = _training_checkpoint(tmp_path / 'iter_20.pth')
     (tmp_path / 'last_checkpoint').write_text(str(checkpoint))
     config = Config(dict(work_dir=str(tmp_path), load_from='source_only.pth', resume=False))
 
@@ -83,7 +89,7 @@ def test_resume_takes_the_last_checkpoint_and_not_load_from(tmp_path) -> None:
 
 
 def test_resume_follows_a_work_dir_that_was_moved(tmp_path) -> None:
-    (tmp_path / 'iter_20.pth').touch()
+    _training_checkpoint(tmp_path / 'iter_20.pth')
     (tmp_path / 'last_checkpoint').write_text('/gone/run/iter_20.pth\n')
     config = Config(dict(work_dir=str(tmp_path)))
     assert launch.resume_last_checkpoint(config) == str(tmp_path / 'iter_20.pth')
@@ -110,6 +116,9 @@ def test_initial_weights_are_checked_wherever_they_are_named(tmp_path) -> None:
         launch.check_initial_weights(Config(dict(load_from=str(tmp_path))))
 
     (tmp_path / 'there.pth').touch()
+    with pytest.raises(UserInputError, match='^load_from: .*there.pth: expected a checkpoint'):
+        launch.check_initial_weights(Config(dict(load_from=str(tmp_path / 'there.pth'))))
+    _training_checkpoint(tmp_path / 'there.pth')
     launch.check_initial_weights(config(checkpoint=str(tmp_path / 'there.pth')))
     launch.check_initial_weights(config(checkpoint='https://example.com/resnet101.pth'))
 

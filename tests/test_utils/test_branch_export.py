@@ -101,6 +101,21 @@ def test_what_is_written_is_the_branch(segmentor: Any, branch: str, tmp_path: Pa
     assert cost(plain, image) == cost(twin, image)
 
 
+def test_reweighting_at_test_time_stays_behind(tmp_path: Path) -> None:
+    """The files hold the branch; the report says that the run multiplies its logits and they do not."""
+    config = run_config(REFINENET)
+    config.model.test_reweight_std = 0.16
+    model = build(config)
+    save(model, tmp_path / 'iter_2.pth')
+    report = export_files(config, tmp_path / 'iter_2.pth', tmp_path / 'm')
+    assert report.is_reweighted
+    plain = load_plain(report.checkpoint, report.config).eval()
+    image = torch.randn(1, 3, 70, 94)
+    assert torch.equal(plain(image), model.night(image))
+    config.model.test_reweight_std = None
+    assert not export_files(config, tmp_path / 'iter_2.pth', tmp_path / 'n').is_reweighted
+
+
 def test_one_bit_is_noticed() -> None:
     config = run_config(REFINENET)
     model = build(config)

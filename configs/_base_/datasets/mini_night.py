@@ -49,8 +49,11 @@ target_dataset = dict(
 source_only_dataloader = dict(  # for the source-only stage
     batch_size=8,
     num_workers=0,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(source_dataset, pipeline=[*source_pipeline, dict(type='PackSegInputs')]),
+    sampler=dict(type='DrawSampler'),
+    dataset=dict(
+        type='DrawnDataset',
+        dataset=dict(source_dataset, pipeline=[*source_pipeline, dict(type='PackSegInputs')]),
+    ),
 )
 source_val_dataloader = dict(
     batch_size=1,

@@ -42,5 +42,9 @@ class CheckpointMatchHook(Hook):
             name.removeprefix('module.'): value
             for name, value in checkpoint.get('state_dict', checkpoint).items()
         }
-        matched, expected = check_match(loaded, model.state_dict())
+        try:
+            matched, expected = check_match(loaded, model.state_dict())
+        except ValueError as error:
+            name = getattr(runner, '_load_from', None) or 'load_from'
+            raise ValueError(f'{name}: {error}') from error
         print_log(f'checkpoint: {matched} of {expected} tensors fit', logger='current')

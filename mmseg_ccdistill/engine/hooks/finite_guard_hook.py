@@ -17,10 +17,11 @@ from mmseg.registry import HOOKS
 from torch import Tensor
 
 from ..gradient_guard import GradientGuard
+from ..run_errors import RunError
 from .deferred_info_hook import is_due, to_host
 
 
-class NonFiniteError(RuntimeError):
+class NonFiniteError(RunError):
     """Training has diverged; the message says where, what was written and what to change."""
 
 

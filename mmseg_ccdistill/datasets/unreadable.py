@@ -1,0 +1,188 @@
+"""Files that cannot be read while a run is under way: replaced in training, named anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine.dataset import Compose
+from PIL import Image, UnidentifiedImageError
+
+from .draw_sampler import Draw
+from .file_check import DatasetCheckError
+from .random_state import get_random_state, set_random_state
+
+# Stream of a seed that chooses replacements; draw_sampler has those before it.
+_REPLACEMENT_STREAM = 3
+#: Unreadable samples in a row after which no other one is tried.
+MAX_IN_ROW = 10
+#: Meta information of a packed sample: files that it should have shown.
+REPLACED_KEY = 'replaced_files'
+
+_FILE_KEYS = ('img_path', 'day_img_path', 'seg_map_path')
+
+
+class BadSampleError(DatasetCheckError):
+    """A sample that cannot be used; the message names the file, what was expected and the mend.
+
+    Args:
+        message: The sentence. A data loader raises an error of its workers anew, with the worker's
+            traceback before the message; only the message is kept.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.rpartition(f'{type(self).__name__}: ')[2].strip())
+
+
+def unreadable_reason(path: str) -> str | None:
+    """Read a whole image file as the loading transforms do.
+
+    Args:
+        path: Image or label.
+
+    Returns:
+        Why it cannot be read, or None if it can.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+        with open(path, 'rb') as file:
+            content = np.frombuffer(file.read(), np.uint8)
+        whole = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) is not None
+    except FileNotFoundError:
+        return 'there is no such file'
+    except UnidentifiedImageError:
+        return 'no image header'
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, cv2.error) as error:
+        return str(error)
+    return None if whole else 'OpenCV cannot decode it'
+
+
+def unreadable_file(info: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Find the first file of a sample that cannot be read.
+
+    Args:
+        info: What a dataset knows of the sample: ``img_path``, ``seg_map_path``, ``day_img_path``.
+
+    Returns:
+        ``(path, reason)``, or None if all can be read. Files of remote storage are not looked at.
+    """
+    for key in _FILE_KEYS:
+        path = info.get(key)
+        if isinstance(path, str) and '://' not in path:
+            reason = unreadable_reason(path)
+            if reason is not None:
+                return path, reason
+    return None
+
+
+def replacement_sequence(index: int | Draw, part: int) -> np.random.SeedSequence:
+    """Source of the random numbers that replace an unreadable sample.
+
+    Args:
+        index: A draw: its seed and number decide. A plain index decides by itself.
+        part: Position of the dataset within a sample: replacements of source and target are
+            independent.
+    """
+    if isinstance(index, Draw):
+        return np.random.SeedSequence(
+            index.seed, spawn_key=(_REPLACEMENT_STREAM, index.number, part)
+        )
+    return np.random.SeedSequence(index, spawn_key=(_REPLACEMENT_STREAM, part))
+
+
+def fetch_readable(
+    dataset: Any, index: int, replacements: np.random.SeedSequence
+) -> tuple[Any, list[str]]:
+    """Return a sample; if a file of it cannot be read, another one in its place.
+
+    Whatever the pipeline raises, the files of the sample decide: if one of them is unreadable, a
+    sample drawn from ``replacements`` is tried; if all can be read, the sample is tried once more
+    (an interruption of the storage) and a second error is raised as it is.
+
+    Args:
+        dataset: Dataset with ``get_data_info``.
+        index: Number of the sample.
+        replacements: Source of the random numbers that choose.
+
+    Returns:
+        The sample and the files that could not be read. The global generators go on as if the first
+        sample had been readable.
+
+    Raises:
+        BadSampleError: If ``MAX_IN_ROW`` samples in a row, or all there are, cannot be read.
+    """
+    generator = np.random.Generator(np.random.PCG64(replacements))
+    unreadable: dict[int, tuple[str, str]] = {}
+    repeated = False
+    before = get_random_state()
+    while True:
+        try:
+            return dataset[index], [path for path, _ in unreadable.values()]
+        except Exception:
+            set_random_state(before)
+            get_info = getattr(dataset, 'get_data_info', None)
+            fault = unreadable_file(get_info(index)) if get_info is not None else None
+            if fault is None and (repeated or get_info is None):
+                raise
+            repeated = fault is None
+        if fault is None:
+            continue
+        unreadable[index] = fault
+        if len(unreadable) == min(MAX_IN_ROW, len(dataset)):
+            raise BadSampleError(
+                f'{len(unreadable)} samples of {type(dataset).__name__} in a row cannot be read, the last one '
+                f'for {fault[0]!r} ({fault[1]}): expected whole PNG or JPEG images; look whether the storage '
+                'is still mounted, then continue with --resume.'
+            )
+        while index in unreadable:
+            index = int(generator.integers(len(dataset)))
+
+
+def note_replaced(sample: Any, files: list[str]) -> None:
+    """Write the files that could not be read into a packed sample, for the hook that counts them.
+
+    Args:
+        sample: Packed sample; of a ``CrossDomainDataset`` its first domain takes the note.
+        files: The files.
+    """
+    if not files or not isinstance(sample, Mapping) or not sample.get('data_samples'):
+        return
+    packed = sample['data_samples']
+    first = next(iter(packed.values())) if isinstance(packed, Mapping) else packed
+    first.set_metainfo({REPLACED_KEY: tuple(files)})
+
+
+class NamingPipeline(Compose):
+    """A dataset's pipeline that names the file where a file is the reason that it fails.
+
+    Args:
+        transforms: Transforms of the pipeline.
+    """
+
+    def __call__(self, data: dict) -> dict | None:
+        """Run the transforms.
+
+        Args:
+            data: What the dataset knows of one sample.
+
+        Returns:
+            What the last transform returns.
+
+        Raises:
+            BadSampleError: If the image or the label cannot be read.
+        """
+        files = {key: data.get(key) for key in _FILE_KEYS}
+        try:
+            return super().__call__(data)
+        except Exception as error:
+            fault = unreadable_file(files)
+            if fault is None:
+                raise
+            path, reason = fault
+            raise BadSampleError(
+                f'The file {path!r} cannot be read ({reason}): expected a whole PNG or JPEG image; copy or '
+                'download it again.'
+            ) from error

@@ -1,0 +1,137 @@
+"""Hook that makes a resumed run take the same steps as an uninterrupted one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import broadcast_object_list, get_rank, is_main_process
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner.loops import _InfiniteDataloaderIterator
+from mmseg.registry import HOOKS
+
+from ...datasets.draw_sampler import STEP_STREAM
+from ...datasets.random_state import seed_generators
+from ...utils.checkpoint_file import CheckpointFileError
+from ..resume import ResumeChoice, newest_good_checkpoint
+
+
+class _AlreadyPositioned:
+    """Batches of a loader that stands at the right place, for a loop that will skip to it.
+
+    Upstream's loop resumes by taking, and loading, every batch that was trained on.
+
+    Args:
+        batches: The loader's iterator.
+        skipped: How many calls of ``next`` return nothing.
+    """
+
+    def __init__(self, batches: Iterator[Any], skipped: int) -> None:
+        self.batches = batches
+        self.skipped = skipped
+
+    def __next__(self) -> Any:
+        if self.skipped > 0:
+            self.skipped -= 1
+            return None
+        return next(self.batches)
+
+
+@HOOKS.register_module()
+class ExactResumeHook(Hook):
+    """Choose the checkpoint to resume from, skip to its draw, and seed every step by its number.
+
+    - Resuming takes the newest checkpoint of the work dir that verifies, and says which it skipped.
+      A ``load_from`` inside the work dir is the user's choice and is kept.
+    - A sampler with ``skip`` (``DrawSampler``, and mmengine's ``InfiniteSampler`` in the maintained
+      fork) is set to the first sample that was not trained on; no skipped sample is loaded.
+    - Before each step the generators of ``random``, numpy and torch (CPU, CUDA) are seeded with
+      (seed, iteration, rank): dropout needs no saved state. No generator is read, and the device is
+      not waited for.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self) -> None:
+        self._seed: int | None = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Choose the checkpoint, before the runner loads one.
+
+        Args:
+            runner: The runner.
+
+        Raises:
+            CheckpointFileError: On every process, if the work dir holds checkpoints and none is
+                whole.
+        """
+        self._seed = runner.seed
+        if not runner._resume or _lies_in(runner._load_from, runner.work_dir):
+            return
+        choices: list[Any] = [None]
+        if is_main_process():
+            try:
+                choices = [newest_good_checkpoint(runner.work_dir)]
+            except Exception as error:  # the other processes wait, whatever happened
+                choices = [ResumeChoice(None, [str(error) or type(error).__name__])]
+        broadcast_object_list(choices)
+        (choice,) = choices
+        if choice.checkpoint is not None:
+            runner._load_from = str(choice.checkpoint)
+            level = logging.WARNING if choice.skipped else logging.INFO
+            print_log(choice.describe(), logger='current', level=level)
+        elif choice.skipped:
+            raise CheckpointFileError(f'nothing to resume from: {choice.describe()}')
+
+    def before_train(self, runner: Runner) -> None:
+        """Set the sampler to the first sample that was not trained on.
+
+        Args:
+            runner: The runner.
+        """
+        loop = runner.train_loop
+        if runner.iter == 0 or not isinstance(loop, IterBasedTrainLoop):
+            return
+        loader = loop.dataloader
+        sampler, batch_size = _sampler(loader)
+        if not hasattr(sampler, 'skip') or batch_size is None:
+            return
+        if runner.seed != self._seed and getattr(sampler, 'seed', None) == self._seed:
+            sampler.seed = runner.seed  # mmengine has taken the seed over from the checkpoint
+        sampler.skip(runner.iter * batch_size)
+        if not hasattr(loop.dataloader_iterator, 'skip_iter'):
+            loop.dataloader_iterator = _AlreadyPositioned(
+                _InfiniteDataloaderIterator(loader), runner.iter
+            )
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Seed the step.
+
+        Args:
+            runner: The runner.
+            batch_idx: Number of the iteration, from 0.
+            data_batch: Not used.
+        """
+        key = (STEP_STREAM, runner.iter, get_rank())
+        seed_generators(np.random.SeedSequence(runner.seed, spawn_key=key))
+        if torch.cuda.is_available():
+            torch.cuda.manual_seed_all(torch.initial_seed())
+
+
+def _lies_in(path: str | None, folder: str) -> bool:
+    """Whether a path names a file in a folder."""
+    return path is not None and Path(path).resolve().parent == Path(folder).resolve()
+
+
+def _sampler(loader: Any) -> tuple[Any, int | None]:
+    """The sampler of a loader that decides the order, and its samples per batch."""
+    if loader.batch_size is not None:
+        return loader.sampler, loader.batch_size
+    batches = loader.batch_sampler
+    return getattr(batches, 'sampler', None), getattr(batches, 'batch_size', None)

@@ -1,0 +1,60 @@
+"""Hook that lets a run which torchrun has restarted go on where it was."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+from ..resume import newest_good_checkpoint
+
+#: Written at the first attempt: what is older than this file belongs to an earlier run.
+MARKER = '.first_attempt'
+
+
+@HOOKS.register_module()
+class RestartHook(Hook):
+    """Resumes after a restart by ``torchrun --max-restarts``.
+
+    torchrun starts all processes anew, with the same arguments, when one of them has failed. The
+    newest whole checkpoint that this run has written is then resumed from; where there is none, the
+    run begins again. Without restarts the hook does nothing.
+    """
+
+    priority = 'HIGHEST'  # before ExactResumeHook, which looks at the runner's resume
+
+    def before_run(self, runner: Runner) -> None:
+        """Choose between going on and beginning.
+
+        Args:
+            runner: The runner.
+        """
+        if int(os.environ.get('TORCHELASTIC_MAX_RESTARTS', '0')) < 1:
+            return
+        count = int(os.environ.get('TORCHELASTIC_RESTART_COUNT', '0'))
+        choices: list[Any] = [None]
+        if is_main_process():
+            marker = Path(runner.work_dir) / MARKER
+            if count == 0:
+                marker.unlink(missing_ok=True)  # a new file has a new time
+                marker.touch()
+            else:
+                choices = [_own_checkpoint(marker)]
+        broadcast_object_list(choices)
+        if choices[0] is not None:
+            runner.logger.info(f'torchrun, attempt {count + 1}: resuming from {choices[0]}')
+            runner._resume, runner._load_from = True, choices[0]
+
+
+def _own_checkpoint(marker: Path) -> str | None:
+    """The newest whole checkpoint that is not older than the run's first attempt."""
+    checkpoint = newest_good_checkpoint(marker.parent).checkpoint
+    if checkpoint is None or not marker.is_file():
+        return None
+    is_own = checkpoint.stat().st_mtime_ns >= marker.stat().st_mtime_ns
+    return str(checkpoint) if is_own else None

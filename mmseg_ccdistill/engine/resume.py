@@ -1,0 +1,89 @@
+"""Which checkpoint a run resumes from: the newest of its folder that is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..utils.checkpoint_file import CheckpointFileError, load_checkpoint_file, verify_checkpoint
+
+#: mmengine's file with the path of the latest checkpoint.
+POINTER = 'last_checkpoint'
+
+
+class ResumeChoice(NamedTuple):
+    """What a folder offers for resuming.
+
+    Attributes:
+        checkpoint: The newest checkpoint that verifies; None if there is none.
+        skipped: One sentence for each newer or unreadable file that does not.
+    """
+
+    checkpoint: Path | None
+    skipped: list[str]
+
+    def describe(self) -> str:
+        """Say which checkpoint is taken and which are not."""
+        taken = f'Resuming from {self.checkpoint}' if self.checkpoint else 'No checkpoint is whole'
+        return taken + ''.join(f'; skipped: {reason.rstrip(".")}' for reason in self.skipped)
+
+
+def newest_good_checkpoint(work_dir: str | Path) -> ResumeChoice:
+    """Find the checkpoint to resume from.
+
+    Newest is by the time written inside the files, then by their iteration: a copy of the folder
+    keeps the order, an older and longer run in the same folder does not win, and a checkpoint that
+    was finished just before its name reached ``last_checkpoint`` counts. mmengine's ``best_*`` files
+    hold no optimizer and count only if ``last_checkpoint`` names them.
+
+    Args:
+        work_dir: Folder of the run.
+
+    Returns:
+        The choice. Files that are no training checkpoints are passed over in silence.
+    """
+    files, skipped = _candidates(Path(work_dir))
+    dated: list[tuple[tuple[str, int], Path]] = []
+    for file in files:
+        try:
+            age = _age(load_checkpoint_file(file, mmap=True))
+        except CheckpointFileError as error:
+            skipped.append(str(error))
+        else:
+            if age is not None:
+                dated.append((age, file))
+    for _, file in sorted(dated, reverse=True):
+        try:
+            verify_checkpoint(file)
+        except CheckpointFileError as error:
+            skipped.append(str(error))
+        else:
+            return ResumeChoice(file, skipped)
+    return ResumeChoice(None, skipped)
+
+
+def _candidates(work_dir: Path) -> tuple[list[Path], list[str]]:
+    """Files of the folder that may be checkpoints, and what is wrong with its pointer."""
+    files = {file for file in work_dir.glob('*.pth') if not file.name.startswith('best_')}
+    pointer = work_dir / POINTER
+    if not pointer.is_file():
+        return sorted(files), []
+    named = Path(pointer.read_text(errors='replace').strip().strip('\0') or '.')
+    # A work dir that was moved since still points to its old place, where a copy may train on.
+    here = work_dir / named.name
+    if here.is_file():
+        return sorted(files | {here}), []
+    if named.is_file():  # CheckpointHook.out_dir
+        beside = {f for f in named.parent.glob('*.pth') if not f.name.startswith('best_')}
+        return sorted(files | beside | {named}), []
+    return sorted(files), [f'{named}: named by {POINTER}, does not exist']
+
+
+def _age(checkpoint: Any) -> tuple[str, int] | None:
+    """Time and iteration of a training checkpoint; None for other files."""
+    if not isinstance(checkpoint, dict) or 'message_hub' not in checkpoint:
+        return None
+    meta = checkpoint.get('meta')
+    if not isinstance(meta, dict) or not isinstance(meta.get('iter'), int):
+        return None
+    return str(meta.get('time', '')), meta['iter']

@@ -1,0 +1,174 @@
+"""How a run ends when it cannot go on: one sentence with the cause and the command that continues it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from ..datasets.unreadable import BadSampleError
+from .config_errors import config_error
+
+#: Exit code of a run that ended on a :class:`RunError`; wrong input has 2, a signal 128 + its number.
+RUN_ERROR_CODE = 1
+
+_SHARED_MEMORY = '/dev/shm'
+_WORKER_DEATH = re.compile(r'DataLoader worker \(pid\(?s?\)? [\d, ]+\)')
+_KILLED_BY = re.compile(r'killed by signal: (?P<name>[^.]+)\.')
+_EXIT_CODE = re.compile(r'exited unexpectedly with exit code (?P<code>\d+)')
+# What gloo, NCCL and torch say when another process is gone or does not answer. The words differ
+# between versions; the path of gloo's source file does not.
+_LOST_RANK = re.compile(
+    r'gloo/transport|Connection (closed|reset) by (remote )?peer|NCCL (error|communicator)|'
+    r'Timed? ?out (after \d+ms )?waiting for|ncclRemoteError|ncclSystemError|ProcessGroup',
+)
+
+
+class RunError(RuntimeError):
+    """A run cannot go on; the message is one sentence with the cause and what to do.
+
+    It concerns the process that raises it, so every process prints its own.
+    """
+
+
+class DataWorkerError(RunError):
+    """A data loading process has died."""
+
+
+class LostRankError(RunError):
+    """Another process of the run has ended or does not answer."""
+
+
+class StoppedBySignal(SystemExit):  # noqa: N818  (an exit, not an error)
+    """The run was saved and ends with code 128 + the signal's number, as a shell reports it."""
+
+
+def resume_command() -> str:
+    """The command line that continues this run.
+
+    Returns:
+        The present one with ``--resume``, with torchrun before it if torchrun started it.
+    """
+    arguments = [*sys.argv] if '--resume' in sys.argv else [*sys.argv, '--resume']
+    if not arguments[0].endswith('train.py'):
+        return 'the same program with resume=True in its config'
+    if 'TORCHELASTIC_RUN_ID' in os.environ:
+        count = os.environ.get('LOCAL_WORLD_SIZE', '1')
+        return shlex.join(['torchrun', f'--nproc_per_node={count}', *arguments])
+    if 'SLURM_PROCID' in os.environ and '--launcher' in arguments:
+        return shlex.join(['srun', 'python', *arguments])
+    return shlex.join(['python', *arguments])
+
+
+def is_worker_death(error: BaseException) -> bool:
+    """Tell whether torch's data loader says with this error that one of its processes died.
+
+    Args:
+        error: Any error.
+    """
+    return isinstance(error, RuntimeError) and _WORKER_DEATH.search(str(error)) is not None
+
+
+def describe_worker_death(error: BaseException, num_workers: int | None) -> str:
+    """Say how a data worker died, what memory there is, and what to change.
+
+    Args:
+        error: What the data loader raised, see :func:`is_worker_death`.
+        num_workers: Workers of the loader, if it is known.
+
+    Returns:
+        Most of a sentence, without a full stop: the caller adds how to continue.
+    """
+    # Where a loader waits for a batch, torch wraps what its own handler has raised.
+    text = f'{error} {error.__cause__ or ""}'
+    killed, code = _KILLED_BY.search(text), _EXIT_CODE.search(text)
+    how = 'exited unexpectedly'
+    mend = 'use fewer train_dataloader.num_workers'
+    if killed is not None:
+        name = _signal_name(killed['name'])
+        how = f'was killed by {name}'
+        if name == 'SIGKILL':
+            how += ', as the system does when memory runs out'
+        elif name == 'SIGBUS':
+            how += ', as happens when shared memory runs out'
+            mend += ' or give the container more shared memory (docker run --shm-size=8g)'
+    elif code is not None:
+        how = f'exited with code {code["code"]}'
+    among = f' (one of {num_workers})' if num_workers else ''
+    return f'A data worker{among} {how}; {memory_text()}; {mend}'
+
+
+def _signal_name(description: str) -> str:
+    """``SIGKILL`` for the C library's ``Killed``; the description itself if it is unknown."""
+    names = {signal.strsignal(number): number.name for number in signal.Signals}
+    return names.get(description.strip(), description.strip())
+
+
+def memory_text() -> str:
+    """State the free shared memory and the available memory of this machine, in 1e9 bytes.
+
+    Returns:
+        For example ``'3.1 of 8.0 GB of /dev/shm and 12.4 GB of memory are free'``.
+    """
+    parts = []
+    if os.path.isdir(_SHARED_MEMORY):
+        usage = shutil.disk_usage(_SHARED_MEMORY)
+        parts.append(f'{usage.free / 1e9:.1f} of {usage.total / 1e9:.1f} GB of {_SHARED_MEMORY}')
+    facts = Path('/proc/meminfo')
+    found = re.search(r'MemAvailable:\s+(\d+) kB', facts.read_text()) if facts.is_file() else None
+    if found is not None:
+        parts.append(f'{int(found[1]) * 1024 / 1e9:.1f} GB of memory')
+    return f'{" and ".join(parts)} are free' if parts else 'the free memory is not known here'
+
+
+def lost_rank(error: BaseException) -> LostRankError | None:
+    """Recognise an error that says that another process of the run is gone.
+
+    Args:
+        error: Any error.
+
+    Returns:
+        What to report instead, or None if it is something else or there is one process only.
+    """
+    if isinstance(error, LostRankError):
+        return error
+    if int(os.environ.get('WORLD_SIZE', '1')) < 2 or not isinstance(error, RuntimeError):
+        return None
+    if _LOST_RANK.search(str(error)) is None:
+        return None
+    rank = os.environ.get('RANK', '0')
+    reason = str(error).strip().splitlines()[0][:200]
+    return LostRankError(
+        f'rank {rank}: another process of this run has ended or does not answer ({reason}); see what '
+        f'that process printed, then continue from the latest checkpoint with: {resume_command()}'
+    )
+
+
+def ending_of(error: BaseException) -> tuple[str, int] | None:
+    """Put an error that ends a run into one sentence, if it is one that can.
+
+    Args:
+        error: What left the runner.
+
+    Returns:
+        ``(sentence, exit code)`` for a bad sample and a mistake in the config (2), a :class:`RunError`
+        and what torch says of dead workers and lost processes (1). None for anything else.
+    """
+    if isinstance(error, BadSampleError):
+        return str(error), 2
+    in_config = config_error(error)
+    if in_config is not None:
+        return in_config, 2
+    if isinstance(error, RunError):
+        return str(error), RUN_ERROR_CODE
+    if is_worker_death(error):
+        if isinstance(error.__cause__, DataWorkerError):
+            return str(error.__cause__), RUN_ERROR_CODE
+        report = describe_worker_death(error, None)
+        return f'{report}; then run it again.', RUN_ERROR_CODE
+    lost = lost_rank(error)
+    return None if lost is None else (str(lost), RUN_ERROR_CODE)

@@ -1,0 +1,330 @@
+"""The kinds of bad input: how each is made, and what its sentence must name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+_SIZE = (48, 64)
+
+
+class Kind(NamedTuple):
+    """A kind of bad input.
+
+    Attributes:
+        name: What is wrong.
+        spoil: Makes it so in the folder of a run.
+        file: Pattern of the name that the sentence must hold.
+        expected: Pattern of what was expected.
+        mend: Pattern of how to mend it.
+    """
+
+    name: str
+    spoil: Callable[[Path], object]
+    file: str
+    expected: str
+    mend: str
+
+
+def config(old: str, new: str) -> Callable[[Path], object]:
+    """Replace text of the config."""
+
+    def spoil(run: Path) -> None:
+        text = (run / 'tiny.py').read_text()
+        assert old in text
+        (run / 'tiny.py').write_text(text.replace(old, new))
+
+    return spoil
+
+
+def content(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
+    """Change the bytes of a file."""
+    return lambda run: (run / name).write_bytes(change((run / name).read_bytes()))
+
+
+def label(values: np.ndarray) -> Callable[[Path], object]:
+    """Write another label."""
+    return lambda run: cv2.imwrite(str(run / 'data/labels/3.png'), values)
+
+
+def listed(text: bytes) -> Callable[[Path], object]:
+    """Let a list name the images."""
+
+    def spoil(run: Path) -> None:
+        (run / 'data/list.txt').write_bytes(text)
+        config("    img_suffix='.png',", "    img_suffix='.png', ann_file='list.txt',")(run)
+        config('indices=[0, 1, 3, 4, 5], ', '')(run)
+
+    return spoil
+
+
+def folder_in_place_of(name: str) -> Callable[[Path], object]:
+    """Put a folder where a file belongs."""
+
+    def spoil(run: Path) -> None:
+        (run / name).unlink()
+        (run / name).mkdir()
+
+    return spoil
+
+
+def half(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+_IMAGE, _LABEL = 'data/images/3.png', 'data/labels/3.png'
+PAGE = b'<!DOCTYPE html><html>403 Forbidden</html>'
+_IDS = r'class ids 0\.\.18 and 255'
+
+DATA = [
+    Kind(
+        'data root missing',
+        lambda run: os.rename(run / 'data', run / 'moved'),
+        r"/data'",
+        'expected a folder',
+        'set data_root',
+    ),
+    Kind(
+        'image folder missing',
+        lambda run: os.rename(run / 'data/images', run / 'data/pictures'),
+        r"data/images'",
+        'expected',
+        'correct data_prefix',
+    ),
+    Kind(
+        'label folder missing',
+        lambda run: os.rename(run / 'data/labels', run / 'data/gt'),
+        r"data/labels'",
+        'expected',
+        'correct data_prefix',
+    ),
+    Kind(
+        'no image of that suffix',
+        config("img_suffix='.png'", "img_suffix='.tiff'"),
+        r"data/images'",
+        r"end in '\.tiff'",
+        'correct img_suffix',
+    ),
+    Kind(
+        'no label of that suffix',
+        config("seg_map_suffix='.png'", "seg_map_suffix='_gt.png'"),
+        r"labels/0_gt\.png'",
+        'expected one label for every image',
+        'correct seg_map_suffix',
+    ),
+    Kind(
+        'list missing',
+        config("img_suffix='.png',", "img_suffix='.png', ann_file='none.txt',"),
+        r"none\.txt'",
+        'expected the file names',
+        'set ann_file',
+    ),
+    Kind(
+        'list empty',
+        listed(b''),
+        r"list\.txt'",
+        'expected one line for every sample',
+        'set ann_file',
+    ),
+    Kind(
+        'list names what is not there',
+        listed(b'0\n77\n'),
+        r"images/77\.png'",
+        'expected every image',
+        'out of the list',
+    ),
+    Kind(
+        'list is no text', listed(b'\x89PNG\r\n\xff\xfe\x00'), r"list\.txt'", 'expected', 'ann_file'
+    ),
+    Kind(
+        'label missing',
+        lambda run: (run / _LABEL).unlink(),
+        r"labels/3\.png'",
+        'expected one label',
+        'restore it',
+    ),
+    Kind(
+        'image empty',
+        content(_IMAGE, lambda data: b''),
+        r"images/3\.png'",
+        'expected a whole PNG',
+        'copy or download it again',
+    ),
+    Kind(
+        'image cut off',
+        content(_IMAGE, half),
+        r"images/3\.png'",
+        'expected a whole PNG',
+        'copy or download it again',
+    ),
+    Kind(
+        'image without its last chunk',
+        content(_IMAGE, lambda data: data[:-12]),
+        r"images/3\.png'",
+        'expected a whole PNG',
+        'copy or download it again',
+    ),
+    Kind(
+        'image is a web page',
+        content(_IMAGE, lambda data: PAGE),
+        r"images/3\.png'",
+        'expected a whole PNG',
+        'copy or download it again',
+    ),
+    Kind(
+        'image is zeros',
+        content(_IMAGE, lambda data: bytes(len(data))),
+        r"images/3\.png'",
+        'expected a whole PNG',
+        'copy or download it again',
+    ),
+    Kind(
+        'image gone that indices name',
+        lambda run: (run / _IMAGE).unlink(),
+        r"data/images'",
+        'expected all of them',
+        'correct indices',
+    ),
+    Kind(
+        'label is a folder',
+        folder_in_place_of(_LABEL),
+        r"labels/3\.png'",
+        'expected one label',
+        'restore it',
+    ),
+    Kind(
+        'label cut off',
+        content(_LABEL, half),
+        r"labels/3\.png'",
+        'expected a whole PNG',
+        'copy or download it again',
+    ),
+    Kind(
+        'label is a web page',
+        content(_LABEL, lambda data: PAGE),
+        r"labels/3\.png'",
+        'expected a whole PNG',
+        'copy or download it again',
+    ),
+    Kind(
+        'label in colour',
+        label(np.full((*_SIZE, 3), 7, np.uint8)),
+        r"labels/3\.png'",
+        _IDS,
+        'convert its colours',
+    ),
+    Kind(
+        'label of labelIds',
+        label(np.full(_SIZE, 24, np.uint8)),
+        r"labels/3\.png'",
+        _IDS,
+        'convert it',
+    ),
+    Kind(
+        'label of grey levels',
+        label(np.full(_SIZE, 200, np.uint8)),
+        r"labels/3\.png'",
+        _IDS,
+        'convert it',
+    ),
+    Kind(
+        'label of instances',
+        label(np.full(_SIZE, 26003, np.uint16)),
+        r"labels/3\.png'",
+        _IDS,
+        'convert it',
+    ),
+    Kind(
+        'label of another size',
+        label(np.zeros((24, 32), np.uint8)),
+        r"labels/3\.png'",
+        'expected equal sizes',
+        'replace one',
+    ),
+    Kind(
+        'unknown dataset',
+        config("type='CityscapesDataset'", "type='CityscapeDataset'"),
+        r"tiny\.py'",
+        'expected a name of the registry',
+        'CityscapesDataset',
+    ),
+    Kind(
+        'unknown setting of a dataset',
+        config("    img_suffix='.png',", "    img_suffixx='.png',"),
+        r"tiny\.py'",
+        "'img_suffixx'",
+        'correct',
+    ),
+]
+
+CONFIG = [
+    Kind(
+        'config missing',
+        lambda run: (run / 'tiny.py').unlink(),
+        r"'tiny\.py'",
+        'does not exist',
+        'give the path',
+    ),
+    Kind(
+        'config is a folder',
+        folder_in_place_of('tiny.py'),
+        r"'tiny\.py'",
+        'is a folder',
+        'give the path',
+    ),
+    Kind(
+        'config is no program',
+        config('norm = dict(', 'norm = = dict('),
+        r"'tiny\.py'",
+        'expected',
+        'correct',
+    ),
+    Kind(
+        'config uses an unknown name',
+        config("norm = dict(type='BN')", 'norm = nrom'),
+        r"'tiny\.py'",
+        "'nrom'",
+        'correct',
+    ),
+    Kind(
+        'base missing',
+        config('default_runtime.py', 'default_runtimes.py'),
+        r'default_runtimes\.py',
+        'expected',
+        'correct',
+    ),
+    Kind(
+        'module to import missing',
+        config("'provoke'", "'no_such_module'"),
+        r"'tiny\.py'",
+        'no_such_module',
+        'correct',
+    ),
+    Kind(
+        'unknown backbone',
+        config("type='ResNet'", "type='ResNett'"),
+        r"tiny\.py'",
+        'expected a name of the registry',
+        'ResNet',
+    ),
+    Kind(
+        'unknown setting of the model',
+        config('concat_input=False', 'concat_inputs=False'),
+        r"tiny\.py'",
+        "'concat_inputs'",
+        'correct',
+    ),
+    Kind(
+        'unknown transform',
+        config("type='LoadAnnotations'", "type='LoadAnnotation'"),
+        r"tiny\.py'",
+        'expected a name of the registry',
+        'LoadAnnotations',
+    ),
+    Kind('type left out', config("type='EncoderDecoder',", ''), r"tiny\.py'", 'type', 'correct'),
+]
