@@ -22,6 +22,7 @@ from mmseg.apis import MMSegInferencer, init_model
 from mmseg.registry import MODELS
 
 from mmseg_ccdistill.datasets.mini_night import write_mini_night
+from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY
 
 ROOT = Path(__file__).resolve().parents[1]
 STOCK = Path(mmseg.__file__).parent / '.mim/tools'
@@ -47,7 +48,7 @@ def source_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = MODELS.build(Config.fromfile(str(SOURCE_CONFIG)).model)
     model.init_weights()
     path = tmp_path_factory.mktemp('source') / 'source.pth'
-    torch.save({'state_dict': model.state_dict(), 'meta': {}}, path)
+    torch.save({'state_dict': model.state_dict(), 'meta': {OWN_KEY: '0.1.0'}}, path)
     return path
 
 

@@ -95,7 +95,9 @@ def check_night_sets(config: Config, sets: Sequence[str]) -> None:
     if errors:
         first = next(iter(errors))
         left = [name for name in sets if name not in errors]
-        advice = f'to test the others: --sets {" ".join(left)}' if left else 'no set is complete'
+        advice = 'docs/data.md says how to prepare a set'
+        if left:
+            advice += f'; to test the others: --sets {" ".join(left)}'
         raise UserInputError(f'{first}: {errors[first]} ({advice})')
 
 
@@ -110,8 +112,15 @@ def report_stem(folder: str, checkpoint: str) -> str:
         Path without suffix.
 
     Raises:
-        UserInputError: If there are such files already.
+        UserInputError: If there are such files already, or the folder cannot be written to.
     """
+    there = Path(folder).absolute()
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise UserInputError(f'--out: {str(there)!r} is no folder: expected one; name another')
+    if not os.access(there, os.W_OK):
+        raise UserInputError(f'--out: {str(there)!r} cannot be written to; name another folder')
     stem = os.path.join(folder, f'{Path(checkpoint).stem}_night')
     for path in (f'{stem}.json', f'{stem}.md'):
         if os.path.exists(path):

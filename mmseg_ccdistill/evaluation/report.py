@@ -209,8 +209,9 @@ def rich_table(reports: Sequence[SetReport], title: str | None = None) -> Table:
     head, *body = table_rows(reports)
     table = Table(title=title, caption=published_line(), caption_justify='left')
     table.add_column(head[0], no_wrap=True)
-    for name in head[1:]:
-        table.add_column(name, justify='right')
+    for name in head[1:]:  # four sets fit into 80 columns, and no head is cut
+        longest = max(map(len, name.split()))
+        table.add_column(name.replace(' (', '\n('), justify='right', min_width=longest)
     num_classes = len(reports[0].classes)
     for index, row in enumerate(body):
         table.add_row(*row, end_section=index == num_classes - 1)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..datasets.doctor.listing import list_files
 from ..datasets.published_sets import ACDC, DARK_ZURICH, PublishedSet, Split
 from ..utils.atomic_file import write_atomically
 
@@ -118,7 +119,7 @@ def list_images(data_root: str | os.PathLike[str], target: SubmissionSet) -> lis
                 f'the folder {str(path)!r} does not exist: expected images of {target.title}; '
                 'unpack them there or name the root of the set with --data-root'
             )
-        for image in path.rglob(f'*{_SUFFIX}'):
+        for image in map(Path, list_files(str(path), _SUFFIX)):  # links are followed
             other = images.setdefault(image.name, image)
             if other != image:
                 raise ValueError(

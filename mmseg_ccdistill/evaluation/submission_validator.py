@@ -88,10 +88,18 @@ def _structure_faults(
         if count > 1:
             yield f'{entry} is in the zip {count} times: expected one.'
         folder, _, name = entry.partition('/')
-        if folder not in target.folders or not name:
+        if not name:
             yield f'{entry} does not belong into the zip: expected nothing but {wanted}.'
-        elif '/' in name:
+        elif folder in target.folders and '/' in name:
             yield f'{entry} lies too deep: expected files directly in {folder}/.'
+    within = Counter(entry.partition('/')[0] for entry in entries if '/' in entry)
+    for folder, count in within.items():
+        if folder not in target.folders:
+            files = '1 file' if count == 1 else f'{count} files'
+            yield (
+                f'The folder {folder}/ ({files}) does not belong into the zip: '
+                f'expected nothing but {wanted}.'
+            )
     for folder in target.folders:
         found = {
             name

@@ -78,7 +78,7 @@ def panel(
     _check_grid(rows, column_titles, row_titles, classes, palette, captions)
     width, height = _default_tile(rows[0][0]) if tile_size is None else tile_size
     font_size = max(12, round(width / 18))
-    small = max(11, round(0.8 * font_size))
+    small = max(12, round(0.8 * font_size))  # below 12 the space between words all but closes
     footer = 0 if captions is None else round(1.5 * small)
     step = height + footer + gap
     header, margin = 2 * font_size, 2 * font_size if row_titles is not None else 0

@@ -12,8 +12,8 @@ from tool_project import error_of, load_tool, make_project, run_tool
 
 from mmseg_ccdistill.utils.typing_utils import DOMAINS
 
-# Tiles of 128 below a header of 24, right of a margin of 24; captions of 16, gaps of 6.
-WIDTH, HEADER, MARGIN, STEP = 128, 24, 24, 128 + 16 + 6
+# Tiles of 128 below a header of 24, right of a margin of 24; captions of 18, gaps of 6.
+WIDTH, HEADER, MARGIN, STEP = 128, 24, 24, 128 + 18 + 6
 ROAD_BGR, BLACK = [128, 64, 128], [0, 0, 0]
 
 

@@ -13,8 +13,8 @@ from mmseg.apis import init_model
 from mmseg.datasets import CityscapesDataset
 from tool_project import VAL_STEMS, error_of, load_tool, make_project, run_tool
 
-# Tiles of 96 x 64 (the images' own size) below a header of 24; captions of 16, gaps of 6.
-HEADER, STEP = 24, 64 + 16 + 6
+# Tiles of 96 x 64 (the images' own size) below a header of 24; captions of 18, gaps of 6.
+HEADER, STEP = 24, 64 + 18 + 6
 PALETTE = np.array(CityscapesDataset.METAINFO['palette'], np.uint8)[:, ::-1]
 
 

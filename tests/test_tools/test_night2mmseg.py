@@ -18,6 +18,7 @@ import torch
 from mmengine.config import Config
 from mmseg.apis import MMSegInferencer, inference_model, init_model
 from mmseg.evaluation import IoUMetric
+from mmseg.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'tests/test_utils'))
@@ -223,3 +224,23 @@ def test_other_logits_end_with_code_1(
     error = capsys.readouterr().err
     assert re.search('logits of the written files differ.*nothing was written', error)
     assert not list(tmp_path.glob('night.*'))
+
+
+def test_weights_as_safetensors(tool: ModuleType, tmp_path: Path, monkeypatch, capsys) -> None:
+    """Equal tensors, and all that is needed to build the model; files that exist are kept."""
+    load_file = pytest.importorskip('safetensors.torch').load_file
+    model = write_run(tmp_path, SEGFORMER)
+    monkeypatch.chdir(tmp_path)
+    Path('kept.json').write_text('precious')
+    assert call(tool, 'run.py', 'iter_2.pth', 'kept', '--safetensors') == 2
+    assert re.search(r'kept\.json exists', capsys.readouterr().err)
+    assert Path('kept.json').read_text() == 'precious' and not Path('kept.pth').exists()
+    assert call(tool, 'run.py', 'iter_2.pth', 'night', '--safetensors') == 0
+    weights = load_file('night.safetensors')
+    night = model.night.state_dict()
+    assert list(sorted(weights)) == sorted(night)
+    assert all(torch.equal(weights[key], value) for key, value in night.items())
+    facts = json.loads(Path('night.json').read_text())
+    assert facts['classes'][0] == 'road' and facts['palette'][0] == [128, 64, 128]
+    rebuilt = MODELS.build(Config(facts).model)
+    rebuilt.load_state_dict(weights, strict=True)

@@ -81,7 +81,10 @@ def test_dark_zurich_from_zips_to_pairs(call, tmp_path):
     zips = zip_set('dark_zurich', tree, tmp_path / 'downloads')
     assert 'pair list: left out until' in call('dark_zurich', zips[1])[1]
     code, out, _ = call('dark_zurich', *zips)
-    assert code == 0 and 'data/dark_zurich/lists/zurich_dn_pair_train.csv: 4 pairs' in out
+    assert (
+        code == 0
+        and 'data/dark_zurich/lists/zurich_dn_pair_train.csv: 4 pairs (2416 are published)\n' in out
+    )
     listed = tmp_path / 'data/dark_zurich/lists/zurich_dn_pair_train.csv'
     code, _, _ = call('dark_zurich', tree, '--root', 'other', '--list', listed)
     assert code == 0
@@ -102,7 +105,9 @@ def test_bdd100k_from_zips_to_the_list(call, tmp_path, name):
     )
     (tmp_path / 'list.txt').write_text(bdd100k_night_list())
     code, out, _ = call('bdd100k', '--list', 'list.txt')
-    assert code == 0 and 'data/bdd100k/lists/bdd100k_night.txt: 3 images' in out
+    assert (
+        code == 0 and 'data/bdd100k/lists/bdd100k_night.txt: 3 images (87 are published)\n' in out
+    )
     lines = (tmp_path / 'data/bdd100k/lists/bdd100k_night.txt').read_text().splitlines()
     assert lines == sorted(BDD_NIGHT)
     assert call('bdd100k')[0] == 0

@@ -26,6 +26,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, METRICS, MODELS
 
 from mmseg_ccdistill.engine.launch import run_main
+from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY
 
 ROOT = Path(__file__).resolve().parents[2]
 BASES = ROOT / 'configs' / '_base_' / 'datasets'
@@ -92,7 +93,7 @@ def save_weights(config: Path, checkpoint: Path) -> None:
     init_default_scope('mmseg')
     torch.manual_seed(0)
     model = MODELS.build(Config.fromfile(str(config)).model)
-    torch.save(dict(state_dict=model.state_dict(), meta={}), checkpoint)
+    torch.save(dict(state_dict=model.state_dict(), meta={OWN_KEY: '0.1.0'}), checkpoint)
 
 
 def small(*names: str) -> list[str]:
@@ -149,7 +150,7 @@ def test_a_ccdistill_checkpoint_scores_as_its_night_branch(project, monkeypatch,
     save_weights(project / 'distilled.py', project / 'distilled.pth')
     weights = torch.load(project / 'distilled.pth', weights_only=True)['state_dict']
     night = {key[len('night.') :]: w for key, w in weights.items() if key.startswith('night.')}
-    torch.save(dict(state_dict=night, meta={}), project / 'night.pth')
+    torch.save(dict(state_dict=night, meta={OWN_KEY: '0.1.0'}), project / 'night.pth')
     options = ['--sets', 'acdc-night-val', '--out', 'out', *small('acdc_night_val')]
     assert call(monkeypatch, 'distilled.py', 'distilled.pth', *options) == 0
     assert call(monkeypatch, 'plain.py', 'night.pth', *options) == 0
@@ -189,6 +190,9 @@ def test_other_mistakes(project, monkeypatch, capsys) -> None:
     assert call(monkeypatch, 'plain.py', 'plain.pth', '--out', 'out') == 2
     assert 'plain_night.md' in capsys.readouterr().err
     assert (project / 'out/plain_night.md').read_text() == 'mine'
+    for out in ('out/plain_night.md', 'out/plain_night.md/deeper'):
+        assert call(monkeypatch, 'plain.py', 'plain.pth', '--out', out) == 2
+        assert "plain_night.md' is no folder: expected one" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         load_tool().parse_args(['c.py', 'm.pth', '--sets', 'dz-test'])
 

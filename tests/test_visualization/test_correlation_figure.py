@@ -27,8 +27,8 @@ def _draw(number: int = 0) -> DrawCorrelations:
 
 
 def _tile(figure: np.ndarray, row: int, column: int) -> np.ndarray:
-    """The middle of a tile of 240 x 120 below a header of 26 and captions of 16 pixels."""
-    top, left = 26 + row * (120 + 16 + 6), 26 + 6 + column * (240 + 6)
+    """The middle of a tile of 240 x 120 below a header of 26 and captions of 18 pixels."""
+    top, left = 26 + row * (120 + 18 + 6), 26 + 6 + column * (240 + 6)
     return figure[top + 10 : top + 110, left + 10 : left + 230]
 
 
@@ -49,7 +49,7 @@ def test_each_map_stands_between_the_images_that_it_compares() -> None:
 
 def test_all_draws_share_one_scale_and_one_bar() -> None:
     one, two = correlation_figure([_draw()], 240), correlation_figure([_draw(), _draw(7)], 240)
-    assert two.shape[0] - one.shape[0] == 3 * (120 + 16 + 6)
+    assert two.shape[0] - one.shape[0] == 3 * (120 + 18 + 6)
     np.testing.assert_array_equal(_tile(two, 3, 1), _tile(two, 0, 1))
     bar = two.shape[0] - 20
     np.testing.assert_array_equal(one[-20:], two[bar:])

@@ -24,7 +24,7 @@ def test_label_maps_are_painted_and_photographs_are_not() -> None:
 
 def test_legend_shows_what_occurs_only() -> None:
     figure = draw_panel([_row()], CLASSES, PALETTE, tile_width=120)
-    legend = figure[24 + 60 + 16 + 6 :]
+    legend = figure[24 + 60 + 18 + 6 :]
 
     def has(colour: tuple[int, int, int]) -> bool:
         return bool((legend == colour).all(axis=2).sum() >= 100)
@@ -36,7 +36,7 @@ def test_legend_shows_what_occurs_only() -> None:
 def test_a_panel_without_label_maps_has_no_legend() -> None:
     photo = np.random.default_rng(0).integers(0, 256, (60, 120, 3), dtype=np.uint8)
     figure = draw_panel([DrawRow(0, {'T_d': photo}, {})], CLASSES, PALETTE, tile_width=120)
-    assert figure.shape[0] == 24 + 60 + 16 + 6
+    assert figure.shape[0] == 24 + 60 + 18 + 6
 
 
 def test_rows_must_have_the_same_columns() -> None:

@@ -22,7 +22,13 @@ from mmseg_ccdistill.datasets.preparation import (
     write_dark_zurich_pairs,
     write_train_ids,
 )
-from mmseg_ccdistill.datasets.published_sets import NIGHT_LIST, PUBLISHED_SETS
+from mmseg_ccdistill.datasets.published_sets import (
+    BDD100K,
+    DARK_ZURICH,
+    NIGHT_LIST,
+    PUBLISHED_SETS,
+    PublishedSet,
+)
 from mmseg_ccdistill.engine.launch import UserInputError, run_main
 
 _LIST_OF = {'dark_zurich': 'a CSV of night,day pairs', 'bdd100k': 'the 87-line list of MGCDA'}
@@ -108,7 +114,7 @@ def _pair_dark_zurich(root: str, source: str | None) -> None:
         print('pair list: left out until Dark_Zurich_train_anon.zip is given, too')
         return
     path, count = write_dark_zurich_pairs(root, source)
-    print(f'{path}: {count} pairs')
+    print(f'{path}: {count} pairs{_published_count(DARK_ZURICH, count)}')
 
 
 def _list_bdd100k(root: str, source: str | None) -> None:
@@ -122,7 +128,13 @@ def _list_bdd100k(root: str, source: str | None) -> None:
             '(data/bdd100k_lists_file_names) and give it with --list.'
         )
     path, count = write_bdd100k_night(root, source)
-    print(f'{path}: {count} images')
+    print(f'{path}: {count} images{_published_count(BDD100K, count)}')
+
+
+def _published_count(published: PublishedSet, count: int) -> str:
+    """Say how many there should be, if there are others."""
+    split = next(iter(published.layouts.values()))[0]
+    return '' if count == split.count else f' ({split.count} are published)'
 
 
 if __name__ == '__main__':

@@ -20,6 +20,7 @@ from mmseg_ccdistill.utils.branch_export import (
     export_files,
     output_files,
 )
+from mmseg_ccdistill.utils.safetensors_copy import copy_files, write_safetensors
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -31,12 +32,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--branch', choices=BRANCHES[::-1], default='night', help='segmentor (default: night, M_n)'
     )
-    parser.add_argument('--force', action='store_true', help='replace OUT.pth and OUT.py')
+    parser.add_argument('--force', action='store_true', help='replace files that exist')
+    parser.add_argument(
+        '--safetensors',
+        action='store_true',
+        help='write OUT.safetensors (weights) and OUT.json (classes, palette, model), too',
+    )
     return parser.parse_args(argv)
 
 
 def describe(report: ExportReport, branch: str) -> str:
-    """What was written and what it needs, in three lines."""
+    """What was written, what it needs and what it leaves out, a line each."""
     lines = [
         f'{report.checkpoint}, {report.config}: {report.num_tensors} tensors, '
         f'{report.num_parameters:,} parameters; {len(report.left_out)} tensors of training left out',
@@ -51,6 +57,10 @@ def describe(report: ExportReport, branch: str) -> str:
         )
     else:
         lines.append('plain MMSegmentation runs it')
+    if report.is_reweighted:
+        lines.append(
+            'without model.test_reweight_std: a plain segmentor does not re-weight its logits'
+        )
     return '\n'.join(lines)
 
 
@@ -61,6 +71,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         SystemExit: With code 1 if the written files predict something else.
     """
     args = parse_args(argv)
+    copies = copy_files(args.out) if args.safetensors else None
+    for copy in copies or ():
+        if copy.exists() and not args.force:
+            raise UserInputError(f'{copy} exists: choose another name or pass --force')
     for target in output_files(args.out, args.force):
         for source in (args.config, args.checkpoint):
             if target.exists() and source.exists() and target.samefile(source):
@@ -83,6 +97,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f'error: {error}; nothing was written.', file=sys.stderr)
         raise SystemExit(1) from error
     print(describe(report, args.branch))
+    if copies is not None:
+        write_safetensors(report.checkpoint, report.config, copies)
+        print(f'{copies[0]}, {copies[1]}: the same weights as safetensors, and what they are of')
 
 
 if __name__ == '__main__':

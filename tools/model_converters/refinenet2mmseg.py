@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import pickle
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mmseg_ccdistill.engine.launch import UserInputError, run_main, trust_pickle
+from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY, load_checkpoint_file
 from mmseg_ccdistill.utils.refinenet_keys import convert_refinenet_keys
+from mmseg_ccdistill.version import __version__
 
 #: Where checkpoints of other trainers keep their weights.
 _WRAPPERS = ('state_dict', 'model', 'segmenter')
@@ -29,6 +31,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('src', type=Path, help='public checkpoint (.pth)')
     parser.add_argument('dst', type=Path, help='where to write the converted checkpoint')
     parser.add_argument('--force', action='store_true', help='overwrite DST if it exists')
+    parser.add_argument(
+        '--trust-pickle',
+        action='store_true',
+        help='unpickle SRC even if it may execute code (see SECURITY.md)',
+    )
     return parser.parse_args(argv)
 
 
@@ -45,42 +52,36 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
         ValueError: If the file is missing, is not a checkpoint of tensors alone, or holds something
             else.
     """
-    if not path.is_file():
-        raise ValueError(f'{path}: no such file.')
-    try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f'{path}: expected a PyTorch checkpoint of tensors and plain values alone ({reason}).'
-        ) from error
+    checkpoint = load_checkpoint_file(path)
     for key in _WRAPPERS:
         if isinstance(checkpoint, Mapping) and isinstance(checkpoint.get(key), Mapping):
             checkpoint = checkpoint[key]
     if not isinstance(checkpoint, Mapping) or not all(
         isinstance(v, Tensor) for v in checkpoint.values()
     ):
-        raise ValueError(f'{path}: expected a state dict, names to tensors.')
+        raise UserInputError(f'{path}: expected a state dict, names to tensors.')
     return dict(checkpoint)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Convert; 0 on success, 1 with a sentence on stderr otherwise."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Convert.
+
+    Raises:
+        UserInputError: If DST exists, or SRC is not a public RefineNet checkpoint.
+    """
     args = parse_args(argv)
+    trust_pickle(args.trust_pickle)
+    if args.dst.exists() and not args.force:
+        raise UserInputError(f'{args.dst} exists: choose another name or pass --force.')
+    source = load_state_dict(args.src)
     try:
-        if args.dst.exists() and not args.force:
-            raise ValueError(f'{args.dst} exists: choose another name or pass --force.')
-        source = load_state_dict(args.src)
-        try:
-            converted = convert_refinenet_keys(source)
-        except ValueError as error:
-            raise ValueError(f'{args.src}: {error}') from error
+        converted = convert_refinenet_keys(source)
     except ValueError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+        raise UserInputError(f'{args.src}: {error}') from error
     args.dst.parent.mkdir(parents=True, exist_ok=True)
     partial = args.dst.with_name(f'{args.dst.name}.partial')
-    torch.save(dict(meta=dict(), state_dict=converted), partial)
+    # The mark of our own files: any torch reads them as load_from.
+    torch.save(dict(meta={OWN_KEY: __version__}, state_dict=converted), partial)
     os.replace(partial, args.dst)
     backbone = sum(key.startswith('backbone.') for key in converted)
     skipped = sum(key.removeprefix('module.').startswith('fc.') for key in source)
@@ -88,8 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         f'{args.dst}: {len(converted)} tensors ({backbone} backbone, '
         f'{len(converted) - backbone} decode head), {skipped} skipped (ImageNet classifier).'
     )
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run_main(main))

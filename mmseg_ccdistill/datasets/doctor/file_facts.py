@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +53,8 @@ def read_file(request: Request) -> FileFacts:
     Args:
         request: The file.
     """
+    if os.path.islink(request.path) and not os.path.exists(request.path):
+        return FileFacts(error=f'a link to {os.readlink(request.path)!r}, which does not exist')
     try:
         if not request.decode:
             facts = read_facts(request.path, with_values=False)

@@ -8,12 +8,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from ..bdd100k_night import read_bdd100k_night_list
+from ..file_check import DatasetCheckError
 from ..night_frames import is_reference_frame
 from ..published_sets import PublishedSet, Split
 from .findings import Finding, with_example
 
 PREPARE = 'python tools/dataset_converters/prepare.py'
 
+_PUBLISHED_LIST = 'images_trainval_night_correct_filenames.txt'
 _FRAME = re.compile(r'.*_frame_\d+')
 
 
@@ -25,7 +28,7 @@ class ListedSplit(NamedTuple):
         root: Its root.
         split: The split.
         images: Images, sorted.
-        labels: Label by image, for labelled splits; only those that exist.
+        labels: Label by image, for labelled splits; only those that exist, or whose link does.
     """
 
     published: PublishedSet
@@ -110,12 +113,15 @@ def list_split(
     if split.stems is not None:
         found, missing = _take_stems(root, split, found)
         faults += missing
+    else:
+        faults += _count_faults(published, root, split, found)
     labels = {}
     if split.labels is not None:
         labels = {
-            image: label for image in found if os.path.isfile(label := label_of(root, split, image))
+            image: label
+            for image in found
+            if os.path.lexists(label := label_of(root, split, image))
         }
-    faults += _count_faults(published, root, split, found)
     if split.labels is not None:
         faults += _label_faults(published, root, split, found, labels)
     listed = ListedSplit(published, root, split, tuple(found), labels)
@@ -192,24 +198,21 @@ def _take_stems(root: str, split: Split, found: list[str]) -> tuple[list[str], l
     assert split.stems is not None
     path = os.path.join(root, split.stems)
     try:
-        with open(path, encoding='utf-8-sig') as file:
-            stems = [line.strip() for line in file if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, 'strerror', None) or 'no text'
+        stems = read_bdd100k_night_list(path)
+    except DatasetCheckError as error:
+        return [], [str(error)]
+    except OSError as error:
         return [], [
-            f'The list {path!r} cannot be read ({reason}): expected the {split.count} stems of '
-            f'{split.name}; run `{PREPARE} bdd100k --root {root} --list '
-            'images_trainval_night_correct_filenames.txt`.'
+            f'The list {path!r} cannot be read ({error.strerror}): expected the {split.count} '
+            f'stems of {split.name}; run `{PREPARE} bdd100k --root {root} --list {_PUBLISHED_LIST}`.'
         ]
     faults = []
-    double = [stem for stem, count in Counter(stems).items() if count > 1]
-    if double:
+    found_in = Counter(stem.split('/')[0] for stem in stems)
+    if len(stems) != split.count or found_in != split.sequences:
+        expected = ', '.join(f'{count} of {name}' for name, count in split.sequences.items())
         faults.append(
-            with_example(
-                f'The list {path!r} names {double[0]!r} twice: expected every image once; '
-                'remove one of the lines.',
-                double,
-            )
+            f'The list {path!r} names {len(stems)} images: expected {split.count}, {expected}; '
+            f'move it away and run `{PREPARE} bdd100k --root {root} --list {_PUBLISHED_LIST}`.'
         )
     images = [os.path.join(root, split.images, stem + split.image_suffix) for stem in stems]
     there = set(found)
@@ -261,7 +264,7 @@ def _label_faults(
     if missing:
         label = label_of(root, split, missing[0])
         label_ids = label.replace('_labelTrainIds.png', '_labelIds.png')
-        if label_ids != label and os.path.isfile(label_ids):
+        if published.name == 'cityscapes' and os.path.isfile(label_ids):
             mend = (
                 f'make it from the labelIds beside it, `{PREPARE} {published.name} --root {root}`'
             )

@@ -92,7 +92,7 @@ def _matches(digests: Mapping[str, str | None], owner: Mapping[str, int]) -> lis
 
 def _hash_candidates(owner: Mapping[str, int], workers: int | None) -> dict[str, str | None]:
     """Hash the files whose size in bytes occurs in more than one split."""
-    sizes = {image: os.path.getsize(image) for image in owner}
+    sizes = {image: os.path.getsize(image) for image in owner if os.path.isfile(image)}
     splits_of_size: dict[int, set[int]] = defaultdict(set)
     for image, size in sizes.items():
         splits_of_size[size].add(owner[image])

@@ -10,8 +10,10 @@ import errno
 import os
 import stat
 import tarfile
+import unicodedata
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ _DAMAGED = (
     zlib.error,
     LZMAError,
     EOFError,
+    UnicodeDecodeError,  # a name that is not the UTF-8 it says it is
 )
 _MAX_NAME_BYTES = 255  # longest file name of the usual file systems
 _SMALL = 2**20  # bytes; below this the ratio of an archive is not judged
@@ -95,24 +98,35 @@ def list_members(archive: str, limits: Limits | None = None) -> list[Member]:
             _check_limits(archive, packed, count, total, limits)
             if is_folder:
                 continue
-            twin = seen.setdefault(name.casefold(), name)
+            twin = seen.setdefault(one_name(name), name)
             if twin != name:
                 raise PreparationError(
                     f'The archive {archive!r} holds {twin!r} and {name!r}, which differ only in '
-                    'case: expected names that every file system keeps apart; download it again '
-                    'or unpack it by hand and give the folder.'
+                    'case or in the encoding of accents: expected names that every file system '
+                    'keeps apart; download it again or unpack it by hand and give the folder.'
                 )
             members.append(Member(name, size, crc))
         if isinstance(file, tarfile.TarFile):
             _read_to_end(archive, file, raw, packed, limits)
-    names = [member.name for member in members]
-    if len(set(names)) < len(names):
-        double = next(name for name in names if names.count(name) > 1)
+    double, count = next(iter(Counter(member.name for member in members).most_common(1)), ('', 0))
+    if count > 1:
         raise PreparationError(
             f'The archive {archive!r} holds {double!r} twice: expected every file once; '
             'download it again.'
         )
     return members
+
+
+def one_name(path: str) -> str:
+    """Fold a path as file systems do that ignore case or the encoding of accents.
+
+    Args:
+        path: A path.
+
+    Returns:
+        The same text for all paths that are one to some file system.
+    """
+    return unicodedata.normalize('NFC', path.casefold())
 
 
 def read_members(

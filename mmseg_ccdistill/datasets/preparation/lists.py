@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ...utils.atomic_file import write_atomically
 from ..bdd100k_night import LAYOUTS, read_bdd100k_night_list
@@ -64,7 +64,7 @@ def write_dark_zurich_pairs(root: str, source: str | None = None) -> tuple[str, 
                 'list with --list.'
             )
     pairs = read_dark_zurich_pairs(source)
-    _write_list(path, [f'{night},{day}' for night, day in pairs])
+    _write_list(path, [f'{night},{day}' for night, day in pairs], _read_lines)
     return path, len(pairs)
 
 
@@ -112,16 +112,20 @@ def write_bdd100k_night(root: str, source: str) -> tuple[str, int]:
                     'label of every line, from train and from val; unpack both archives.'
                 )
     path = os.path.join(root, NIGHT_LIST)
-    _write_list(path, stems)
+    _write_list(path, stems, read_bdd100k_night_list)  # the published list may lie there
     return path, len(stems)
 
 
-def _write_list(path: str, lines: Sequence[str]) -> None:
+def _read_lines(path: str) -> list[str]:
+    with open(path, encoding='utf-8-sig') as file:
+        return [line.strip() for line in file if line.strip()]
+
+
+def _write_list(path: str, lines: Sequence[str], read: Callable[[str], list[str]]) -> None:
     """Write a list whole or not at all; an equal one is kept, another one is not overwritten."""
     if os.path.exists(path):
-        with open(path, encoding='utf-8-sig') as file:
-            if sorted(line.strip() for line in file if line.strip()) == list(lines):
-                return
+        if sorted(read(path)) == list(lines):
+            return
         raise PreparationError(
             f'The list {path!r} is there with other lines: expected the {len(lines)} that were '
             'read now; move it away and run this again.'

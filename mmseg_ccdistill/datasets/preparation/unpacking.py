@@ -20,10 +20,10 @@ from typing import IO, NamedTuple
 from ...utils.atomic_file import UNFINISHED
 from ..file_scan import map_parallel
 from ..published_sets import PUBLISHED_SETS, PublishedSet, find_set
-from .archives import Limits, Member, PreparationError, list_members, read_members
+from .archives import Limits, Member, PreparationError, list_members, one_name, read_members
 
 _BLOCK = 2**20  # bytes read at once
-_JUNK = ('__MACOSX', '.DS_Store', 'Thumbs.db')
+_JUNK = frozenset({'__MACOSX', '.DS_Store', 'Thumbs.db'})
 _ARCHIVE_SUFFIXES = ('.zip', '.tar', '.tgz', '.tar.gz', '.tar.bz2', '.tar.xz')
 
 
@@ -73,9 +73,7 @@ def place_sources(
             other contents, or if the disk is too full; nothing has been written then, except when
             a damaged member shows only while it is unpacked.
     """
-    os.makedirs(root, exist_ok=True)
-    resolved = os.path.realpath(root)
-    with _lock(resolved, root):
+    with _made_folder(root) as resolved, _lock(resolved, root):
         plans: list[tuple[str, _Targets]] = []
         taken: dict[str, tuple[str, str, Member]] = {}
         left_out = 0
@@ -97,6 +95,19 @@ def place_sources(
             elif targets:
                 written += _place_archive(source, targets, resolved)
     return Placed(written, total - written, left_out)
+
+
+@contextmanager
+def _made_folder(root: str) -> Iterator[str]:
+    """Make the root if need be; a refused source does not leave an empty one behind."""
+    was_there = os.path.isdir(root)
+    os.makedirs(root, exist_ok=True)
+    try:
+        yield os.path.realpath(root)
+    except BaseException:
+        if not was_there and not os.listdir(root):
+            os.rmdir(root)
+        raise
 
 
 @contextmanager
@@ -144,7 +155,7 @@ def _assign_targets(source: str, members: Sequence[Member], published: Published
     base = os.path.abspath(source).replace(os.sep, '/') if in_folder else ''
     for member in members:
         parts = member.name.split('/')
-        if any(part in _JUNK for part in parts) or parts[-1].endswith(UNFINISHED):
+        if _is_junk(parts):
             continue
         found = find_set(member.name)
         if found is None and in_folder:
@@ -178,6 +189,12 @@ def _assign_targets(source: str, members: Sequence[Member], published: Published
     )
 
 
+def _is_junk(parts: Sequence[str]) -> bool:
+    """Tell what other systems add to a folder, and what an interrupted run left in it."""
+    name = parts[-1]
+    return name.startswith('._') or name.endswith(UNFINISHED) or not _JUNK.isdisjoint(parts)
+
+
 def _expected(published: PublishedSet) -> str:
     folders = ', '.join(repr(folder) for folder in published.folders[:3])
     return f'{" or ".join(published.archives)} with folders such as {folders}'
@@ -190,7 +207,7 @@ def _claim(source: str, targets: _Targets, taken: dict[str, tuple[str, str, Memb
     """
     for member, target in targets.values():
         other_source, other_target, other = taken.setdefault(
-            target.casefold(), (source, target, member)
+            one_name(target), (source, target, member)
         )
         if other is member:
             continue
@@ -203,10 +220,10 @@ def _claim(source: str, targets: _Targets, taken: dict[str, tuple[str, str, Memb
     for _, target in targets.values():
         folder = os.path.dirname(target)
         while folder:
-            if folder.casefold() in taken:
+            if one_name(folder) in taken:
                 raise PreparationError(
                     f'The source {source!r} holds {target!r}, but {folder!r} is a file in '
-                    f'{taken[folder.casefold()][0]!r}: expected a folder; '
+                    f'{taken[one_name(folder)][0]!r}: expected a folder; '
                     'download the archive again.'
                 )
             folder = os.path.dirname(folder)
@@ -309,8 +326,10 @@ def _place_archive(source: str, targets: _Targets, root: str) -> int:
 def _write_stream(stream: IO[bytes], temporary: str, member: Member, source: str) -> None:
     """Write a member, no more than its table of contents tells."""
     size = 0
+    if os.path.lexists(temporary):  # of a run that was killed, maybe a link into a source
+        os.unlink(temporary)
     try:
-        with open(temporary, 'wb') as file:
+        with open(temporary, 'xb') as file:
             while block := stream.read(_BLOCK):
                 size += len(block)
                 if size > member.size:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
@@ -203,6 +204,12 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Save the best checkpoint as mmengine does, but delete the one before afterwards."""
+        bad = [k for k, v in metrics.items() if isinstance(v, float) and not math.isfinite(v)]
+        if self.save_best and bad:
+            _warn(
+                f'{", ".join(bad)} not finite at iteration {runner.iter}: not counted for the best'
+            )
+            metrics = {**metrics, **dict.fromkeys(bad)}  # mmengine passes over None
         if not self.save_best or not isinstance(self.file_backend, AtomicBackend):
             super()._save_best_checkpoint(runner, metrics)
             return

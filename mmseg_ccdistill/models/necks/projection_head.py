@@ -26,12 +26,13 @@ class ProjectionHead(BaseModule):
     The paper: "two 1x1 convolutional layers with ReLU", "mapped to the 256-d l2-normalized vector",
     into a "common embedding space", hence one head for both branches. The hidden width is that of
     ContrastiveSeg (Wang et al., ICCV 2021), which the paper cites; its hidden batch norm is not in
-    the paper's text and is off by default: it would remove from a batch of two the domain
-    statistics that the losses measure.
+    the paper's text and is off by default.
 
     ``embedding_norm`` goes beyond the paper. A head free to add one constant vector everywhere
     makes every correlation 1 and teaches nothing; centring takes that vector away. Statistics are
-    those of the call (batch and positions), in training and evaluation alike, and carry gradient.
+    those of the call (batch and positions of one domain), in training and evaluation alike, and
+    carry gradient. With them each domain's own mean (and scale) goes too: what is left to compare
+    is how its positions differ.
 
     Args:
         in_channels (int): Channels of F_D. Defaults to 2048.

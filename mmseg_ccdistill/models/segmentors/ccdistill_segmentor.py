@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import torch
+from mmengine.logging import MessageHub
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor, nn
@@ -81,7 +82,6 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         self.forward_mode = forward_mode
         self.teacher_mode = teacher_mode
         self.diagnostics_interval = diagnostics_interval
-        self._step = 0
         if loss_cdc is not None and projection_head is not None:
             channels = feature_channels(self.day, feature)
             if projection_head.get('in_channels', channels) != channels:
@@ -120,8 +120,9 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         Returns:
             dict[str, Tensor]: Weighted terms whose keys contain ``loss`` (they sum to the total), and diagnostics.
         """
-        diagnose = self.diagnostics_interval > 0 and self._step % self.diagnostics_interval == 0
-        self._step += 1
+        # The runner's iteration: it goes on when a run is resumed.
+        iteration = MessageHub.get_current_instance().runtime_info.get('iter', 0)
+        diagnose = self.diagnostics_interval > 0 and iteration % self.diagnostics_interval == 0
         maps = {**self._encode_pair('day', inputs), **self._encode_pair('night', inputs)}
         features: DomainTensors = {}
         if self.distills:

@@ -59,8 +59,7 @@ class CrossDomainSegmentor(BaseSegmentor):
 
     Raises:
         ValueError: If ``predict_with`` is no branch, classes to re-weight are not the 19 of Cityscapes, or the
-            segmentor is not an ``EncoderDecoder`` whose decode head
-            follows ``BaseDecodeHead``.
+            segmentor is not an ``EncoderDecoder`` whose heads follow ``BaseDecodeHead``, its loss included.
     """
 
     def __init__(
@@ -91,6 +90,7 @@ class CrossDomainSegmentor(BaseSegmentor):
                 'segmentor must be an EncoderDecoder whose decode head derives from BaseDecodeHead, got '
                 f'{type(self.day).__name__}: cascaded and mask-classification models have no logits map to adapt.'
             )
+        _check_head_losses(self.day)
         test_weight = None
         if test_reweight_std is not None:
             if self.out_channels != len(CITYSCAPES_FREQUENCIES):
@@ -155,10 +155,14 @@ class CrossDomainSegmentor(BaseSegmentor):
         return self.predictor._forward(inputs, data_samples)
 
     def init_weights(self) -> None:
-        """Initialise ``day`` and give ``night`` the same weights, unless ``night`` was loaded."""
+        """Initialise ``day`` and give ``night`` the same weights, unless ``night`` was loaded.
+
+        Only the first call does, as in mmengine: a second one must not undo training.
+        """
+        is_first = not self.is_init
         self.night.is_init = True  # day is initialised once; night copies it
         super().init_weights()
-        if not self._night_loaded:
+        if is_first and not self._night_loaded:
             self.night.load_state_dict(self.day.state_dict())
 
     def _load_from_state_dict(
@@ -276,6 +280,23 @@ class CrossDomainSegmentor(BaseSegmentor):
     def loss(self, inputs: DomainTensors, data_samples: DomainSamples) -> dict[str, Tensor]:
         """Losses of one iteration; written by the method."""
         raise NotImplementedError(f'{type(self).__name__} must define loss().')
+
+
+def _check_head_losses(segmentor: EncoderDecoder) -> None:
+    """Refuse a head whose loss is not ``loss_decode`` on its logits, which is what methods compute."""
+    heads = [segmentor.decode_head]
+    if segmentor.with_auxiliary_head:
+        auxiliary = segmentor.auxiliary_head
+        heads += list(auxiliary) if isinstance(auxiliary, nn.ModuleList) else [auxiliary]
+    for head in heads:
+        if any(
+            getattr(type(head), name, None) is not getattr(BaseDecodeHead, name)
+            for name in ('loss', 'loss_by_feat')
+        ):
+            raise ValueError(
+                f'{type(head).__name__} computes its loss in a way of its own, which adaptation does not follow: '
+                'take a head that keeps the loss of BaseDecodeHead, or leave it out if it is an auxiliary one.'
+            )
 
 
 def branch_name(domain: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...utils.precision import autocast_off
 from ...utils.typing_utils import DomainTensors
 from ..losses import correlation_maps
 
@@ -38,11 +39,12 @@ def effective_rank(embeddings: Tensor) -> Tensor:
         Tensor: Scalar from 1 (one embedding for everything) to min(C, number of positions).
     """
     vectors = embeddings.flatten(2).transpose(1, 2).reshape(-1, embeddings.shape[1]).float()
-    if vectors.shape[0] > vectors.shape[1]:
-        second_moment = vectors.t() @ vectors
-    else:
-        second_moment = vectors @ vectors.t()
-    spectrum = torch.linalg.eigvalsh(second_moment).clamp_min(0)
+    with autocast_off(vectors):  # half precision has no eigenvalues on a GPU
+        if vectors.shape[0] > vectors.shape[1]:
+            second_moment = vectors.t() @ vectors
+        else:
+            second_moment = vectors @ vectors.t()
+        spectrum = torch.linalg.eigvalsh(second_moment).clamp_min(0)
     spectrum = spectrum / spectrum.sum().clamp_min(1e-12)
     return torch.exp(-torch.special.xlogy(spectrum, spectrum).sum())
 

@@ -39,6 +39,30 @@ def head_feature(head: BaseDecodeHead, inputs: Sequence[Tensor]) -> Tensor:
     return head._forward_feature(inputs)
 
 
+def _check_head_feature(head: type) -> None:
+    """Refuse a head whose ``forward`` is not its classifier on its ``_forward_feature``.
+
+    Several heads inherit ``_forward_feature`` and put layers after it in a ``forward`` of their own
+    (``DepthwiseSeparableASPPHead``, ``NLHead``): going on from the inherited map would skip those.
+    """
+    definitions = {
+        name: [base for base in head.__mro__ if name in vars(base)]
+        for name in ('forward', '_forward_feature')
+    }
+    if not definitions['_forward_feature']:
+        raise ValueError(
+            f"feature='{DECODE_HEAD}' needs a head with a _forward_feature method, "
+            f"{head.__name__} has none: use feature='backbone.-1'."
+        )
+    forward, feature = (bases[0] for bases in definitions.values())
+    if forward is not feature and issubclass(forward, feature):
+        raise ValueError(
+            f"feature='{DECODE_HEAD}' would skip layers of {head.__name__}: the forward of "
+            f'{forward.__name__} does more than the _forward_feature of {feature.__name__}; '
+            "use feature='backbone.-1'."
+        )
+
+
 def feature_channels(segmentor: EncoderDecoder, feature: str) -> int:
     """Channels of the chosen feature, found by a tiny forward pass of the backbone.
 
@@ -50,15 +74,11 @@ def feature_channels(segmentor: EncoderDecoder, feature: str) -> int:
         int: Number of channels C of F_D.
 
     Raises:
-        ValueError: If the index does not exist or the head has no such map.
+        ValueError: If the index does not exist or the head has no such map of its own.
     """
     index = backbone_index(feature)
     if index is None:
-        if not hasattr(segmentor.decode_head, '_forward_feature'):
-            raise ValueError(
-                f"feature='{DECODE_HEAD}' needs a head with a _forward_feature method, "
-                f"{type(segmentor.decode_head).__name__} has none: use feature='backbone.-1'."
-            )
+        _check_head_feature(type(segmentor.decode_head))
         return int(segmentor.decode_head.conv_seg.in_channels)
     parameter = next(segmentor.backbone.parameters())
     training = segmentor.backbone.training

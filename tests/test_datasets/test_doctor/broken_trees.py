@@ -48,6 +48,14 @@ def label(name, content):
     return lambda root: write_label(root / name, content)
 
 
+def dangling(name):
+    def act(root):
+        (root / name).unlink()
+        (root / name).symlink_to('/gone/x.png')
+
+    return act
+
+
 def text(name, content):
     return lambda root: (root / name).write_bytes(content)
 
@@ -146,6 +154,27 @@ BREAKS = {
         'val night',
         "The label '{root}/" + VAL_LABEL + "' of the image '{root}/" + VAL + "' does not exist: "
         'expected one label for every image; unpack Dark_Zurich_val_anon.zip again.',
+    ),
+    'a label is missing beside labelIds that nothing is made of': (
+        'dark_zurich',
+        remove(VAL_LABEL),
+        'val night',
+        "The label '{root}/" + VAL_LABEL + "' of the image '{root}/" + VAL + "' does not exist: "
+        'expected one label for every image; unpack Dark_Zurich_val_anon.zip again.',
+    ),
+    'an image is a link to nothing': (
+        'dark_zurich',
+        dangling(NIGHT),
+        'train night',
+        "The file '{root}/" + NIGHT + "' cannot be read (a link to '/gone/x.png', which does not "
+        'exist): expected a whole PNG or JPEG image; remove it and unpack its archive again.',
+    ),
+    'a label is a link to nothing': (
+        'dark_zurich',
+        dangling(VAL_LABEL),
+        'val night',
+        "The file '{root}/" + VAL_LABEL + "' cannot be read (a link to '/gone/x.png', which does "
+        'not exist): expected a whole PNG or JPEG image; remove it and unpack its archive again.',
     ),
     'a label has no image': (
         'acdc',
@@ -325,8 +354,31 @@ BREAKS = {
         'bdd100k',
         text(STEMS, f'{BDD_NIGHT[0]}\n{BDD_NIGHT[0]}\n{BDD_NIGHT[1]}\n{BDD_NIGHT[2]}\n'.encode()),
         'night',
-        "The list '{root}/" + STEMS + "' names '" + BDD_NIGHT[0] + "' twice: expected every image "
-        'once; remove one of the lines.',
+        "Line 2 of the list '{root}/"
+        + STEMS
+        + "' names '"
+        + BDD_NIGHT[0]
+        + "' again after line 1: "
+        'expected every image once; take the line out.',
+    ),
+    'a short list of BDD100K-night': (
+        'bdd100k',
+        text(STEMS, f'{BDD_NIGHT[0]}\n{BDD_NIGHT[2]}\n'.encode()),
+        'night',
+        "The list '{root}/" + STEMS + "' names 2 images: expected 3, 2 of train, 1 of val; move it "
+        'away and run `' + PREPARE + ' bdd100k --root {root} --list '
+        'images_trainval_night_correct_filenames.txt`.',
+    ),
+    'another list of BDD100K': (
+        'bdd100k',
+        text(STEMS, b'b1c66a42-6f7d68ca.jpg\n'),
+        'night',
+        "Line 1 of the list '{root}/"
+        + STEMS
+        + "' is 'b1c66a42-6f7d68ca.jpg': expected an image such "
+        "as 'seg/images/train/00aad4a0-ee8135fe.jpg' or 'train/00aad4a0-ee8135fe'; use "
+        'images_trainval_night_correct_filenames.txt, which the repositories of MGCDA and Refign '
+        'hold.',
     ),
     'an image of train in val': (
         'cityscapes',

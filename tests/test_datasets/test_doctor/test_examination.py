@@ -12,6 +12,7 @@ from broken_trees import (
     PLAIN,
     PREPARE,
     VAL_LABEL,
+    dangling,
     label,
     remove,
     truncate,
@@ -33,7 +34,9 @@ from mmseg_ccdistill.datasets.preparation import (
     write_dark_zurich_pairs,
     write_train_ids,
 )
-from mmseg_ccdistill.datasets.published_sets import PUBLISHED_SETS
+from mmseg_ccdistill.datasets.published_sets import NIGHT_LIST, PUBLISHED_SETS
+
+TWILIGHT = 'rgb_anon/train/twilight/GOPR0348/GOPR0348_frame_000001_rgb_anon.png'
 
 
 def prepare(name: str, root: Path) -> Path:
@@ -91,6 +94,13 @@ def test_the_old_layout_of_bdd100k(tmp_path):
     assert run('bdd100k', root).is_healthy
 
 
+def test_the_published_list_of_bdd100k_night_as_it_is(tmp_path):
+    root = prepare('bdd100k', tmp_path / 'bdd100k')
+    (root / NIGHT_LIST).write_text(bdd100k_night_list())
+    report = run('bdd100k', root)
+    assert report.is_healthy and report.findings[0].text.startswith('3 images, ')
+
+
 @pytest.mark.parametrize('case', list(BREAKS))
 def test_each_fault_has_its_sentence(tmp_path, case):
     name, break_it, check, sentence = BREAKS[case]
@@ -130,6 +140,17 @@ def test_optional_splits_may_be_missing(tmp_path):
         f"'{root}/rgb_anon/test/night' is not there; the recipe can do without."
     )
     assert set(notes) == {'test night', 'test reference', 'train twilight'}
+
+
+@pytest.mark.parametrize('quick', [False, True])
+def test_links_to_nothing_are_one_fault_each(tmp_path, quick):
+    """The source of a linked set has moved."""
+    root = prepare('dark_zurich', tmp_path / 'dark_zurich')
+    for name in (TWILIGHT, VAL_LABEL):
+        dangling(name)(root)
+    found = faults(run('dark_zurich', root, quick=quick))
+    assert sorted(check for check, _ in found) == ['train twilight', 'val night']
+    assert all("a link to '/gone/x.png', which does not exist" in text for _, text in found)
 
 
 def test_quick_reads_no_pixels(tmp_path):

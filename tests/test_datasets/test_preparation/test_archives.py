@@ -128,14 +128,30 @@ def test_encrypted_members(tmp_path):
     )
 
 
-def test_names_that_differ_only_in_case(tmp_path):
-    upper = GOOD.replace('night', 'NIGHT')
-    archive = zip_with(tmp_path / 'case.zip', (upper, b'x', 0o644))
+COMPOSED, DECOMPOSED = 'gps/Z\u00fcrich.txt', 'gps/Zu\u0308rich.txt'
+
+
+@pytest.mark.parametrize(
+    'first, second',
+    [(GOOD, GOOD.replace('night', 'NIGHT')), (COMPOSED, DECOMPOSED)],
+    ids=['case', 'accents'],
+)
+def test_names_that_are_one_to_some_file_system(tmp_path, first, second):
+    files = [(name, b'x', 0o644) for name in (first, second) if name != GOOD]
+    archive = zip_with(tmp_path / 'alike.zip', *files)
     assert refusal(archive, tmp_path) == (
-        f'The archive {str(archive)!r} holds {GOOD!r} and {upper!r}, which differ only in case: '
-        'expected names that every file system keeps apart; download it again or unpack it by '
-        'hand and give the folder.'
+        f'The archive {str(archive)!r} holds {first!r} and {second!r}, which differ only in case '
+        'or in the encoding of accents: expected names that every file system keeps apart; '
+        'download it again or unpack it by hand and give the folder.'
     )
+
+
+def test_a_name_that_is_not_the_utf8_it_says_it_is(tmp_path):
+    archive = zip_with(tmp_path / 'name.zip', (COMPOSED, b'x', 0o644))
+    archive.write_bytes(archive.read_bytes().replace('\u00fc'.encode(), b'\xff\xfe'))
+    sentence = refusal(archive, tmp_path)
+    assert sentence.startswith(f"The archive {str(archive)!r} cannot be read ('utf-8' codec can't")
+    assert sentence.endswith('expected a whole zip or tar file; download it again.')
 
 
 def test_a_name_that_occurs_twice(tmp_path):

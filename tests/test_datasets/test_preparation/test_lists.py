@@ -134,6 +134,15 @@ def test_stems_of_bdd100k_night_fit_both_layouts(tmp_path, layout):
     assert write_bdd100k_night(str(root), path) == (path, 3)  # its own list is a list, too
 
 
+def test_the_published_list_may_lie_at_its_place(tmp_path):
+    root = make_bdd100k(tmp_path / 'bdd')
+    path = root / NIGHT_LIST
+    path.parent.mkdir()
+    path.write_text(bdd100k_night_list())
+    assert write_bdd100k_night(str(root), str(path)) == (str(path), 3)
+    assert path.read_text() == bdd100k_night_list()
+
+
 @pytest.mark.parametrize('layout', ['new', 'old'])
 def test_the_published_87(published_lists, tmp_path, layout):
     published = published_lists / 'bdd100k_night_images.txt'

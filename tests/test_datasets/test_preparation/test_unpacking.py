@@ -103,7 +103,7 @@ def test_an_interrupted_run_is_completed_by_the_next(zips, tree, tmp_path, monke
         os.kill(process.pid, signal.SIGKILL)
         process.join()
     there = {name for name in tree_contents(root) if not name.endswith(UNFINISHED)}
-    assert 5 <= len(there) < len(tree_contents(tree))
+    assert 0 < len(there) < len(tree_contents(tree))
     half = root / (FRAME + UNFINISHED)
     half.parent.mkdir(parents=True, exist_ok=True)
     half.write_bytes(b'half a picture')
@@ -229,6 +229,26 @@ def test_folders_above_source_and_root_do_not_matter(tree, zips, tmp_path):
     assert without_documents(above / 'linked') == tree_contents(tree)
 
 
+def test_a_run_killed_while_linking_does_not_harm_its_source(tree, zips, tmp_path):
+    """A link under the temporary name is replaced; it would lead the next write into the source."""
+    root, before = tmp_path / 'root', tree_contents(tree)
+    half = root / (FRAME + UNFINISHED)
+    half.parent.mkdir(parents=True)
+    half.symlink_to(tree / FRAME)
+    (tree / FRAME).write_bytes(b'a picture of the user')
+    place(zips, root)
+    assert (tree / FRAME).read_bytes() == b'a picture of the user'
+    assert without_documents(root) == before
+
+
+def test_a_refused_source_leaves_no_empty_root(zips, tmp_path):
+    refused(zips, tmp_path / 'data/acdc', ACDC)
+    assert not (tmp_path / 'data/acdc').exists()
+    (tmp_path / 'mine').mkdir()
+    refused(zips, tmp_path / 'mine', ACDC)
+    assert (tmp_path / 'mine').is_dir()
+
+
 def test_a_folder_can_be_copied(tree, tmp_path):
     place([tree], tmp_path / 'root', copy=True)
     assert tree_contents(tmp_path / 'root') == tree_contents(tree)
@@ -323,10 +343,14 @@ def test_junk_of_other_systems_is_left_out(tmp_path):
         for path in sorted((tree / 'images').rglob('*.jpg')):
             file.write(path, f'bdd100k/{path.relative_to(tree)}')
             file.writestr(f'__MACOSX/bdd100k/{path.relative_to(tree)}', b'x')
+            beside = path.relative_to(tree).with_name(f'._{path.name}')
+            file.writestr(f'bdd100k/{beside}', b'x')
         file.writestr('bdd100k/images/10k/train/.DS_Store', b'x')
     placed = place([archive], tmp_path / 'root', PUBLISHED_SETS['bdd100k'])
-    assert placed == Placed(5, 0, 6)
-    assert all(name.startswith('images/10k/') for name in tree_contents(tmp_path / 'root'))
+    assert placed == Placed(5, 0, 11)
+    assert sorted(tree_contents(tmp_path / 'root')) == sorted(
+        str(path.relative_to(tree)) for path in (tree / 'images').rglob('*.jpg')
+    )
 
 
 @pytest.mark.slow

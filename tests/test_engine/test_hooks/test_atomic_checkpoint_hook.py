@@ -239,3 +239,15 @@ def test_every_rank_takes_over_the_saved_buffers(tmp_path: Path, monkeypatch) ->
 def test_a_remote_folder_is_left_to_its_backend() -> None:
     hook = AtomicCheckpointHook(interval=1, backend_args=dict(backend='petrel'))
     assert hook.backend_args == dict(backend='petrel')
+
+
+@pytest.mark.parametrize('bad', [float('inf'), float('nan')])
+def test_a_score_that_is_not_finite_is_never_the_best(tmp_path: Path, bad: float) -> None:
+    """An infinite one would beat every later score."""
+    run = runner(tmp_path, scores=[0.3, bad, 0.4], save_best='mIoU')
+    run.train()
+    assert run.message_hub.get_info('best_score') == 0.4
+    (tmp_path / 'first').mkdir()
+    run = runner(tmp_path / 'first', scores=[bad, 0.3, 0.2], save_best='mIoU')
+    run.train()
+    assert run.message_hub.get_info('best_score') == 0.3

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from mmengine.config import ConfigDict
+from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
@@ -71,6 +72,7 @@ def build() -> Callable[..., torch.nn.Module]:
 
     def make(**overrides: Any) -> torch.nn.Module:
         init_default_scope('mmseg')
+        MessageHub.get_current_instance().runtime_info.pop('iter', None)  # of a runner before
         torch.manual_seed(0)
         model = MODELS.build(ConfigDict(small_model(**overrides)))
         model.init_weights()

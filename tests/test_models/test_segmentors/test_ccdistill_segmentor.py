@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from mmengine.config import ConfigDict
+from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 
 from mmseg_ccdistill.utils.typing_utils import DOMAINS
@@ -133,6 +135,25 @@ def test_the_terms_see_the_raw_backbone_map(build: Callable, batch: dict[str, An
         )
 
 
+def test_without_a_head_an_embedding_is_the_feature_on_the_unit_sphere(
+    build: Callable, batch: dict[str, Any]
+) -> None:
+    """Table 3, "w/o project head": e_D = F_D / ||F_D|| at every position."""
+    model = build(projection_head=None)
+    seen: list[dict[str, torch.Tensor]] = []
+    for loss in (model.loss_cds, model.loss_cdc):
+        loss.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    losses_of(model, batch)
+    features, embeddings = seen
+    for domain in DOMAINS:
+        feature, embedding = features[domain], embeddings[domain]
+        assert feature.shape == embedding.shape == (2, 64, 2, 2)
+        for n, y, x in itertools.product(range(2), repeat=3):
+            vector = feature[n, :, y, x]
+            expected = vector / vector.square().sum().sqrt()
+            torch.testing.assert_close(embedding[n, :, y, x], expected)
+
+
 def test_branches_start_equal_and_then_part(build: Callable, batch: dict[str, Any]) -> None:
     model = build()
     day, night = model.day.state_dict(), model.night.state_dict()
@@ -165,8 +186,13 @@ def test_teacher_mode_eval_restores_modes(build: Callable, batch: dict[str, Any]
 
 
 def test_diagnostics_interval(build: Callable, batch: dict[str, Any]) -> None:
+    """Counted by the runner's iterations, so a resumed run computes them where it would have."""
     model = build(diagnostics_interval=2)
-    seen = ['cor.effective_rank' in losses_of(model, batch) for _ in range(4)]
+    seen = []
+    for iteration in (6, 7, 8, 9):
+        MessageHub.get_current_instance().update_info('iter', iteration)
+        seen.append('cor.effective_rank' in losses_of(model, batch))
+    MessageHub.get_current_instance().runtime_info.pop('iter')
     assert seen == [True, False, True, False]
 
 
@@ -185,6 +211,31 @@ def test_mistakes_end_at_build_with_the_right_value(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         build(**overrides)
+
+
+@pytest.mark.parametrize(
+    ('head', 'skipping', 'complete'),
+    [
+        (
+            dict(type='DepthwiseSeparableASPPHead', c1_in_channels=8, c1_channels=4),
+            'DepthwiseSeparableASPPHead',
+            'ASPPHead',
+        ),
+        (dict(type='NLHead'), 'NLHead', 'FCNHead'),
+    ],
+)
+def test_a_feature_that_would_skip_layers_is_refused(
+    build: Callable, segmentor_config: dict[str, Any], head: dict, skipping: str, complete: str
+) -> None:
+    """These heads put layers of their own after the map that they inherit."""
+    common = dict(in_channels=64, in_index=3, channels=8, num_classes=19, norm_cfg=dict(type='BN'))
+    overrides = dict(projection_head=dict(type='ProjectionHead', in_channels=8))
+    segmentor_config['decode_head'] = {**common, **head}
+    with pytest.raises(ValueError, match=f"skip layers of {skipping}: .*use feature='backbone.-1'"):
+        build(segmentor=segmentor_config, feature='decode_head', **overrides)
+    build(segmentor=segmentor_config, projection_head=None)  # F_D of the backbone is fine
+    segmentor_config['decode_head'] = {**common, 'type': complete}
+    build(segmentor=segmentor_config, feature='decode_head', **overrides)
 
 
 def test_a_plain_batch_in_training_says_what_to_set(build: Callable) -> None:

@@ -13,6 +13,8 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
+from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY
+
 
 @pytest.fixture
 def plain(segmentor_config: dict[str, Any]) -> Callable[[int], torch.nn.Module]:
@@ -32,7 +34,7 @@ def test_a_plain_checkpoint_starts_both_branches(
 ) -> None:
     source = plain(5)
     path = tmp_path / 'source.pth'
-    torch.save({'state_dict': source.state_dict(), 'meta': {}}, path)
+    torch.save({'state_dict': source.state_dict(), 'meta': {OWN_KEY: '0.1.0'}}, path)
     model = build()
     load_checkpoint(model, str(path), map_location='cpu')
     for branch in (model.day, model.night):
@@ -46,7 +48,7 @@ def test_a_full_checkpoint_keeps_its_branches(build: Callable, tmp_path: Path) -
         for parameter in trained.night.parameters():
             parameter.add_(1)
     path = tmp_path / 'full.pth'
-    torch.save({'state_dict': trained.state_dict(), 'meta': {}}, path)
+    torch.save({'state_dict': trained.state_dict(), 'meta': {OWN_KEY: '0.1.0'}}, path)
     load_checkpoint(fresh, str(path), map_location='cpu', strict=True)
     fresh.init_weights()  # must not undo what was loaded
     for key, value in trained.night.state_dict().items():
@@ -75,6 +77,17 @@ def test_only_a_loaded_night_branch_is_kept(build: Callable) -> None:
     day = {k: v for k, v in trained.state_dict().items() if k.startswith('day.')}
     fresh.load_state_dict(day, strict=False)
     assert not fresh._night_loaded
+
+
+def test_weights_are_initialised_once(build: Callable) -> None:
+    """A runner that trains on calls init_weights again: night keeps what it has learnt."""
+    model = build()
+    with torch.no_grad():
+        for parameter in model.night.parameters():
+            parameter.add_(1)
+    learnt = {key: value.clone() for key, value in model.state_dict().items()}
+    model.init_weights()
+    assert all(torch.equal(value, learnt[key]) for key, value in model.state_dict().items())
 
 
 def test_export_is_a_plain_segmentor_with_identical_logits(
@@ -177,6 +190,28 @@ def test_segmentors_without_a_logits_map_are_refused(
     segmentor['decode_head'] = [segmentor['decode_head']]
     with pytest.raises(ValueError, match='EncoderDecoder'):
         build(segmentor=segmentor)
+
+
+def test_heads_with_a_loss_of_their_own_are_refused(
+    build: Callable, segmentor_config: dict[str, Any]
+) -> None:
+    """Their logits are a tuple, or their labels are not the classes: loss_decode alone would be wrong."""
+    common = dict(in_channels=64, in_index=3, channels=8, norm_cfg=dict(type='BN'))
+    plain = segmentor_config['decode_head']
+    segmentor_config['decode_head'] = dict(
+        common, type='DAHead', pam_channels=4, num_classes=19, loss_decode=plain['loss_decode']
+    )
+    with pytest.raises(ValueError, match='DAHead computes its loss in a way of its own'):
+        build(segmentor=segmentor_config)
+    segmentor_config['decode_head'] = plain
+    segmentor_config['auxiliary_head'] = [
+        dict(common, type='FCNHead', num_convs=1, num_classes=19, loss_decode=plain['loss_decode']),
+        dict(common, type='STDCHead', num_convs=1, num_classes=2, boundary_threshold=0.1),
+    ]
+    with pytest.raises(ValueError, match='STDCHead computes.*leave it out'):
+        build(segmentor=segmentor_config)
+    del segmentor_config['auxiliary_head'][1]
+    build(segmentor=segmentor_config)
 
 
 #: w(0.16) of Cityscapes, as DANNet's released test configuration prints it.

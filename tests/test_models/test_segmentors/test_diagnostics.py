@@ -49,6 +49,16 @@ def test_effective_rank_counts_directions(channels: int) -> None:
     assert effective_rank(axes(channels, [[0, 0, 1, 2]])).item() == pytest.approx(2**1.5, rel=1e-4)
 
 
+@pytest.mark.parametrize('channels', [3, 32])
+def test_autocast_does_not_reach_the_rank(channels: int) -> None:
+    """Its matrix product in half precision would leave a GPU without eigenvalues."""
+    generator = torch.Generator().manual_seed(0)
+    embeddings = F.normalize(torch.randn(1, channels, 2, 3, generator=generator), dim=1)
+    expected = effective_rank(embeddings)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        assert torch.equal(effective_rank(embeddings), expected)
+
+
 def test_values_of_the_correlation_maps() -> None:
     e = dict(
         zip(

@@ -83,6 +83,70 @@ def test_supervised_loss_is_taken_at_the_size_of_the_labels(
         assert losses[f'{domain}.loss_seg'].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_a_joint_batch_is_taken_apart_again(build: Callable, batch: dict[str, Any]) -> None:
+    """Without batch statistics and dropout, one pass for two domains gives what two passes give."""
+    terms = []
+    for mode in ('separate', 'joint'):
+        model = build(forward_mode=mode).eval()
+        terms.append({k: v.item() for k, v in losses_of(model, batch).items() if 'loss' in k})
+    assert len(terms[0]) == 7
+    assert terms[1] == pytest.approx(terms[0], rel=1e-4, abs=1e-7)
+
+
+def test_a_neck_stands_between_the_backbone_and_all_heads(
+    build: Callable, batch: dict[str, Any], segmentor_config: dict[str, Any]
+) -> None:
+    """F_D is the map in front of it."""
+    auxiliary = dict(type='FCNHead', in_index=1, channels=4, num_convs=1, num_classes=19)
+    auxiliary['loss_decode'] = dict(type='WeightedCrossEntropyLoss', loss_weight=0.4)
+    segmentor_config['neck'] = dict(
+        type='FPN', in_channels=[8, 16, 32, 64], out_channels=12, num_outs=4
+    )
+    segmentor_config['decode_head']['in_channels'] = [12] * 4
+    segmentor_config['auxiliary_head'] = [dict(auxiliary, in_channels=12) for _ in range(2)]
+    model = build(segmentor=segmentor_config).eval()
+    seen: dict[str, Tensor] = {}
+    model.loss_cds.register_forward_pre_hook(lambda module, args: seen.update(args[0]))
+    data = model.data_preprocessor(batch, True)
+    losses = losses_of(model, batch)
+    for domain in DOMAINS:
+        branch = getattr(model, domain.split('_')[1])
+        maps = branch.backbone(data['inputs'][domain])
+        assert torch.equal(seen[domain], maps[3])
+        if domain.startswith('target'):
+            continue
+        labels = torch.cat([sample.gt_sem_seg.data for sample in data['data_samples'][domain]])
+        pyramid = branch.neck(maps)
+        expected = []
+        for head in (branch.decode_head, *branch.auxiliary_head):
+            logits = F.interpolate(
+                head(pyramid), labels.shape[1:], mode='bilinear', align_corners=head.align_corners
+            )
+            weight = W if head is branch.decode_head else None
+            expected.append(F.cross_entropy(logits, labels, weight).item())
+        assert losses[f'{domain}.loss_seg'].item() == pytest.approx(expected[0], rel=1e-5)
+        # Two heads of weight 0.4, added up once.
+        assert losses[f'{domain}.aux.loss_seg'].item() == pytest.approx(
+            0.4 * (expected[1] + expected[2]), rel=1e-5
+        )
+
+
+def test_pixels_are_sampled_where_the_head_asks_for_it(
+    build: Callable, batch: dict[str, Any], segmentor_config: dict[str, Any]
+) -> None:
+    """Online hard example mining: the 50 pixels of the largest loss per image of the batch."""
+    segmentor_config['decode_head']['sampler'] = dict(type='OHEMPixelSampler', min_kept=50)
+    model = build(segmentor=segmentor_config).eval()
+    data = model.data_preprocessor(batch, True)
+    loss = losses_of(model, batch)['source_day.loss_seg']
+    labels = torch.cat([sample.gt_sem_seg.data for sample in data['data_samples']['source_day']])
+    logits = upsampled(model.day, data['inputs']['source_day'])
+    hardest = F.cross_entropy(logits, labels, W, reduction='none').flatten().topk(100)
+    expected = hardest.values.sum() / W[labels.flatten()[hardest.indices]].sum()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
+    assert loss.item() > F.cross_entropy(logits, labels, W).item() * 1.01
+
+
 def test_pseudo_loss_by_hand(build: Callable, batch: dict[str, Any]) -> None:
     """Labels from M_d on T_d, at the size of the images; the loss is that of M_n on T_n."""
     model = build().eval()
@@ -119,6 +183,22 @@ def test_teacher_in_evaluation_mode_has_neither_dropout_nor_batch_statistics(
         labels[mode] = (pseudo_labels_of(model, batch), expected)
     assert torch.equal(*labels['eval'])
     assert not torch.equal(*labels['train'])
+
+
+@pytest.mark.parametrize(
+    ('overrides', 'learns'), [({}, True), (dict(loss_cdc=None, loss_cds=None), False)]
+)
+def test_target_day_has_a_graph_only_if_it_is_distilled(
+    build: Callable, batch: dict[str, Any], overrides: dict[str, Any], learns: bool
+) -> None:
+    """Pseudo labels alone need no gradient of M_d on T_d: S_d has a graph, T_d has none."""
+    model = build(**overrides)
+    graphs: list[bool] = []
+    model.day.backbone.register_forward_hook(
+        lambda module, args, output: graphs.append(output[-1].requires_grad)
+    )
+    losses_of(model, batch)
+    assert graphs == [True, learns]
 
 
 def test_every_domain_goes_to_its_own_branch(build: Callable, batch: dict[str, Any]) -> None:
