@@ -10,7 +10,6 @@ from .file_scan import FileStamp, ImageFacts, UnreadableFileError
 
 _NUM_TRAIN_IDS = 19  # classes of the Cityscapes benchmark, trainIds 0..18
 _MAX_LABEL_ID = 33  # highest Cityscapes labelId (bicycle)
-_CONVERT = '`python tools/dataset_converters/prepare.py cityscapes`'
 
 
 class Sample(NamedTuple):
@@ -57,11 +56,18 @@ def missing_fault(
     return None
 
 
+def _conversion(label: str) -> str:
+    """Cityscapes ships labelIds alone; the archives of the night sets hold both."""
+    if '_gtFine_' in os.path.basename(label):
+        return '`python tools/dataset_converters/prepare.py cityscapes`'
+    return 'or unpack the archive of the labels again'
+
+
 def _label_mend(label: str) -> str:
     if label.endswith('_labelTrainIds.png'):
         label_ids = label.replace('_labelTrainIds.png', '_labelIds.png')
         if os.path.exists(label_ids):
-            return f'convert the labelIds beside it to trainIds, {_CONVERT}'
+            return f'convert the labelIds beside it to trainIds, {_conversion(label)}'
     return 'restore it, correct seg_map_suffix, or drop data_prefix.seg_map_path if unlabelled'
 
 
@@ -129,8 +135,7 @@ def values_fault(label: str, facts: Mapping[str, ImageFacts], dataset: Any) -> s
     if num_ids == _NUM_TRAIN_IDS and wrong[0] <= _MAX_LABEL_ID:
         return (
             f'The label {label!r} holds the values {some}, which look like labelIds: {expected} '
-            f'(trainIds); convert it, {_CONVERT}, or set seg_map_suffix to the '
-            'labelTrainIds files.'
+            f'(trainIds); convert it, {_conversion(label)}, or set seg_map_suffix to the labelTrainIds files.'
         )
     return (
         f'The label {label!r} holds the values {some}: {expected}; '
