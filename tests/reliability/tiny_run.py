@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MessageHub, MMLogger
 from mmseg.visualization import SegLocalVisualizer
 from tool_project import load_tool, run_tool
 
@@ -126,7 +127,9 @@ def train(monkeypatch: pytest.MonkeyPatch, *options: str, work_dir: str = 'run')
 
 
 def _run(name: str, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    SegLocalVisualizer._instance_dict.clear()  # mmengine keeps one for the life of a process
+    # mmengine keeps one for the life of a process, and runs of one second share their logger's name
+    for kept in (SegLocalVisualizer, MMLogger, MessageHub):
+        kept._instance_dict.clear()
     return run_tool(load_tool(f'tools/{name}.py'), monkeypatch, *arguments)
 
 
