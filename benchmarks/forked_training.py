@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import cv2
 import matplotlib.pyplot  # noqa: F401 - imported once here instead of in every run
@@ -124,14 +125,15 @@ def train(config: Config, on_step: Callable[[str], None] | None = None) -> None:
     """
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    # mmengine formats the whole config for every checkpoint: seconds here, and of no interest.
-    Config.pretty_text = property(lambda config: f'# {config.work_dir}\n')
-    # It asks compilers and drivers for their versions at each start.
-    Runner._log_env = lambda runner, env_cfg: None
-    if on_step is not None:
-        setattr(atomic_file, 'fault_point', on_step)  # noqa: B010 - a function takes no assignment
     config.resume = True
-    Runner.from_cfg(config).train()
+    with (
+        # mmengine formats the whole config for every checkpoint: seconds here, and of no interest.
+        mock.patch.object(Config, 'pretty_text', property(lambda cfg: f'# {cfg.work_dir}\n')),
+        # It asks compilers and drivers for their versions at each start.
+        mock.patch.object(Runner, '_log_env', lambda runner, env_cfg: None),
+        mock.patch.object(atomic_file, 'fault_point', on_step or atomic_file.fault_point),
+    ):
+        Runner.from_cfg(config).train()
 
 
 def final_state(work_dir: Path) -> dict[str, Any]:

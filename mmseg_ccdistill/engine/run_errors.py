@@ -88,8 +88,8 @@ def describe_worker_death(error: BaseException, num_workers: int | None) -> str:
     killed, code = _KILLED_BY.search(text), _EXIT_CODE.search(text)
     how = 'exited unexpectedly'
     mend = 'use fewer train_dataloader.num_workers'
-    if killed is not None:
-        name = _signal_name(killed['name'])
+    name = _signal_of_worker(error) if killed is None else _signal_name(killed['name'])
+    if name:
         how = f'was killed by {name}'
         if name == 'SIGKILL':
             how += ', as the system does when memory runs out'
@@ -100,6 +100,18 @@ def describe_worker_death(error: BaseException, num_workers: int | None) -> str:
         how = f'exited with code {code["code"]}'
     among = f' (one of {num_workers})' if num_workers else ''
     return f'A data worker{among} {how}; {memory_text()}; {mend}'
+
+
+def _signal_of_worker(error: BaseException) -> str:
+    """The signal that ended a worker of the loader that raised, which torch does not always name."""
+    trace = error.__traceback__
+    while trace is not None:
+        workers = getattr(trace.tb_frame.f_locals.get('self'), '_workers', None) or ()
+        codes = [getattr(worker, 'exitcode', None) or 0 for worker in workers]
+        if any(code < 0 for code in codes):
+            return signal.Signals(-min(codes)).name
+        trace = trace.tb_next
+    return ''
 
 
 def _signal_name(description: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,7 @@ def write_safetensors(checkpoint: Path, config: Path, files: tuple[Path, Path]) 
         config (Path): Exported ``.py``, without ``_base_``.
         files (tuple[Path, Path]): From :func:`copy_files`; replaced if they exist.
     """
-    from safetensors.torch import save
-
+    save = import_module('safetensors.torch').save  # optional
     saved: dict[str, Any] = load_checkpoint_file(checkpoint)
     weights: dict[str, Tensor] = {k: v.contiguous() for k, v in saved['state_dict'].items()}
     meta = saved['meta']['dataset_meta']
