@@ -93,6 +93,8 @@ class Provoke(Hook):
             worker = multiprocessing.active_children()[0]
             assert worker.pid is not None
             os.kill(worker.pid, number)
+            if number == signal.SIGKILL:
+                os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)  # dead, not yet collected
             time.sleep(0.3)
         elif whom == 'group':
             os.killpg(0, number)
