@@ -27,13 +27,13 @@ from benchmarks.stages import (
     Stage,
     evaluate,
     last_tenth,
-    present_class_miou,
     run_stages,
     scalars,
 )
 from mmseg_ccdistill import __version__
 from mmseg_ccdistill.datasets.mini_night import write_mini_night
 from mmseg_ccdistill.visualization.panel import colorize, panel, write_image
+from mmseg_ccdistill.visualization.scene_comparison import mean_iou
 
 SOURCE_CONFIG = 'configs/refinenet/refinenet_small_mini.py'
 FULL_CONFIG = 'configs/ccdistill/refinenet_small_mini_day2night.py'
@@ -112,7 +112,7 @@ def main() -> None:
     }
     scenes = {
         name: [
-            present_class_miou(results[name]['predictions'][i], results[name]['labels'][i])
+            mean_iou(results[name]['predictions'][i], results[name]['labels'][i], 19)
             for i in SCENES
         ]
         for name in ('source_only', 'ccdistill')

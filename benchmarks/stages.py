@@ -273,27 +273,6 @@ def evaluate(
     return dict(mIoU=float(metrics['mIoU']), predictions=predictions, labels=labels, images=images)
 
 
-def present_class_miou(prediction: np.ndarray, label: np.ndarray, num_classes: int = 19) -> float:
-    """MIoU in percent of one image, over the classes in its ground truth.
-
-    Args:
-        prediction (ndarray): ``(H, W)`` train ids.
-        label (ndarray): ``(H, W)`` train ids, 255 ignored.
-        num_classes (int): Number of classes. Defaults to 19.
-
-    Returns:
-        float: Mean IoU in percent; NaN if nothing is labelled.
-    """
-    valid = label < num_classes
-    confusion = np.bincount(
-        label[valid].astype(np.int64) * num_classes + prediction[valid], minlength=num_classes**2
-    ).reshape(num_classes, num_classes)
-    hits, truth = np.diag(confusion), confusion.sum(1)
-    union = truth + confusion.sum(0) - hits
-    present = truth > 0
-    return float(100 * np.mean(hits[present] / union[present])) if present.any() else float('nan')
-
-
 def best_constant_miou(labels: Sequence[np.ndarray], num_classes: int = 19) -> float:
     """MIoU in percent of the best prediction of one class everywhere (absent classes count only if predicted)."""
     pixels = np.concatenate([label[label < num_classes] for label in labels])
