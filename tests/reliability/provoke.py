@@ -24,7 +24,8 @@ class Provoke(Hook):
         at: Iteration, from 1, in which it happens; None for never.
         what: ``'SIGTERM'``, ``'SIGINT'``, …: this process gets the signal; ``'worker SIGKILL'``, …:
             one of its data workers gets it; ``'group SIGTERM'``: it and all its children; a file
-            name: that file is overwritten with noise; ``'ids FILE'``: with a label of class 24.
+            name: that file is overwritten with noise; ``'ids FILE'``: with a label of class 24;
+            ``'error'``: a ``ZeroDivisionError`` ends the run.
         times: How often.
         rank: The process that does it.
         in_val: In the validation after the iteration, or in a test, instead of the iteration.
@@ -82,6 +83,8 @@ class Provoke(Hook):
             self._do(*self.what.rpartition(' ')[::2])
 
     def _do(self, whom: str, what: str) -> None:
+        if what == 'error':
+            raise ZeroDivisionError
         if whom == 'ids':
             cv2.imwrite(what, np.full((48, 64), 24, np.uint8))
             return

@@ -141,9 +141,17 @@ def test_a_save_that_fails_is_reported_with_the_exit_code_of_the_signal(
     assert checkpoints(run / 'run') == []
 
 
+@pytest.mark.parametrize('after_a_failed_run', [False, True])
 def test_a_killed_data_worker_saves_and_names_signal_memory_and_command(
-    run, monkeypatch, capfd
+    run, monkeypatch, capfd, after_a_failed_run
 ) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    if after_a_failed_run:  # mmengine calls no hook at its end, so its handlers are still there
+        write_config(run, at=2, what='error')
+        with pytest.raises(ZeroDivisionError):
+            train(monkeypatch, '--cfg-options', *_WORKERS, work_dir='failed')
+        assert signal.getsignal(signal.SIGTERM) not in before
+        capfd.readouterr()
     write_config(run, at=3, what='worker SIGKILL')
     assert train(monkeypatch, '--cfg-options', *_WORKERS) == 1
     error = [line for line in capfd.readouterr().err.splitlines() if line.startswith('error: ')]
@@ -157,6 +165,7 @@ def test_a_killed_data_worker_saves_and_names_signal_memory_and_command(
     ):
         assert re.search(part, error[0]), (part, error[0])
     assert checkpoints(run / 'run') == ['iter_3.pth']
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
     write_config(run)
     assert train(monkeypatch, '--resume', '--cfg-options', *_WORKERS) == 0
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmengine.dist import get_world_size, is_main_process
@@ -106,6 +106,8 @@ class SafeStopHook(Hook):
     """
 
     priority = 'LOWEST'  # after the scheduler has stepped and CheckpointHook has saved
+    # mmengine calls no hook where an error ends a run, so the next run takes the handlers back.
+    _installed: ClassVar[SafeStopHook | None] = None
 
     def __init__(self, rank_timeout: float = 600.0) -> None:
         if rank_timeout <= 0:
@@ -126,6 +128,8 @@ class SafeStopHook(Hook):
         Args:
             runner: The runner.
         """
+        if SafeStopHook._installed is not None:
+            SafeStopHook._installed._restore()
         loop = runner.train_loop
         in_main_thread = threading.current_thread() is threading.main_thread()
         if not isinstance(loop, IterBasedTrainLoop) or not in_main_thread:
@@ -133,6 +137,7 @@ class SafeStopHook(Hook):
         if get_world_size() > 1 and not self._open_group(runner):
             return
         self._pid, self._request, self._is_active = os.getpid(), 0, True
+        SafeStopHook._installed = self
         for number in _SIGNALS:
             self._previous[number] = signal.signal(number, self._on_signal)
         loop.dataloader_iterator = _GuardedBatches(
@@ -333,3 +338,4 @@ class SafeStopHook(Hook):
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._previous.clear()
         self._is_active = False
+        SafeStopHook._installed = None
