@@ -45,6 +45,9 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         loss_cdc (dict, optional): ``CDCLoss``. None: off, and the projection head is not built. Defaults to None.
         loss_cds (dict, optional): ``CDSLoss``. None: off. Defaults to None.
         loss_pseudo (dict, optional): ``StaticLoss``. None: off. Defaults to None.
+        distill_into (str): ``'both'``: L_CDC and L_CDS train both branches, as Eq. 8 reads. ``'night'``: the day
+            features are constants in them, so they train M_n and the head alone, and M_d's pass on T_d needs no
+            graph. Defaults to ``'both'``.
         forward_mode (str): ``'separate'``: one backbone pass per domain. ``'joint'``: source and target of a branch
             in one batch, which mixes their batch statistics. Defaults to ``'separate'``.
         teacher_mode (str): ``'train'``: pseudo labels come from the training forward (dropout and batch statistics,
@@ -65,6 +68,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         loss_cdc: OptConfigType = None,
         loss_cds: OptConfigType = None,
         loss_pseudo: OptConfigType = None,
+        distill_into: str = 'both',
         forward_mode: str = 'separate',
         teacher_mode: str = 'train',
         diagnostics_interval: int = 50,
@@ -72,6 +76,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
     ) -> None:
         super().__init__(segmentor, **kwargs)
         for name, value, allowed in (
+            ('distill_into', distill_into, ('both', 'night')),
             ('forward_mode', forward_mode, ('separate', 'joint')),
             ('teacher_mode', teacher_mode, ('train', 'eval')),
         ):
@@ -79,6 +84,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
                 raise ValueError(f'{name} must be one of {allowed}, got {value!r}.')
         self.feature = feature
         self.feature_index = backbone_index(feature)
+        self.distill_into = distill_into
         self.forward_mode = forward_mode
         self.teacher_mode = teacher_mode
         self.diagnostics_interval = diagnostics_interval
@@ -138,6 +144,8 @@ class CCDistillSegmentor(CrossDomainSegmentor):
             )
         if self.loss_pseudo is not None:
             log.update(self._pseudo_term(inputs, maps, features, diagnose))
+        if self.distill_into == 'night':
+            features = {d: f.detach() if d.endswith('day') else f for d, f in features.items()}
         if self.loss_cds is not None:
             log.update({f'cross.{key}': value for key, value in self.loss_cds(features).items()})
             if diagnose:
@@ -165,7 +173,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         maps = {source: self.encode(branch, inputs[source])}
         if light == 'day' and not self.distills and self.teacher_mode == 'eval':
             return maps  # the teacher makes a pass of its own
-        needs_graph = self.distills or light == 'night'
+        needs_graph = light == 'night' or (self.distills and self.distill_into == 'both')
         with torch.set_grad_enabled(torch.is_grad_enabled() and needs_graph):
             maps[target] = self.encode(branch, inputs[target])
         return maps

@@ -72,6 +72,7 @@ def test_magnitudes_at_the_start(build: Callable, batch: dict[str, Any]) -> None
         dict(teacher_mode='eval'),
         dict(loss_cdc=dict(type='CDCLoss', js_weight=0.0)),
         dict(share_projection_head=False),
+        dict(share_projection_head=False, distill_into='night'),
     ],
 )
 def test_every_parameter_gets_a_gradient(
@@ -119,6 +120,31 @@ def test_which_parts_a_term_trains(
     """Pseudo labels never reach M_d, guides are detached, decoders see no correlation term."""
     model = build()
     assert gradient_owners(model, losses_of(model, batch)[term]) == owners
+
+
+@pytest.mark.parametrize('feature', ['backbone.3', 'decode_head'])
+def test_distilled_into_the_night_the_day_is_a_constant(
+    build: Callable, batch: dict[str, Any], feature: str
+) -> None:
+    """No correlation term trains M_d; every term has the value that it has where both are trained."""
+    channels = 64 if feature == 'backbone.3' else 8
+    overrides = dict(
+        feature=feature, projection_head=dict(type='ProjectionHead', in_channels=channels)
+    )
+    both, into_night = build(**overrides), build(**overrides, distill_into='night')
+    into_night.load_state_dict(both.state_dict())
+    expected, losses = losses_of(both, batch), losses_of(into_night, batch)
+    assert losses.keys() == expected.keys()
+    for key, value in losses.items():
+        torch.testing.assert_close(value, expected[key], rtol=0, atol=0)
+    night = {'night.backbone'} | ({'night.decode_head'} if feature == 'decode_head' else set())
+    for term in ('js', 'illu', 'in'):
+        loss = losses_of(into_night, batch)[f'cross.loss_cdc_{term}']
+        assert gradient_owners(into_night, loss) == night | {'projection_head'}
+    loss = losses_of(into_night, batch)['cross.loss_cds']
+    assert gradient_owners(into_night, loss) == night
+    loss = losses_of(into_night, batch)['source_day.loss_seg']
+    assert gradient_owners(into_night, loss) == {'day.backbone', 'day.decode_head'}
 
 
 def test_the_terms_see_the_raw_backbone_map(build: Callable, batch: dict[str, Any]) -> None:
@@ -203,6 +229,7 @@ def test_diagnostics_interval(build: Callable, batch: dict[str, Any]) -> None:
         (dict(feature='backbone.7'), 'returns 4 maps'),
         (dict(feature='layer4'), "must be 'backbone.<index>'"),
         (dict(forward_mode='both'), 'forward_mode'),
+        (dict(distill_into='day'), 'distill_into'),
         (dict(predict_with='dusk'), 'predict_with'),
     ],
 )

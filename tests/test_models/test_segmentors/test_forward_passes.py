@@ -186,7 +186,12 @@ def test_teacher_in_evaluation_mode_has_neither_dropout_nor_batch_statistics(
 
 
 @pytest.mark.parametrize(
-    ('overrides', 'learns'), [({}, True), (dict(loss_cdc=None, loss_cds=None), False)]
+    ('overrides', 'learns'),
+    [
+        ({}, True),
+        (dict(loss_cdc=None, loss_cds=None), False),
+        (dict(distill_into='night'), False),
+    ],
 )
 def test_target_day_has_a_graph_only_if_it_is_distilled(
     build: Callable, batch: dict[str, Any], overrides: dict[str, Any], learns: bool

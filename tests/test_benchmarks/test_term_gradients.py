@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.term_gradients import compare, term_gradients  # noqa: E402
+
+
+class _TwoNetworks(nn.Module):
+    """loss_seg = 3 d + n_0, loss_cdc = 4 n_0 + 3 n_1, at any weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.day = nn.Linear(1, 1, bias=False)
+        self.night = nn.Linear(2, 1, bias=False)
+
+    def data_preprocessor(self, batch: Any, training: bool) -> dict:
+        return dict(inputs=batch)
+
+    def forward(self, inputs: torch.Tensor, mode: str) -> dict[str, torch.Tensor]:
+        night = self.night.weight[0]
+        seg = 3 * self.day.weight.sum() + night[0]
+        return {
+            'source.loss_seg': seg,
+            'cross.loss_cdc': 4 * night[0] + 3 * night[1],
+            'cor.mean': seg,  # a diagnostic, not a loss
+        }
+
+
+def test_gradients_of_each_term_in_each_network() -> None:
+    gradients = term_gradients(_TwoNetworks(), {})
+    assert {name: set(terms) for name, terms in gradients.items()} == {
+        'day': {'source.loss_seg'},
+        'night': {'source.loss_seg', 'cross.loss_cdc'},
+    }
+    assert gradients['day']['source.loss_seg'].tolist() == [3.0]
+    assert gradients['night']['cross.loss_cdc'].tolist() == [4.0, 3.0]
+
+
+def test_norm_ratio_and_cosine_by_hand() -> None:
+    """(4, 3) beside (1, 0): norm 5, five times as long, cosine 4 / 5."""
+    night = term_gradients(_TwoNetworks(), {})['night']
+    assert compare(night)['cross.loss_cdc'] == pytest.approx((5.0, 5.0, 0.8))
+    assert compare(night)['source.loss_seg'] == pytest.approx((1.0, 1.0, 1.0))
+    norm, ratio, cosine = compare({'cross.loss_cdc': night['cross.loss_cdc']})['cross.loss_cdc']
+    assert norm == 5.0 and math.isnan(ratio) and math.isnan(cosine)
