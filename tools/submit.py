@@ -30,13 +30,8 @@ from mmseg_ccdistill.engine.inference import (
     predict_files,
     unlabelled_pipeline,
 )
-from mmseg_ccdistill.engine.launch import (
-    UserInputError,
-    check_checkpoint_file,
-    load_config,
-    run_main,
-    trust_pickle,
-)
+from mmseg_ccdistill.engine.launch import UserInputError, load_config, run_main, trust_pickle
+from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_file
 from mmseg_ccdistill.evaluation.submission import (
     SUBMISSION_SETS,
     SubmissionParts,

@@ -10,14 +10,13 @@ from mmseg.registry import RUNNERS
 from mmseg_ccdistill.engine.launch import (
     UserInputError,
     add_launch_arguments,
-    check_checkpoint_content,
-    check_data_roots,
     load_config,
     run_main,
     set_up_processes,
     set_work_dir,
     trust_pickle,
 )
+from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_content, check_data_roots
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

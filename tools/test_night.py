@@ -16,12 +16,12 @@ from mmseg_ccdistill.datasets.file_check import DatasetCheckError, build_dataset
 from mmseg_ccdistill.engine.launch import (
     UserInputError,
     add_launch_arguments,
-    check_checkpoint_file,
     load_config,
     run_main,
     set_up_processes,
     set_work_dir,
 )
+from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_file
 from mmseg_ccdistill.evaluation import NightIoUMetric, SetReport, rich_table, write_reports
 
 #: Sets by name, with the file in configs/_base_/datasets that describes each and prefixes its variables.

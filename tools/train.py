@@ -8,8 +8,6 @@ from mmseg.registry import RUNNERS
 
 from mmseg_ccdistill.engine.launch import (
     add_launch_arguments,
-    check_data_roots,
-    check_initial_weights,
     enable_amp,
     load_config,
     resume_last_checkpoint,
@@ -18,6 +16,7 @@ from mmseg_ccdistill.engine.launch import (
     set_work_dir,
     trust_pickle,
 )
+from mmseg_ccdistill.engine.start_up_checks import check_data_roots, check_initial_weights
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

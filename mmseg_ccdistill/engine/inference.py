@@ -23,7 +23,8 @@ from ..datasets.file_scan import progress_bar
 from ..models.segmentors import CrossDomainSegmentor
 from ..utils.checkpoint_file import read_checkpoint
 from ..utils.checkpoint_match import check_match
-from .launch import UserInputError, check_checkpoint_file
+from .launch import UserInputError
+from .start_up_checks import check_checkpoint_file
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""What the training and test tools share: arguments, start-up checks, processes, plain errors.
+"""What the training and test tools share: arguments, config, processes, plain errors.
 
 mmengine's launchers select a CUDA device before they start the process group, so they cannot run on
 a machine without one, and ``--resume`` quietly starts from scratch when there is nothing to resume.
@@ -7,14 +7,12 @@ Both are repaired here, before the runner is built.
 
 import argparse
 import datetime
+import dis
 import gc
-import linecache
 import logging
 import os
 import sys
-import traceback
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +20,10 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.logging import print_log
-from mmengine.registry import init_default_scope
 from torch import distributed as torch_dist
 
-from ..datasets.file_check import DatasetCheckError, build_dataset
-from ..utils.checkpoint_file import (
-    TRUST_VARIABLE,
-    CheckpointFileError,
-    load_checkpoint_file,
-    trusts_pickle,
-)
+from ..datasets.file_check import DatasetCheckError
+from ..utils.checkpoint_file import TRUST_VARIABLE
 from .resume import newest_good_checkpoint
 from .run_errors import StoppedBySignal, ending_of
 from .work_dir import make_work_dir
@@ -56,7 +48,7 @@ _LAUNCH_ADVICE = {
 }
 # Same port as torchrun and mmengine use when none is named.
 _DEFAULT_PORT = '29500'
-_PACKAGE_ROOT = Path(__file__).resolve().parents[1]
+_PACKAGE = __name__.partition('.')[0]
 
 
 class UserInputError(ValueError):
@@ -221,109 +213,6 @@ def resume_last_checkpoint(config: Config) -> str:
     return str(choice.checkpoint)
 
 
-def check_checkpoint_file(path: str, role: str) -> None:
-    """Check that a local checkpoint exists; addresses such as https://... are left to the loader.
-
-    Args:
-        path: Path or address.
-        role: What names it, for the message (``'load_from'``).
-
-    Raises:
-        UserInputError: If it is no file.
-    """
-    if '://' in path or os.path.isfile(path):
-        return
-    what = 'is a folder, not a file' if os.path.isdir(path) else 'does not exist'
-    raise UserInputError(
-        f'{role}: the checkpoint {path!r} {what}; name a .pth file of a finished training run'
-    )
-
-
-def check_checkpoint_content(path: str, role: str) -> None:
-    """Check that a local checkpoint can be read, before anything is built; no code in it is run.
-
-    Args:
-        path: Path or address.
-        role: What names it, for the message (``'load_from'``).
-
-    Raises:
-        UserInputError: If it is no file, is damaged, or holds more than tensors and plain values.
-    """
-    check_checkpoint_file(path, role)
-    if '://' in path or trusts_pickle():
-        return
-    try:
-        load_checkpoint_file(path, mmap=zipfile.is_zipfile(path))
-    except CheckpointFileError as error:
-        raise UserInputError(f'{role}: {error}') from error
-
-
-def check_initial_weights(config: Config) -> None:
-    """Check every checkpoint that the config starts from.
-
-    That is ``load_from`` and, in the model, each ``pretrained`` and each Pretrained ``init_cfg``.
-
-    Args:
-        config: Config.
-
-    Raises:
-        UserInputError: If one of them is a local path without a file, or a file that is not read.
-    """
-    if config.get('load_from') is not None:
-        check_checkpoint_content(config.load_from, 'load_from')
-    for key, path in _pretrained_paths(config.get('model'), 'model'):
-        check_checkpoint_content(path, key)
-
-
-def _pretrained_paths(node: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Yield (dotted key, checkpoint) of the pretrained parts of a model config."""
-    if isinstance(node, Mapping):
-        if node.get('type') == 'Pretrained' and isinstance(node.get('checkpoint'), str):
-            yield f'{key}.checkpoint', node['checkpoint']
-        for name, child in node.items():
-            if name == 'pretrained' and isinstance(child, str):
-                yield f'{key}.pretrained', child
-            else:
-                yield from _pretrained_paths(child, f'{key}.{name}')
-    elif isinstance(node, list | tuple):
-        for index, child in enumerate(node):
-            yield from _pretrained_paths(child, f'{key}[{index}]')
-
-
-def check_data_roots(config: Config, loaders: Sequence[str]) -> None:
-    """Check folders, lists and that there are images at all, before anything is built.
-
-    Args:
-        config: Config.
-        loaders: Keys of the data loaders, for example ``('train_dataloader', 'val_dataloader')``.
-
-    Raises:
-        UserInputError: If one is missing or empty; the message starts with the dataset's key in the config.
-    """
-    init_default_scope(config.get('default_scope', 'mmseg'))
-    for loader in loaders:
-        dataset = (config.get(loader) or {}).get('dataset')
-        for key, node in _dataset_configs(dataset, f'{loader}.dataset'):
-            try:
-                build_dataset({**node, 'pipeline': []})
-            except DatasetCheckError as error:
-                raise UserInputError(f'{key}: {error}') from error
-
-
-def _dataset_configs(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (dotted key, config) of the datasets that read files, inside whatever wraps them."""
-    if isinstance(node, Mapping):
-        if 'data_prefix' in node or 'data_root' in node:
-            yield key, node
-            return
-        for name, child in node.items():
-            if name != 'pipeline':
-                yield from _dataset_configs(child, f'{key}.{name}')
-    elif isinstance(node, list | tuple):
-        for index, child in enumerate(node):
-            yield from _dataset_configs(child, f'{key}[{index}]')
-
-
 def set_up_processes(config: Config, launcher: str, local_rank: int = 0) -> None:
     """Record the launcher and, without an accelerator, start the process group on gloo.
 
@@ -387,7 +276,8 @@ def is_deliberate(error: BaseException) -> bool:
     """Tell whether an error was raised on purpose by this project about its input.
 
     That is: a ``UserInputError``, or a ``ValueError`` or ``FileNotFoundError`` that comes straight
-    from a ``raise`` statement of the package. The same types out of a library call, and all others,
+    from a ``raise`` statement of the package: the instruction at which its innermost frame stands
+    tells, so the source file is not needed. The same types out of a library call, and all others,
     are programming errors.
 
     Args:
@@ -400,12 +290,14 @@ def is_deliberate(error: BaseException) -> bool:
         return True
     if not isinstance(error, ValueError | FileNotFoundError):
         return False
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames or not frames[-1].lineno:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
         return False
-    where = Path(frames[-1].filename).resolve()
-    line = linecache.getline(str(where), frames[-1].lineno).strip()
-    return _PACKAGE_ROOT in where.parents and line.startswith('raise ')
+    module = str(trace.tb_frame.f_globals.get('__name__'))
+    instruction = dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]]
+    return module.partition('.')[0] == _PACKAGE and instruction == 'RAISE_VARARGS'
 
 
 def run_main(main: Callable[[], None]) -> int:

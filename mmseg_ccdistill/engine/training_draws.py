@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ..datasets.draw_sampler import Draw
 from ..datasets.random_state import seeded
-from .launch import UserInputError, check_data_roots
+from .launch import UserInputError
+from .start_up_checks import check_data_roots
 
 
 def training_dataset(config: Config) -> Any:

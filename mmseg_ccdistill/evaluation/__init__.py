@@ -2,14 +2,23 @@
 
 from .night_iou_metric import NightIoUMetric
 from .published import load_published, published_rows
-from .report import SetReport, markdown_report, rich_table, write_reports
+from .report import (
+    SetReport,
+    markdown_report,
+    published_table,
+    rich_table,
+    score_table,
+    write_reports,
+)
 
 __all__ = [
     'load_published',
     'markdown_report',
     'NightIoUMetric',
     'published_rows',
+    'published_table',
     'rich_table',
+    'score_table',
     'SetReport',
     'write_reports',
 ]

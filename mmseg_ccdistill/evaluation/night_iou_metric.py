@@ -179,6 +179,19 @@ class NightIoUMetric(IoUMetric):
         """
         if self.format_only:
             return super().compute_metrics(results)
+        self.report = self.make_report(results)
+        self._publish()
+        return dict(self.report.summary)
+
+    def make_report(self, results: list) -> SetReport:
+        """Sum the counts over the set and lay the scores out.
+
+        Args:
+            results: What :meth:`process` kept of every image, in the order of the data set.
+
+        Returns:
+            The scores, with those of :meth:`compute_metrics` as ``summary``.
+        """
         intersect, union, predicted, truth = self._total_areas(results)
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', RuntimeWarning)  # the mean of no class is NaN
@@ -208,7 +221,7 @@ class NightIoUMetric(IoUMetric):
         elif not all(np.isfinite(value) for value in summary.values()):
             names = ', '.join(key for key, value in summary.items() if not np.isfinite(value))
             notes.append(f'Not finite: {names}; the ground truth holds no pixel of any class.')
-        self.report = SetReport(
+        return SetReport(
             name=self.dataset_name,
             num_images=len(results),
             classes=classes,
@@ -221,8 +234,6 @@ class NightIoUMetric(IoUMetric):
             notes=tuple(notes),
             **uncertainty,
         )
-        self._publish()
-        return summary
 
     def _total_areas(self, results: list) -> list[Tensor]:
         """Intersection, union, prediction and label of every class, summed as ``IoUMetric`` does.

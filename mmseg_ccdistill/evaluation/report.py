@@ -12,7 +12,7 @@ from typing import Any
 from mmengine.utils import mkdir_or_exist
 from rich.table import Table
 
-from .published import published_rows
+from .published import load_published, published_rows
 
 #: Column heads of the paper's Table 1, in the order of the trainIds.
 _SHORT_NAMES = {
@@ -21,6 +21,9 @@ _SHORT_NAMES = {
     'terrain': 'terr.', 'sky': 'sky', 'person': 'pers.', 'rider': 'rider', 'car': 'car',
     'truck': 'truck', 'bus': 'bus', 'train': 'train', 'motorcycle': 'motor', 'bicycle': 'bike',
 }  # fmt: skip
+#: Keys of the paper's own tables in ``published.json``.
+_PAPER_TABLES = ('table_1', 'table_2', 'table_3')
+
 _ABSENT_NOTE = (
     'absent: no pixel in the ground truth. "absent" alone: never predicted, left out of every mean. '
     '"0.00 absent": predicted somewhere, counts as 0 in mIoU and is left out of the mean over '
@@ -199,15 +202,49 @@ def published_line() -> str:
     return f'Published mIoU on {rows[0]["set"]} (151 images, another set): {listed}'
 
 
+def published_table() -> Table:
+    """Make a console table of the paper's means, to stand beside measured ones and not among them.
+
+    Each row names its set and how many images that has.
+    """
+    images = {name: entry['images'] for name, entry in load_published()['sets'].items()}
+    table = Table(title='Published mIoU (Gao et al., CVPR 2022), not measured here')
+    for name in ('table', 'method', 'set', 'mIoU'):
+        table.add_column(name, justify='right' if name == 'mIoU' else 'left', no_wrap=True)
+    for key in _PAPER_TABLES:
+        for row in published_rows(table=key):
+            title = f'{row["set"]} ({images[row["set"]]})'
+            number = key.replace('_', ' ').capitalize()
+            table.add_row(number, row['method'], title, str(row['mIoU']))
+        table.add_section()
+    return table
+
+
 def rich_table(reports: Sequence[SetReport], title: str | None = None) -> Table:
-    """Make a console table with a column for each set.
+    """Make a console table with a column for each set, and the paper's means below it.
 
     Args:
-        reports: Results.
+        reports: Results of one model on several sets.
+        title: Title of the table.
+    """
+    table = score_table(reports, [report.title for report in reports], title)
+    table.caption, table.caption_justify = published_line(), 'left'
+    return table
+
+
+def score_table(
+    reports: Sequence[SetReport], names: Sequence[str], title: str | None = None
+) -> Table:
+    """Make a console table with a column for each result.
+
+    Args:
+        reports: Results: of one model on several sets, or of several models on one set.
+        names: Head of each column.
         title: Title of the table.
     """
     head, *body = table_rows(reports)
-    table = Table(title=title, caption=published_line(), caption_justify='left')
+    head = [head[0], *names]
+    table = Table(title=title)
     table.add_column(head[0], no_wrap=True)
     for name in head[1:]:  # four sets fit into 80 columns, and no head is cut
         longest = max(map(len, name.split()))

@@ -10,6 +10,7 @@ import numpy as np
 from mmseg.evaluation import IoUMetric
 from torch import from_numpy
 
+from ..evaluation import NightIoUMetric, SetReport
 from .error_map import error_map
 from .panel import colorize, panel, present_classes
 
@@ -51,6 +52,42 @@ def mean_iou(
     )
     present = truth > 0
     return float(100 * (intersect[present] / union[present]).mean())
+
+
+def measure(
+    scenes: Sequence[Scene],
+    predictions: Sequence[np.ndarray],
+    classes: Sequence[str],
+    set_name: str,
+    set_size: int,
+    ignore_index: int = 255,
+) -> SetReport:
+    """Score a model on the scenes together, with the metric of ``tools/test_night.py``.
+
+    Args:
+        scenes: Scenes with ground truth.
+        predictions: The model's label maps ``(H, W)`` uint8, one for each scene.
+        classes: Class names.
+        set_name: Label of the set that the scenes come from.
+        set_size: Images of that set; the report's title says how many of them were scored.
+        ignore_index: Value of pixels that do not count.
+
+    Returns:
+        The scores, without UIoU.
+
+    Raises:
+        DatasetCheckError: If a ground truth holds other ids, or has another size.
+    """
+    metric = NightIoUMetric(
+        set_name, set_size, with_uiou=False, ignore_index=ignore_index, prefix=set_name
+    )
+    metric.dataset_meta = dict(classes=tuple(classes))
+    for scene, prediction in zip(scenes, predictions, strict=True):
+        assert scene.label is not None
+        pair = dict(pred_sem_seg=prediction, gt_sem_seg=scene.label)
+        maps = {key: dict(data=from_numpy(value)[None]) for key, value in pair.items()}
+        metric.process({}, [dict(maps, img_path=scene.path)])
+    return metric.make_report(metric.results)
 
 
 def comparison_figure(

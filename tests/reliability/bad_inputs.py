@@ -262,6 +262,7 @@ DATA = [
     ),
 ]
 
+#: Met where the config is read or its data sets are built.
 CONFIG = [
     Kind(
         'config missing',
@@ -306,6 +307,17 @@ CONFIG = [
         'correct',
     ),
     Kind(
+        'unknown transform',
+        config("type='LoadAnnotations'", "type='LoadAnnotation'"),
+        r"tiny\.py'",
+        'expected a name of the registry',
+        'LoadAnnotations',
+    ),
+]
+
+#: Met where the model is built.
+MODEL = [
+    Kind(
         'unknown backbone',
         config("type='ResNet'", "type='ResNett'"),
         r"tiny\.py'",
@@ -318,13 +330,6 @@ CONFIG = [
         r"tiny\.py'",
         "'concat_inputs'",
         'correct',
-    ),
-    Kind(
-        'unknown transform',
-        config("type='LoadAnnotations'", "type='LoadAnnotation'"),
-        r"tiny\.py'",
-        'expected a name of the registry',
-        'LoadAnnotations',
     ),
     Kind('type left out', config("type='EncoderDecoder',", ''), r"tiny\.py'", 'type', 'correct'),
 ]

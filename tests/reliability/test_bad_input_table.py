@@ -1,6 +1,7 @@
 """Each kind of bad input, wherever it can be met, ends in one sentence: file, expectation, mend.
 
-The four places are training, testing, the start-up check of the data alone, and a run that resumes.
+The four places are training, testing, the start-up check alone, which reads the config and its data
+and builds no model, and a run that resumes.
 Checkpoints are met as ``load_from``, as the argument of the test tool, as ``Pretrained`` weights and
 by ``--resume``.
 """
@@ -14,11 +15,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from bad_inputs import CONFIG, DATA, PAGE, Kind, half
-from tiny_run import make_run, read_config, test, train
+from bad_inputs import CONFIG, DATA, MODEL, PAGE, Kind, half
+from tiny_run import ROOT, make_run, test, train
 
 from mmseg_ccdistill.datasets.file_check import check_dataset
-from mmseg_ccdistill.engine.launch import check_data_roots, run_main
+from mmseg_ccdistill.engine.launch import load_config, run_main
+from mmseg_ccdistill.engine.start_up_checks import check_data_roots
 from mmseg_ccdistill.engine.training_draws import training_dataset
 
 PLACES = ('train', 'test', 'check', 'resume')
@@ -48,18 +50,18 @@ def run(tmp_path, monkeypatch, trained) -> Path:
     return tmp_path
 
 
-def check(run: Path) -> None:
+def check() -> None:
     """The start-up check alone."""
-    cfg = read_config(run)
+    cfg = load_config('tiny.py')
     check_data_roots(cfg, ['train_dataloader', 'val_dataloader'])
     check_dataset(training_dataset(cfg))
 
 
-def call(place: str, run: Path, monkeypatch: pytest.MonkeyPatch, checkpoint: str) -> int:
+def call(place: str, monkeypatch: pytest.MonkeyPatch, checkpoint: str) -> int:
     """Meet the input in one of the places."""
     if place == 'check':
         monkeypatch.setattr('sys.argv', ['check', 'tiny.py'])
-        return run_main(lambda: check(run))
+        return run_main(check)
     if place == 'test':
         return test(monkeypatch, checkpoint)
     return train(monkeypatch, *(['--resume'] if place == 'resume' else []))
@@ -86,15 +88,24 @@ def cases(kinds: list[Kind], places: tuple[str, ...]) -> list:
 @pytest.mark.parametrize(('kind', 'place'), cases(DATA, PLACES))
 def test_bad_data(run, monkeypatch, capfd, kind, place) -> None:
     kind.spoil(run)
-    code = call(place, run, monkeypatch, 'run/iter_2.pth')
+    code = call(place, monkeypatch, 'run/iter_2.pth')
     assert_one_sentence(kind, code, capfd.readouterr().err)
 
 
-@pytest.mark.parametrize(('kind', 'place'), cases(CONFIG, ('train', 'test', 'resume')))
+@pytest.mark.parametrize(
+    ('kind', 'place'), [*cases(CONFIG, PLACES), *cases(MODEL, ('train', 'test', 'resume'))]
+)
 def test_bad_config(run, monkeypatch, capfd, kind, place) -> None:
     kind.spoil(run)
-    code = call(place, run, monkeypatch, 'run/iter_2.pth')
+    code = call(place, monkeypatch, 'run/iter_2.pth')
     assert_one_sentence(kind, code, capfd.readouterr().err)
+
+
+def test_the_page_states_these_numbers() -> None:
+    page = ' '.join((ROOT / 'docs' / 'reliability.md').read_text(encoding='utf-8').split())
+    assert f'{len(DATA)} kinds of bad data and {len(CONFIG)} kinds of bad config' in page
+    assert f'{len(MODEL)} kinds of bad model config are met in the three places' in page
+    assert f'In all {len(PLACES) * len(DATA + CONFIG) + 3 * len(MODEL)} cases' in page
 
 
 # Checkpoints.

@@ -59,7 +59,8 @@ def test_config_that_is_a_folder_is_named(tmp_path) -> None:
         ('from_config', 'from_argument', 'from_argument'),
     ],
 )
-def test_work_dir_precedence(in_config, argument, expected) -> None:
+def test_work_dir_precedence(in_config, argument, expected, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the folder is made
     config = Config(dict(work_dir=in_config))
     launch.set_work_dir(config, 'configs/ccdistill/night_run.py', argument)
     assert Path(config.work_dir) == Path(expected)
@@ -99,51 +100,6 @@ def test_resume_without_the_file_that_last_checkpoint_names(tmp_path) -> None:
     (tmp_path / 'last_checkpoint').write_text('/gone/run/iter_20.pth')
     with pytest.raises(UserInputError, match='iter_20.pth.*does not exist'):
         launch.resume_last_checkpoint(Config(dict(work_dir=str(tmp_path))))
-
-
-def test_initial_weights_are_checked_wherever_they_are_named(tmp_path) -> None:
-    def config(**entries) -> Config:
-        backbone = dict(init_cfg=dict(type='Pretrained', **entries))
-        return Config(dict(load_from=None, model=dict(segmentor=dict(heads=[backbone]))))
-
-    with pytest.raises(UserInputError, match="load_from: .*'gone.pth' does not exist"):
-        launch.check_initial_weights(Config(dict(load_from='gone.pth')))
-    with pytest.raises(UserInputError, match=r'^model.segmentor.heads\[0\].init_cfg.checkpoint'):
-        launch.check_initial_weights(config(checkpoint='gone.pth'))
-    with pytest.raises(UserInputError, match='^model.pretrained'):
-        launch.check_initial_weights(Config(dict(model=dict(pretrained='gone.pth'))))
-    with pytest.raises(UserInputError, match='is a folder'):
-        launch.check_initial_weights(Config(dict(load_from=str(tmp_path))))
-
-    (tmp_path / 'there.pth').touch()
-    with pytest.raises(UserInputError, match='^load_from: .*there.pth: expected a checkpoint'):
-        launch.check_initial_weights(Config(dict(load_from=str(tmp_path / 'there.pth'))))
-    _training_checkpoint(tmp_path / 'there.pth')
-    launch.check_initial_weights(config(checkpoint=str(tmp_path / 'there.pth')))
-    launch.check_initial_weights(config(checkpoint='https://example.com/resnet101.pth'))
-
-
-def test_missing_data_folder_is_named_with_its_key(tmp_path) -> None:
-    dataset = dict(
-        type='CityscapesDataset',
-        data_root=str(tmp_path),
-        data_prefix=dict(img_path='images', seg_map_path='labels'),
-        pipeline=[dict(type='LoadImageFromFile'), dict(type='PackSegInputs')],
-    )
-    wrapped = dict(type='RepeatDataset', times=2, dataset=dataset)
-    config = Config(dict(train_dataloader=dict(dataset=wrapped), val_dataloader=None))
-    loaders = ['train_dataloader', 'val_dataloader', 'test_dataloader']
-    (tmp_path / 'images').mkdir()
-
-    with pytest.raises(UserInputError, match=r'^train_dataloader\.dataset\.dataset: .*labels'):
-        launch.check_data_roots(config, loaders)
-
-    (tmp_path / 'labels').mkdir()
-    with pytest.raises(UserInputError, match=r'^train_dataloader\.dataset\.dataset: .*no images'):
-        launch.check_data_roots(config, loaders)
-
-    (tmp_path / 'images/a_leftImg8bit.png').touch()
-    launch.check_data_roots(config, loaders)
 
 
 def test_amp_needs_an_accelerator(monkeypatch) -> None:
@@ -220,6 +176,27 @@ def test_only_our_own_complaints_are_deliberate() -> None:
     assert not launch.is_deliberate(_catch(Config.fromstring, 'x = 1', '.nonsense'))
     assert not launch.is_deliberate(_catch(int, 'x'))
     assert not launch.is_deliberate(_catch({}.__getitem__, 'x'))
+
+
+def test_complaints_are_known_without_their_source() -> None:
+    text = """
+def refuse(value):
+    if value is None: raise ValueError('no value')
+    try:
+        int(value)
+    except ValueError:
+        raise
+"""
+
+    def refuse_in(module: str):
+        scope = {'__name__': module}
+        exec(compile(text, 'no_such_file.py', 'exec'), scope)
+        return scope['refuse']
+
+    assert launch.is_deliberate(_catch(refuse_in('mmseg_ccdistill.losses'), None))
+    assert not launch.is_deliberate(_catch(refuse_in('elsewhere'), None))
+    # What int() said, passed on.
+    assert not launch.is_deliberate(_catch(refuse_in('mmseg_ccdistill.losses'), 'x'))
 
 
 def _fail(error: Exception) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
 from mmseg.datasets import CityscapesDataset
 
 from mmseg_ccdistill.evaluation import load_published, published_rows
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_row_names_a_known_set_and_source() -> None:
@@ -75,3 +81,56 @@ def test_what_could_not_be_checked_is_left_out_and_said() -> None:
     assert 'Table 1' in text and 'Table 2' in text
     assert len(published_rows(table='table_1')) == 3
     assert all(row['per_class'] is None for row in published_rows(table='table_1'))
+
+
+def section(page: str, heading: str) -> str:
+    text = (ROOT / 'docs' / page).read_text(encoding='utf-8')
+    return text.split(f'\n## {heading}\n')[1].split('\n## ')[0]
+
+
+def cells(text: str) -> list[list[str]]:
+    """Cells of the tables of a text, heads included."""
+    lines = [line.strip('| ') for line in text.splitlines() if line.startswith('|')]
+    return [
+        [c.strip() for c in re.split(r' ?\| ?', line)] for line in lines if set(line) - set('|-: ')
+    ]
+
+
+def test_the_page_shows_every_published_number_with_its_set_and_source() -> None:
+    text = section('evaluation.md', 'Published numbers')
+    shown, head = [], []
+    for row in cells(text):
+        if row[0] in ('table', 'method'):
+            head = row
+        elif head[0] == 'table':
+            key = row[0].lower().replace(' ', '_')
+            shown.append((key, *row[1:3], float(row[3])))
+        else:
+            for name, cell in zip(head[1:-1], row[1:-1], strict=True):
+                if cell:
+                    method, number = row[0].replace('\\', ''), float(cell.rstrip(' †‡'))
+                    shown.append(('other_methods', method, name, number))
+    content = load_published()
+    images = {name: entry['images'] for name, entry in content['sets'].items()}
+    expected = [
+        (key, row['method'], f'{row["set"]} ({images[row["set"]]})', row['mIoU'])
+        for key, table in content['tables'].items()
+        for row in table['rows']
+    ]
+    assert Counter(shown) == Counter(expected)
+    sources = {row[0].replace('\\', ''): row[-1] for row in cells(text) if len(row) > 4}
+    for row in published_rows(table='other_methods'):
+        assert row['source'] in sources[row['method']]
+        note = row.get('note', '')
+        assert note.split(';')[0].lower().rstrip('.') in ' '.join(text.lower().split())
+
+
+def test_no_page_has_another_number_for_a_published_one() -> None:
+    """The sentences of docs/evaluation.md, and Table 3 in docs/paper.md."""
+    known = {f'{row["mIoU"]}' for row in published_rows()}
+    for heading in ('Val is not test', 'Published numbers'):
+        prose = re.sub(r'^\|.*$', '', section('evaluation.md', heading), flags=re.MULTILINE)
+        assert set(re.findall(r'\b\d+\.\d+\b', prose)) <= known
+    by_row = {row['method']: row['mIoU'] for row in published_rows(table='table_3')}
+    shown = {row[0]: float(row[1]) for row in cells(section('paper.md', 'Table 3'))[1:]}
+    assert shown == by_row

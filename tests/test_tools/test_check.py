@@ -1,3 +1,4 @@
+import errno
 import importlib.util
 import json
 import sys
@@ -90,7 +91,37 @@ def test_mistakes_end_in_one_sentence(call, tmp_path):
     )
     MAKERS['acdc'](tmp_path / 'data/acdc')
     code, out, err = call('--workers', '1', '--json', 'no/such/folder/report.json')
-    assert code == 2 and 'ok     acdc' in out and "'no/such/folder/report.json'" in err
+    assert code == 2 and out == '' and "'no/such/folder/report.json'" in err
+    assert err.endswith('to be a folder that can be written to; name another file.\n')
+
+
+def test_a_report_that_exists_is_kept(call, tmp_path):
+    MAKERS['acdc'](tmp_path / 'data/acdc')
+    (tmp_path / 'report.json').write_text('mine')
+    (tmp_path / 'link.json').symlink_to('gone.json')
+    for name in ('report.json', 'link.json'):
+        assert call('--workers', '1', '--json', name) == (
+            2,
+            '',
+            f'error: --json: {name!r} exists already; name another file.\n',
+        )
+    assert (tmp_path / 'report.json').read_text() == 'mine'
+
+
+def test_a_disk_that_is_full_in_the_end(call, check, monkeypatch, tmp_path):
+    """The findings are shown all the same."""
+    MAKERS['acdc'](tmp_path / 'data/acdc')
+
+    def write(report, path):
+        raise OSError(errno.ENOSPC, 'No space left on device', path)
+
+    monkeypatch.setattr(check, 'write_json', write)
+    code, out, err = call('--workers', '1', '--json', 'report.json')
+    assert code == 2 and 'ok     acdc' in out
+    assert err == (
+        "error: --json: 'report.json' cannot be written: No space left on device; "
+        'name another file.\n'
+    )
 
 
 def test_a_published_set_is_measured_by_the_published_numbers(call, monkeypatch, check, tmp_path):

@@ -90,12 +90,12 @@ def test_errors_are_the_wrong_pixels(files, tool, monkeypatch, tmp_path) -> None
     np.testing.assert_array_equal(painted, wrong)
 
 
-def test_given_files_need_no_labels(tool, monkeypatch, tmp_path) -> None:
+def test_given_files_need_no_labels(tool, monkeypatch, capsys, tmp_path) -> None:
     image = f'data/dark_zurich/rgb_anon/val/night/{VAL_STEMS[1]}_rgb_anon.png'
     options = ['--cfg-options', 'test_dataloader.dataset.data_root=gone']
     code = run_tool(tool, monkeypatch, 'tiny.py:tiny.pth', '--images', image,
                     '--tile-width', 96, '--out', tmp_path / 'a.png', *options)  # fmt: skip
-    assert code == 0
+    assert code == 0 and 'mIoU' not in capsys.readouterr().out
     figure = cv2.imread(str(tmp_path / 'a.png'))
     assert figure.shape[1] == 6 + 2 * (96 + 6)
     label = predictions('tiny.py', 'tiny.pth')[1]
@@ -112,14 +112,83 @@ def test_titles_are_the_work_dirs_and_tell_two_checkpoints_of_one_apart(tool, tm
 
 
 def test_images_are_spread_evenly(tool) -> None:
-    scenes, meta = tool.scenes_of_test_set(Config.fromfile('tiny.py'), 2, None)
+    dataset = tool.test_set(Config.fromfile('tiny.py'))
+    scenes = tool.scenes_of_test_set(dataset, 2, None)
     assert [Path(scene.path).stem for scene in scenes] == [
         'GOPR0356_frame_000321_rgb_anon',
         'GOPR0356_frame_000327_rgb_anon',
     ]
-    assert meta['classes'][0] == 'road'
-    many, _ = tool.scenes_of_test_set(Config.fromfile('tiny.py'), 99, None)
-    assert len(many) == 3
+    assert dataset.metainfo['classes'][0] == 'road'
+    assert len(tool.scenes_of_test_set(dataset, 99, None)) == 3
+
+
+def mean_iou_of(maps: list[np.ndarray]) -> float:
+    """Mean IoU over the classes that are true or predicted, pixel by pixel, in percent."""
+    truth = np.array([0, 2, 10, 13, 255])[np.arange(96) // 20][None].repeat(64, axis=0)
+    ids, labels = np.stack(maps), np.stack([truth] * len(maps))
+    ids, labels = ids[labels != 255], labels[labels != 255]
+    classes = np.union1d(ids, labels)
+    ious = [
+        np.sum((ids == c) & (labels == c)) / np.sum((ids == c) | (labels == c)) for c in classes
+    ]
+    return 100 * float(np.mean(ious))
+
+
+def row_of(output: str, name: str) -> list[str]:
+    (line,) = [line for line in output.splitlines() if line.startswith(f'│ {name} ')]
+    return [cell.strip() for cell in line.strip('│').split('│')]
+
+
+PUBLISHED = [  # Tables 1 to 3 of the paper
+    ('Table 1', 'RefineNet (source-only)', 'DZ-test (151)', '28.5'),
+    ('Table 1', 'CCDistill (RefineNet)', 'DZ-test (151)', '47.5'),
+    ('Table 2', 'CCDistill (RefineNet)', 'ACDC-night-val (106)', '37.7'),
+    ('Table 2', 'CCDistill (RefineNet)', 'BDD100K-night (87)', '33.0'),
+    ('Table 3', 'w/o CDS', 'DZ-test (151)', '44.0'),
+    ('Table 3', 'Ours', 'DZ-test (151)', '47.5'),
+]
+
+
+def test_the_models_are_measured_and_the_paper_stands_apart(
+    tool, monkeypatch, capsys, tmp_path
+) -> None:
+    arguments = ['source.py:source.pth', 'tiny.py:tiny.pth', '--names', 'source', 'ours']
+    arguments += ['--tile-width', 96, '--out', tmp_path / 'a.png']
+    assert run_tool(tool, monkeypatch, *arguments) == 0
+    output = capsys.readouterr().out
+
+    assert 'Measured on data/dark_zurich/rgb_anon/val/night (3), IoU in percent:' in output
+    measured, published = output.split('Published mIoU (Gao et al., CVPR 2022)')
+    expected = [
+        mean_iou_of(predictions(f'{name}.py', f'{name}.pth')) for name in ('source', 'tiny')
+    ]
+    assert row_of(measured, 'mIoU') == ['mIoU', *(f'{value:.2f}' for value in expected)]
+    lines = [
+        tuple(cell.strip() for cell in line.strip('│').split('│'))
+        for line in published.splitlines()
+        if line.startswith('│')
+    ]
+    assert [line for line in lines if line in PUBLISHED] == PUBLISHED and len(lines) == 15
+    assert 'CCDistill' not in measured and 'source-only' not in measured.split('Measured on')[1]
+
+    monkeypatch.setattr(tool, 'check_picture_path', lambda *args: None)
+    assert run_tool(tool, monkeypatch, *arguments, '--no-published') == 0
+    output = capsys.readouterr().out
+    assert 'Measured on' in output and 'Published' not in output
+
+
+def test_a_part_of_a_named_set_is_said_to_be_one(tool, monkeypatch, capsys, tmp_path) -> None:
+    settings = [
+        'test_evaluator.type=NightIoUMetric',
+        'test_evaluator.dataset_name=DZ-val',
+        'test_evaluator.expected_images=50',
+    ]
+    arguments = ['tiny.py:tiny.pth', '--num', 2, '--out', tmp_path / 'a.png']
+    assert run_tool(tool, monkeypatch, *arguments, '--cfg-options', *settings) == 0
+    output = capsys.readouterr().out
+    assert 'Measured on DZ-val (2 of 50)' in output
+    maps = predictions('tiny.py', 'tiny.pth')
+    assert row_of(output, 'mIoU')[1] == f'{mean_iou_of([maps[0], maps[2]]):.2f}'
 
 
 @pytest.mark.parametrize(

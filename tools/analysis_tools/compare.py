@@ -3,12 +3,14 @@
     python tools/analysis_tools/compare.py CONFIG:CHECKPOINT [CONFIG:CHECKPOINT ...] --out FILE.png
 
 Columns: the image, its ground truth if there is one, and each model's prediction at the image's own
-size. Images are those of the first config's test set, or files.
+size. Images are those of the first config's test set, or files. Where there is ground truth, the
+models' IoU over these images is printed, and apart from it the paper's own numbers, each with its set.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +21,9 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
+from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
+from rich.console import Console
 
 from mmseg_ccdistill.datasets.file_check import build_dataset
 from mmseg_ccdistill.engine.inference import (
@@ -29,13 +33,14 @@ from mmseg_ccdistill.engine.inference import (
 )
 from mmseg_ccdistill.engine.launch import (
     UserInputError,
-    check_data_roots,
     load_config,
     run_main,
     trust_pickle,
 )
+from mmseg_ccdistill.engine.start_up_checks import check_data_roots
+from mmseg_ccdistill.evaluation import published_table, score_table
 from mmseg_ccdistill.visualization.panel import check_picture_path, write_image
-from mmseg_ccdistill.visualization.scene_comparison import Scene, comparison_figure
+from mmseg_ccdistill.visualization.scene_comparison import Scene, comparison_figure, measure
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -58,6 +63,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--images', nargs='+', help='image files instead of the test set')
     parser.add_argument('--miou', action='store_true', help="write each image's mIoU below it")
     parser.add_argument('--errors', action='store_true', help='add a column of wrong pixels')
+    parser.add_argument(
+        '--no-published', action='store_true', help="leave the paper's own numbers out"
+    )
     parser.add_argument('--tile-width', type=int, default=320, help='width of an image in pixels')
     parser.add_argument('--force', action='store_true', help='replace pictures that exist')
     add_model_arguments(parser)
@@ -102,25 +110,56 @@ def read_models(
     return [(name, *model) for name, model in zip(names, models, strict=True)]
 
 
-def scenes_of_test_set(
-    config: Config, num: int, indices: Sequence[int] | None
-) -> tuple[list[Scene], dict[str, Any]]:
-    """Scenes of the config's test set with their ground truth.
+def test_set(config: Config) -> BaseSegDataset:
+    """Build the config's test set without its pipeline.
 
     Args:
         config: Config.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        UserInputError: If it is missing or empty.
+    """
+    check_data_roots(config, ['test_dataloader'])
+    init_default_scope(config.get('default_scope', 'mmseg'))
+    return build_dataset({**config.test_dataloader.dataset, 'pipeline': []})
+
+
+def name_and_size(config: Config, dataset: BaseSegDataset) -> tuple[str, int]:
+    """Say what a test set is: the label of its ``NightIoUMetric``, else the folder of its images.
+
+    Args:
+        config: Config.
+        dataset: Its test set.
+
+    Returns:
+        The name, and the number of images of the whole set.
+    """
+    evaluators = config.get('test_evaluator') or []
+    for evaluator in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
+        if evaluator.get('dataset_name'):
+            return evaluator.dataset_name, evaluator.get('expected_images') or len(dataset)
+    return os.path.normpath(dataset.data_prefix['img_path']), len(dataset)
+
+
+def scenes_of_test_set(
+    dataset: BaseSegDataset, num: int, indices: Sequence[int] | None
+) -> list[Scene]:
+    """Scenes of a test set with their ground truth.
+
+    Args:
+        dataset: The test set.
         num: How many, evenly spread over the set.
         indices: Places in the set instead.
 
     Returns:
-        The scenes and the set's meta information.
+        The scenes.
 
     Raises:
-        UserInputError: If the set is missing or empty, or has no such place.
+        UserInputError: If the set has no such place.
     """
-    check_data_roots(config, ['test_dataloader'])
-    init_default_scope(config.get('default_scope', 'mmseg'))
-    dataset = build_dataset({**config.test_dataloader.dataset, 'pipeline': []})
     count = len(dataset)
     if indices is None:
         indices = np.unique(np.linspace(0, count - 1, min(num, count)).round().astype(int)).tolist()
@@ -133,7 +172,7 @@ def scenes_of_test_set(
         info = dataset.get_data_info(index)
         label = load(dict(info))['gt_seg_map'] if info.get('seg_map_path') else None
         scenes.append(Scene(info['img_path'], read_image(info['img_path']), label))
-    return scenes, dataset.metainfo
+    return scenes
 
 
 def read_image(path: str) -> np.ndarray:
@@ -176,12 +215,14 @@ def main() -> None:
     trust_pickle(args.trust_pickle)
     check_picture_path(args.out, args.force)
     models = read_models(args.models, args.names, args.cfg_options)
-    if args.images is not None:
+    dataset = None if args.images is not None else test_set(models[0][1])
+    if dataset is None:
         scenes = [Scene(path, read_image(path)) for path in args.images]
         meta = meta_of_test_set(models[0][1])
     else:
-        scenes, meta = scenes_of_test_set(models[0][1], args.num, args.indices)
-    if (args.miou or args.errors) and any(scene.label is None for scene in scenes):
+        scenes, meta = scenes_of_test_set(dataset, args.num, args.indices), dataset.metainfo
+    has_labels = all(scene.label is not None for scene in scenes)
+    if (args.miou or args.errors) and not has_labels:
         raise UserInputError('--miou and --errors need ground truth: leave them out')
     predictions = []
     for name, config, checkpoint in models:
@@ -202,6 +243,18 @@ def main() -> None:
         ),
     )
     print(args.out)
+    if dataset is not None and has_labels:
+        name, size = name_and_size(models[0][1], dataset)
+        reports = [
+            measure(scenes, maps, meta['classes'], name, size, dataset.ignore_index)
+            for _, maps in predictions
+        ]
+        console = Console()
+        titles = [name for name, _ in predictions]
+        print(f'\nMeasured on {reports[0].title}, IoU in percent:')
+        console.print(score_table(reports, titles))
+        if not args.no_published:
+            console.print(published_table())
 
 
 if __name__ == '__main__':

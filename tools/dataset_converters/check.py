@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
         help='read headers only: seconds instead of minutes, but no label values, '
         'no broken pixels and no re-encoded frames',
     )
-    parser.add_argument('--json', metavar='FILE', help='write the findings to this file, too')
+    parser.add_argument('--json', metavar='FILE', help='write the findings to this new file, too')
     parser.add_argument(
         '--workers', type=int, help='processes (default: one for each available core)'
     )
@@ -81,9 +81,30 @@ def parse_roots(entries: list[str] | None) -> dict[str, str]:
     return roots
 
 
+def check_report_path(path: str) -> None:
+    """Check that the report can get its name, before the minutes that it takes.
+
+    Args:
+        path: Value of ``--json``.
+
+    Raises:
+        UserInputError: If there is something of that name, or no folder that takes it.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    if os.path.lexists(path):
+        raise UserInputError(f'--json: {path!r} exists already; name another file.')
+    if not (os.path.isdir(folder) and os.access(folder, os.W_OK)):
+        raise UserInputError(
+            f'--json: {path!r} cannot be written: expected {folder!r} to be a folder that can be '
+            'written to; name another file.'
+        )
+
+
 def main() -> None:
     """Examine, show, and leave with the exit status."""
     args = parse_args()
+    if args.json is not None:
+        check_report_path(args.json)
     report = examine(parse_roots(args.roots), quick=args.quick, workers=args.workers)
     show_report(report)
     if args.json is not None:

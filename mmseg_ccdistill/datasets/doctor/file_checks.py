@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from ..published_sets import IGNORE_INDEX, MAX_LABEL_ID, NUM_TRAIN_IDS
-from .file_facts import FileFacts
+from .file_facts import FileFacts, hash_file, hash_pixels
 from .findings import Finding, with_example
 from .listing import PREPARE, ListedSplit
 
 _TRAIN_IDS = frozenset({*range(NUM_TRAIN_IDS), IGNORE_INDEX})
 _INVALID_MASK = frozenset({0, 1, IGNORE_INDEX})  # values of invIds and invGray
+_LABEL, _MASKS = 'labelTrainIds.png', ('invIds.png', 'invGray.png')  # ends of names, in one folder
 
 
 def check_files(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> list[Finding]:
@@ -123,12 +124,36 @@ def _label_values(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> Iterat
                 'remove it and unpack its archive again.'
             )
         yield with_example(text, list(wrong))
-    elif values and set().union(*values.values()) <= _INVALID_MASK:
+    masks = {
+        label: mask
+        for label, found in values.items()
+        if found <= _INVALID_MASK and (mask := _equal_mask(label, facts[label])) is not None
+    }
+    if masks:
+        label, mask = next(iter(masks.items()))
+        yield with_example(
+            f'The label {label!r} equals {mask!r}, its mask of invalid pixels: {expected}; '
+            'remove the label and unpack its archive again.',
+            list(masks),
+        )
+    elif not wrong and values and set().union(*values.values()) <= _INVALID_MASK:
         yield (
             f'The labels of {listed.split.name}, e.g. {next(iter(values))!r}, hold the values 0, 1 '
             f'and 255 alone; these look like invIds, the masks of invalid pixels: {expected}; take '
             f'the {listed.split.label_suffix!r} files of the published archive.'
         )
+
+
+def _equal_mask(label: str, facts: FileFacts) -> str | None:
+    """The mask of invalid pixels beside a label that holds the same pixels, if there is one."""
+    for kind in _MASKS if label.endswith(_LABEL) else ():
+        mask = label.removesuffix(_LABEL) + kind
+        digest = hash_file(mask)
+        if digest is None:
+            continue
+        if digest == facts.digest or hash_pixels(mask) == hash_pixels(label):
+            return mask
+    return None
 
 
 def _relabel(listed: ListedSplit) -> str:

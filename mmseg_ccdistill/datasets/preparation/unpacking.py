@@ -11,6 +11,7 @@ import fcntl
 import filecmp
 import os
 import shutil
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -294,17 +295,20 @@ def _check_space(
 
 
 def _place_folder(source: str, targets: _Targets, root: str, copy: bool) -> int:
+    locks = _target_locks(targets)
+
     def place(name: str) -> bool:
         target = _make_parent(root, targets[name][1])
         origin = os.path.realpath(os.path.join(source, name))
         temporary = target + UNFINISHED
-        if os.path.lexists(temporary):
-            os.unlink(temporary)
-        if copy:
-            shutil.copyfile(origin, temporary)
-        else:
-            os.symlink(origin, temporary)
-        return _settle(temporary, target, name, source)
+        with locks[targets[name][1]]:
+            if os.path.lexists(temporary):
+                os.unlink(temporary)
+            if copy:
+                shutil.copyfile(origin, temporary)
+            else:
+                os.symlink(origin, temporary)
+            return _settle(temporary, target, name, source)
 
     title = f'{"Copying" if copy else "Linking"} {os.path.basename(os.path.normpath(source))}'
     return sum(map_parallel(place, list(targets), title))
@@ -312,15 +316,22 @@ def _place_folder(source: str, targets: _Targets, root: str, copy: bool) -> int:
 
 def _place_archive(source: str, targets: _Targets, root: str) -> int:
     written = []
+    locks = _target_locks(targets)
 
     def place(name: str, stream: IO[bytes]) -> None:
         member, target = targets[name]
         path = _make_parent(root, target)
-        _write_stream(stream, path + UNFINISHED, member, source)
-        written.append(_settle(path + UNFINISHED, path, name, source))
+        with locks[target]:
+            _write_stream(stream, path + UNFINISHED, member, source)
+            written.append(_settle(path + UNFINISHED, path, name, source))
 
     read_members(source, targets, place, f'Unpacking {os.path.basename(source)}')
     return sum(written)
+
+
+def _target_locks(targets: _Targets) -> dict[str, threading.Lock]:
+    """A lock for each file to be made: two members may become one, and threads place them."""
+    return {target: threading.Lock() for _, target in targets.values()}
 
 
 def _write_stream(stream: IO[bytes], temporary: str, member: Member, source: str) -> None:

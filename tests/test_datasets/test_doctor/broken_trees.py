@@ -14,6 +14,7 @@ from layouts import (
     write_image,
     write_label,
 )
+from PIL import Image
 
 PREPARE = 'python tools/dataset_converters/prepare.py'
 CITY = 'leftImg8bit/train/aachen/aachen_000001_000019_leftImg8bit.png'
@@ -22,6 +23,8 @@ NIGHT = 'rgb_anon/train/night/GOPR0351/GOPR0351_frame_000001_rgb_anon.png'
 DAY = 'rgb_anon/train/day/GP010374/GP010374_frame_000610_rgb_anon.png'
 VAL = 'rgb_anon/val/night/GOPR0356/GOPR0356_frame_000324_rgb_anon.png'
 VAL_LABEL = 'gt/val/night/GOPR0356/GOPR0356_frame_000324_gt_labelTrainIds.png'
+FIRST_VAL_LABEL = VAL_LABEL.replace('000324', '000321')
+ACDC_LABEL = f'gt/night/val/{ACDC_NIGHT["val"][0]}_gt_labelTrainIds.png'
 VAL_REFERENCE = 'rgb_anon/val_ref/day/GOPR0356_ref/GOPR0356_frame_000324_ref_rgb_anon.png'
 PAIRS = 'lists/zurich_dn_pair_train.csv'
 STEMS = 'lists/bdd100k_night.txt'
@@ -80,6 +83,19 @@ def every_label(content):
     def act(root):
         for path in (root / 'gt/val').rglob('*_gt_labelTrainIds.png'):
             write_label(path, content(path))
+
+    return act
+
+
+def mask_as_label(names, kind, encode=None):
+    def act(root):
+        for name in names:
+            mask = root / name.replace('labelTrainIds', kind)
+            if encode is None:
+                shutil.copy(mask, root / name)
+            else:
+                Image.open(mask).save(root / name, **encode)
+                assert mask.read_bytes() != (root / name).read_bytes()
 
     return act
 
@@ -225,6 +241,39 @@ BREAKS = {
         "GOPR0356_frame_000321_gt_labelTrainIds.png', hold the values 0, 1 and 255 alone; these "
         f'look like invIds, the masks of invalid pixels: {TRAIN_IDS}; take the '
         "'_gt_labelTrainIds.png' files of the published archive.",
+    ),
+    'the mask of invalid pixels in place of one label': (
+        'dark_zurich',
+        mask_as_label([VAL_LABEL], 'invIds'),
+        'val night',
+        "The label '{root}/"
+        + VAL_LABEL
+        + "' equals '{root}/"
+        + VAL_LABEL.replace('labelTrainIds', 'invIds')
+        + f"', its mask of invalid pixels: {TRAIN_IDS}; remove the label and unpack its archive "
+        'again.',
+    ),
+    'the mask of invalid pixels encoded anew in place of one label': (
+        'acdc',
+        mask_as_label([ACDC_LABEL], 'invIds', dict(compress_level=0)),
+        'val night',
+        "The label '{root}/"
+        + ACDC_LABEL
+        + "' equals '{root}/"
+        + ACDC_LABEL.replace('labelTrainIds', 'invIds')
+        + f"', its mask of invalid pixels: {TRAIN_IDS}; remove the label and unpack its archive "
+        'again.',
+    ),
+    'grey masks of invalid pixels in place of all labels': (
+        'dark_zurich',
+        mask_as_label([FIRST_VAL_LABEL, VAL_LABEL], 'invGray'),
+        'val night',
+        "The label '{root}/"
+        + FIRST_VAL_LABEL
+        + "' equals '{root}/"
+        + FIRST_VAL_LABEL.replace('labelTrainIds', 'invGray')
+        + f"', its mask of invalid pixels: {TRAIN_IDS}; remove the label and unpack its archive "
+        'again. (1 more like it.)',
     ),
     'an image of another size': (
         'acdc',

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from broken_trees import (
+    ACDC_LABEL,
     BREAKS,
     CITY,
     CITY_LABEL,
@@ -99,6 +100,12 @@ def test_the_published_list_of_bdd100k_night_as_it_is(tmp_path):
     (root / NIGHT_LIST).write_text(bdd100k_night_list())
     report = run('bdd100k', root)
     assert report.is_healthy and report.findings[0].text.startswith('3 images, ')
+
+
+def test_a_label_of_road_and_sidewalk_is_no_mask(tmp_path):
+    root = prepare('acdc', tmp_path / 'acdc')
+    write_label(root / ACDC_LABEL, (train_ids('two classes') < 9).astype(np.uint8))
+    assert run('acdc', root).is_healthy
 
 
 @pytest.mark.parametrize('case', list(BREAKS))

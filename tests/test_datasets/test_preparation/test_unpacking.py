@@ -1,8 +1,10 @@
+import contextlib
 import fcntl
 import multiprocessing
 import os
 import shutil
 import signal
+import threading
 import time
 import zipfile
 from collections import namedtuple
@@ -297,6 +299,53 @@ def test_one_file_from_two_sources(zips, tree, tmp_path):
         f'{FRAME!r} of {str(zips[1])!r} and {FRAME!r} of {str(other)!r} differ, but both belong to '
         f'{FRAME!r}: expected one file; leave one of the sources out.'
     )
+
+
+@pytest.fixture
+def meeting(monkeypatch):
+    """Let two threads that place one file meet before either of them gives it its name."""
+    barrier = threading.Barrier(2)
+    settle = unpacking._settle
+
+    def met(temporary, target, *rest):
+        if target.endswith(FRAME):
+            with contextlib.suppress(threading.BrokenBarrierError):
+                barrier.wait(timeout=0.2)
+        return settle(temporary, target, *rest)
+
+    monkeypatch.setattr(unpacking, '_settle', met)
+
+
+def twice_in_a_folder(folder, first, second):
+    for name, content in (('download', first), ('backup', second)):
+        (folder / name / FRAME).parent.mkdir(parents=True)
+        (folder / name / FRAME).write_bytes(content)
+    return folder
+
+
+def twice_in_a_zip(folder, first, second):
+    with zipfile.ZipFile(folder / 'twice.zip', 'w') as file:
+        for name, content in (('download', first), ('backup', second)):
+            file.writestr(f'{name}/{FRAME}', content)
+    return folder / 'twice.zip'
+
+
+@pytest.mark.parametrize('copy', [False, True])
+@pytest.mark.parametrize('make', [twice_in_a_folder, twice_in_a_zip])
+def test_one_file_twice_in_one_source(tmp_path, meeting, make, copy):
+    """Both copies are placed at a time, under one temporary name."""
+    (tmp_path / 'source').mkdir()
+    source = make(tmp_path / 'source', b'a picture', b'a picture')
+    assert place([source], tmp_path / 'root', copy=copy) == Placed(1, 1, 0)
+    assert tree_contents(tmp_path / 'root') == {FRAME: b'a picture'}
+
+
+@pytest.mark.parametrize('copy', [False, True])
+def test_two_files_of_one_name_and_size_in_one_folder(tmp_path, meeting, copy):
+    source = twice_in_a_folder(tmp_path / 'source', b'a picture', b'b picture')
+    text = refused([source], tmp_path / 'root', copy=copy)
+    assert 'is there with other contents' in text and FRAME in text
+    assert len(tree_contents(tmp_path / 'root')) == 1
 
 
 def test_a_disk_that_is_too_small(zips, tmp_path, monkeypatch):

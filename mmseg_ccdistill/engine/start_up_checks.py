@@ -1,0 +1,116 @@
+"""What is checked before anything is built: the checkpoints that a run reads, and its data."""
+
+import os
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from ..datasets.file_check import DatasetCheckError, build_dataset
+from ..utils.checkpoint_file import CheckpointFileError, load_checkpoint_file, trusts_pickle
+from .launch import UserInputError
+
+
+def check_checkpoint_file(path: str, role: str) -> None:
+    """Check that a local checkpoint exists; addresses such as https://... are left to the loader.
+
+    Args:
+        path: Path or address.
+        role: What names it, for the message (``'load_from'``).
+
+    Raises:
+        UserInputError: If it is no file.
+    """
+    if '://' in path or os.path.isfile(path):
+        return
+    what = 'is a folder, not a file' if os.path.isdir(path) else 'does not exist'
+    raise UserInputError(
+        f'{role}: the checkpoint {path!r} {what}; name a .pth file of a finished training run'
+    )
+
+
+def check_checkpoint_content(path: str, role: str) -> None:
+    """Check that a local checkpoint can be read, before anything is built; no code in it is run.
+
+    Args:
+        path: Path or address.
+        role: What names it, for the message (``'load_from'``).
+
+    Raises:
+        UserInputError: If it is no file, is damaged, or holds more than tensors and plain values.
+    """
+    check_checkpoint_file(path, role)
+    if '://' in path or trusts_pickle():
+        return
+    try:
+        load_checkpoint_file(path, mmap=zipfile.is_zipfile(path))
+    except CheckpointFileError as error:
+        raise UserInputError(f'{role}: {error}') from error
+
+
+def check_initial_weights(config: Config) -> None:
+    """Check every checkpoint that the config starts from.
+
+    That is ``load_from`` and, in the model, each ``pretrained`` and each Pretrained ``init_cfg``.
+
+    Args:
+        config: Config.
+
+    Raises:
+        UserInputError: If one of them is a local path without a file, or a file that is not read.
+    """
+    if config.get('load_from') is not None:
+        check_checkpoint_content(config.load_from, 'load_from')
+    for key, path in _pretrained_paths(config.get('model'), 'model'):
+        check_checkpoint_content(path, key)
+
+
+def _pretrained_paths(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Yield (dotted key, checkpoint) of the pretrained parts of a model config."""
+    if isinstance(node, Mapping):
+        if node.get('type') == 'Pretrained' and isinstance(node.get('checkpoint'), str):
+            yield f'{key}.checkpoint', node['checkpoint']
+        for name, child in node.items():
+            if name == 'pretrained' and isinstance(child, str):
+                yield f'{key}.pretrained', child
+            else:
+                yield from _pretrained_paths(child, f'{key}.{name}')
+    elif isinstance(node, list | tuple):
+        for index, child in enumerate(node):
+            yield from _pretrained_paths(child, f'{key}[{index}]')
+
+
+def check_data_roots(config: Config, loaders: Sequence[str]) -> None:
+    """Check folders, lists and that there are images at all, before anything is built.
+
+    Args:
+        config: Config.
+        loaders: Keys of the data loaders, for example ``('train_dataloader', 'val_dataloader')``.
+
+    Raises:
+        UserInputError: If one is missing or empty; the message starts with the dataset's key in the config.
+    """
+    init_default_scope(config.get('default_scope', 'mmseg'))
+    for loader in loaders:
+        dataset = (config.get(loader) or {}).get('dataset')
+        for key, node in _dataset_configs(dataset, f'{loader}.dataset'):
+            try:
+                build_dataset({**node, 'pipeline': []})
+            except DatasetCheckError as error:
+                raise UserInputError(f'{key}: {error}') from error
+
+
+def _dataset_configs(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (dotted key, config) of the datasets that read files, inside whatever wraps them."""
+    if isinstance(node, Mapping):
+        if 'data_prefix' in node or 'data_root' in node:
+            yield key, node
+            return
+        for name, child in node.items():
+            if name != 'pipeline':
+                yield from _dataset_configs(child, f'{key}.{name}')
+    elif isinstance(node, list | tuple):
+        for index, child in enumerate(node):
+            yield from _dataset_configs(child, f'{key}[{index}]')

@@ -1,0 +1,51 @@
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmseg_ccdistill.engine import start_up_checks
+from mmseg_ccdistill.engine.launch import UserInputError
+
+
+def test_initial_weights_are_checked_wherever_they_are_named(tmp_path) -> None:
+    def config(**entries) -> Config:
+        backbone = dict(init_cfg=dict(type='Pretrained', **entries))
+        return Config(dict(load_from=None, model=dict(segmentor=dict(heads=[backbone]))))
+
+    with pytest.raises(UserInputError, match="load_from: .*'gone.pth' does not exist"):
+        start_up_checks.check_initial_weights(Config(dict(load_from='gone.pth')))
+    with pytest.raises(UserInputError, match=r'^model.segmentor.heads\[0\].init_cfg.checkpoint'):
+        start_up_checks.check_initial_weights(config(checkpoint='gone.pth'))
+    with pytest.raises(UserInputError, match='^model.pretrained'):
+        start_up_checks.check_initial_weights(Config(dict(model=dict(pretrained='gone.pth'))))
+    with pytest.raises(UserInputError, match='is a folder'):
+        start_up_checks.check_initial_weights(Config(dict(load_from=str(tmp_path))))
+
+    (tmp_path / 'there.pth').touch()
+    with pytest.raises(UserInputError, match='^load_from: .*there.pth: expected a checkpoint'):
+        start_up_checks.check_initial_weights(Config(dict(load_from=str(tmp_path / 'there.pth'))))
+    torch.save(dict(state_dict={}, mmseg_ccdistill_version='0'), tmp_path / 'there.pth')
+    start_up_checks.check_initial_weights(config(checkpoint=str(tmp_path / 'there.pth')))
+    start_up_checks.check_initial_weights(config(checkpoint='https://example.com/resnet101.pth'))
+
+
+def test_missing_data_folder_is_named_with_its_key(tmp_path) -> None:
+    dataset = dict(
+        type='CityscapesDataset',
+        data_root=str(tmp_path),
+        data_prefix=dict(img_path='images', seg_map_path='labels'),
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='PackSegInputs')],
+    )
+    wrapped = dict(type='RepeatDataset', times=2, dataset=dataset)
+    config = Config(dict(train_dataloader=dict(dataset=wrapped), val_dataloader=None))
+    loaders = ['train_dataloader', 'val_dataloader', 'test_dataloader']
+    (tmp_path / 'images').mkdir()
+
+    with pytest.raises(UserInputError, match=r'^train_dataloader\.dataset\.dataset: .*labels'):
+        start_up_checks.check_data_roots(config, loaders)
+
+    (tmp_path / 'labels').mkdir()
+    with pytest.raises(UserInputError, match=r'^train_dataloader\.dataset\.dataset: .*no images'):
+        start_up_checks.check_data_roots(config, loaders)
+
+    (tmp_path / 'images/a_leftImg8bit.png').touch()
+    start_up_checks.check_data_roots(config, loaders)
