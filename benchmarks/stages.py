@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
+import functools
 import hashlib
 import json
+import math
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,13 +25,17 @@ from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.apis import init_model
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from benchmarks.stage_board import Board
+from mmseg_ccdistill.datasets.file_scan import available_cores
+from mmseg_ccdistill.engine.launch import UserInputError
+from mmseg_ccdistill.engine.resume import newest_good_checkpoint
+from mmseg_ccdistill.evaluation import NightIoUMetric
 
 ROOT = Path(__file__).resolve().parents[1]
 
-#: Seconds between two looks at the running stages, and between two plain lines without a terminal.
-POLL_SECONDS, LINE_SECONDS = 0.5, 15.0
+#: Seconds between two looks at the running stages.
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +44,14 @@ class Stage:
 
     Attributes:
         name: Folder below the working directory.
-        config: Config file relative to the repository.
+        config: Config file, absolute or relative to the repository.
         max_iters: Length of the run.
         start: Stage whose last checkpoint this one starts from; None: as the config says.
         seed: Random seed.
         options: Further config overrides, as ``--cfg-options`` takes them.
+        data: What tells the data from other data in the same folders; part of the fingerprint.
+        resumable: Whether a run that was cut short goes on from its newest checkpoint; it needs an option
+            ``default_hooks.checkpoint.interval`` below ``max_iters``.
     """
 
     name: str
@@ -49,28 +60,49 @@ class Stage:
     start: Stage | None = None
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
+    data: str = ''
+    resumable: bool = False
+
+    @property
+    def steps(self) -> int:
+        """Number of steps that progress is counted in."""
+        return self.max_iters
 
     def checkpoint(self, work_dir: Path) -> Path:
         """Path of the last checkpoint."""
         return work_dir / self.name / f'iter_{self.max_iters}.pth'
 
+    def product(self, work_dir: Path) -> Path:
+        """File that the finished stage leaves."""
+        return self.checkpoint(work_dir)
+
     def fingerprint(self, work_dir: Path) -> str:
-        """What the run depends on: its command line, the config's content, and its first stage."""
-        text = Config.fromfile(str(ROOT / self.config)).dump()
+        """What the run depends on: its command line, the config's content, its data and its first stage.
+
+        Where the working directory and the repository lie makes no difference.
+        """
         before = self.start.fingerprint(work_dir) if self.start else ''
-        parts = ' '.join(self.command(work_dir)[2:]) + text + before
-        return hashlib.sha256(parts.encode()).hexdigest()
+        text = ' '.join(self.command(work_dir)[1:]) + _config_text(ROOT / self.config)
+        text = text.replace(str(work_dir), '').replace(str(ROOT), '')
+        return hashlib.sha256((text + self.data + before).encode()).hexdigest()
 
     def finished(self, work_dir: Path) -> bool:
         """Whether this very run has been done before."""
-        record = work_dir / self.name / 'stage.json'
-        if not record.exists() or not self.checkpoint(work_dir).exists():
+        record = _record(work_dir / self.name / 'stage.json')
+        if not record or not self.product(work_dir).exists():
             return False
-        return json.loads(record.read_text())['fingerprint'] == self.fingerprint(work_dir)
+        return record['fingerprint'] == self.fingerprint(work_dir)
 
     def seconds(self, work_dir: Path) -> float:
         """Duration of the finished run."""
-        return float(json.loads((work_dir / self.name / 'stage.json').read_text())['seconds'])
+        return float(_record(work_dir / self.name / 'stage.json')['seconds'])
+
+    def progress(self, work_dir: Path) -> tuple[int, str]:
+        """Steps done, and what the log says of the last one."""
+        rows = [r for r in scalars(work_dir / self.name) if 'iter' in r or 'step' in r]
+        if not rows:
+            return 0, 'starting'
+        return int(rows[-1].get('iter', rows[-1].get('step', 0))), _describe(rows[-1])
 
     def command(self, work_dir: Path) -> list[str]:
         """Command line that trains this stage."""
@@ -96,13 +128,41 @@ class Stage:
         ]
 
 
+@functools.cache
+def _config_text(path: Path) -> str:
+    return repr(Config.fromfile(str(path)).to_dict())
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """A JSON record; empty if there is none or the writing of it was cut short."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
 def scalars(run_dir: Path) -> list[dict[str, Any]]:
     """Logged values of the newest run in ``run_dir``, one dict per logging interval (empty before the first)."""
     files = sorted(run_dir.glob('*/vis_data/scalars.json'))
-    if not files:
-        return []
+    return _read_lines(files[-1]) if files else []
+
+
+def history(run_dir: Path) -> list[dict[str, Any]]:
+    """Logged values of a training from its start, put together from the runs that it was resumed in."""
+    rows: list[dict[str, Any]] = []
+    for file in sorted(run_dir.glob('*/vis_data/scalars.json'), reverse=True):
+        older = _read_lines(file)
+        first = min((row['step'] for row in rows if 'step' in row), default=math.inf)
+        before = [row for row in older if row.get('step', math.inf) < first]
+        if rows and not before:  # it began anew
+            break
+        rows = before + rows
+    return rows
+
+
+def _read_lines(file: Path) -> list[dict[str, Any]]:
     rows = []
-    for line in files[-1].read_text().splitlines():
+    for line in file.read_text().splitlines():
         try:
             rows.append(json.loads(line))
         except json.JSONDecodeError:  # the line that is just being written
@@ -130,98 +190,149 @@ def _describe(row: Mapping[str, Any]) -> str:
     return text + (f' GPU {row["memory"] / 1024:.1f}G' if row.get('memory') else '')
 
 
-def run_stages(stages: Sequence[Stage], work_dir: Path, jobs: int, threads: int) -> None:
-    """Train ``stages``, at most ``jobs`` at a time; a stage waits for the one it starts from.
+def _devices() -> list[str]:
+    """GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    count = torch.cuda.device_count()
+    named = os.environ.get('CUDA_VISIBLE_DEVICES')
+    return named.split(',')[:count] if named else [str(index) for index in range(count)]
 
-    A stage that has been done before, with the same command and config, is not run again. Output of
-    each run goes to ``<stage>/train.log``.
+
+def processes_at_a_time() -> int:
+    """One process for each GPU, else for each core."""
+    return torch.cuda.device_count() or available_cores()
+
+
+@contextmanager
+def _own(work_dir: Path) -> Iterator[int]:
+    """Keep other runs out of a folder, as long as this process or one that it has started lives."""
+    work_dir.mkdir(parents=True, exist_ok=True)
+    with open(work_dir / '.lock', 'w') as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserInputError(
+                f'{str(work_dir)!r} is in use by another run or one that it has left behind: wait for it, end it, '
+                'or name another folder with --work-dir'
+            ) from error
+        yield lock.fileno()
+
+
+def _launch(stage: Stage, work_dir: Path, slot: int, threads: int, lock: int) -> subprocess.Popen:
+    """Start a stage; its output goes to ``train.log`` in its folder."""
+    folder = work_dir / stage.name
+    started = {'fingerprint': stage.fingerprint(work_dir)}
+    command = stage.command(work_dir)
+    if stage.resumable and folder.exists():
+        if (
+            _record(folder / 'started.json') != started
+        ):  # of other settings: none of its checkpoints is ours
+            folder.rename(folder.with_name(f'{folder.name}.{time.strftime("%Y%m%d_%H%M%S")}'))
+        elif newest_good_checkpoint(str(folder)).checkpoint is not None:
+            command = [*command[:3], '--resume', *command[3:]]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / 'started.json').write_text(json.dumps(started))
+    env = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
+    devices = _devices()
+    if devices:
+        env['CUDA_VISIBLE_DEVICES'] = devices[slot % len(devices)]
+    with open(folder / 'train.log', 'w') as log:
+        return subprocess.Popen(
+            command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT, pass_fds=[lock]
+        )
+
+
+def _failure(stage: Stage, work_dir: Path) -> str:
+    log_file = work_dir / stage.name / 'train.log'
+    tail = '\n'.join(log_file.read_text(errors='replace').splitlines()[-25:])
+    return f'stage {stage.name} failed, see {log_file}:\n{tail}'
+
+
+def run_stages(
+    stages: Sequence[Stage],
+    work_dir: Path,
+    jobs: int,
+    threads: int,
+    on_end: Callable[[Stage, str], None] | None = None,
+) -> dict[Stage, str]:
+    """Run ``stages``, at most ``jobs`` at a time; a stage waits for the one it starts from.
+
+    A stage that has been done before, with the same command, config and data, is not run again. Output of
+    each run goes to ``<stage>/train.log``. With GPUs, the processes are dealt out to them in turn.
 
     Args:
-        stages (Sequence[Stage]): What to train.
+        stages (Sequence[Stage]): What to run.
         work_dir (Path): Folder of the runs.
         jobs (int): Number of processes at a time.
         threads (int): CPU threads per process.
+        on_end (Callable, optional): Called after each stage with an empty text, or with what went wrong; the
+            stages that do not start from a failed one still run. None: a failure ends all. Defaults to None.
+
+    Returns:
+        dict: What went wrong, by stage.
 
     Raises:
-        RuntimeError: If a stage fails; the message holds the end of its log.
+        UserInputError: If another run works in the folder.
+        RuntimeError: If a stage fails and there is no ``on_end``; the message holds the end of its log.
     """
     starts = [stage.start for stage in stages if stage.start is not None]
     finished = {stage for stage in {*stages, *starts} if stage.finished(work_dir)}
     waiting = [stage for stage in stages if stage not in finished]
+    done = sum(stage.steps for stage in stages if stage in finished)
+    board = Board(sum(stage.steps for stage in stages), done, len(stages))
     running: dict[Stage, subprocess.Popen] = {}
-    console = Console()
-    columns = [
-        TextColumn('{task.description}'),
-        BarColumn(6),
-        TextColumn('{task.completed}/{task.total} ETA'),
-        TimeRemainingColumn(compact=True),
-        TextColumn('{task.fields[state]}'),
-    ]
-    last_line = time.monotonic()
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        tasks: dict[Stage, Any] = {}
-        started: dict[Stage, float] = {}
+    slots: dict[Stage, int] = {}
+    failed: dict[Stage, str] = {}
+
+    def end(stage: Stage, problem: str) -> None:
+        if not problem:
+            finished.add(stage)
+        elif on_end is None:
+            raise RuntimeError(problem)
+        else:
+            failed[stage] = problem
+        if on_end is not None:
+            on_end(stage, problem)
+
+    with _own(work_dir) as lock, board.bars:
         try:
             while waiting or running:
                 for stage in list(waiting):
-                    ready = stage.start is None or stage.start in finished
-                    if ready and len(running) < jobs:
+                    if stage.start in failed:
                         waiting.remove(stage)
-                        (work_dir / stage.name).mkdir(parents=True, exist_ok=True)
-                        log = open(work_dir / stage.name / 'train.log', 'w')
-                        env = dict(
-                            os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads)
-                        )
-                        running[stage] = subprocess.Popen(
-                            stage.command(work_dir),
-                            cwd=ROOT,
-                            env=env,
-                            stdout=log,
-                            stderr=subprocess.STDOUT,
-                        )
-                        log.close()
-                        tasks[stage] = progress.add_task(
-                            stage.name, total=stage.max_iters, state='starting'
-                        )
-                        started[stage] = time.monotonic()
+                        end(stage, f'stage {stage.name} was left out: {stage.start.name} failed')
+                    elif len(running) < jobs and (stage.start is None or stage.start in finished):
+                        waiting.remove(stage)
+                        slots[stage] = min(set(range(jobs)) - {slots[other] for other in running})
+                        running[stage] = _launch(stage, work_dir, slots[stage], threads, lock)
+                        board.start(stage)
+                if not running and waiting:
+                    if any(stage.start in failed for stage in waiting):
+                        continue  # what starts from a stage that was left out just now
+                    raise RuntimeError(f'{waiting[0].name} starts from a stage that is not run')
                 time.sleep(POLL_SECONDS)
-                plain_line = not console.is_terminal and time.monotonic() - last_line > LINE_SECONDS
-                if plain_line:
-                    last_line = time.monotonic()
+                states = {stage: stage.progress(work_dir) for stage in running}
+                board.update(
+                    {s: (n, text + _memory(running[s])) for s, (n, text) in states.items()}
+                )
                 for stage, process in list(running.items()):
-                    rows = [
-                        row
-                        for row in scalars(work_dir / stage.name)
-                        if 'iter' in row or 'step' in row
-                    ]
-                    done = int(rows[-1].get('iter', rows[-1].get('step', 0))) if rows else 0
-                    state = (_describe(rows[-1]) if rows else 'starting') + _memory(process)
-                    progress.update(tasks[stage], completed=done, state=state)
-                    if plain_line:
-                        elapsed = time.monotonic() - started[stage]
-                        eta = f'{elapsed / done * (stage.max_iters - done):.0f} s' if done else '?'
-                        print(
-                            f'{stage.name}: {done}/{stage.max_iters} ETA {eta} {state}', flush=True
-                        )
-                    if process.poll() is not None:
-                        del running[stage]
-                        if process.returncode or not stage.checkpoint(work_dir).exists():
-                            log_file = work_dir / stage.name / 'train.log'
-                            tail = '\n'.join(log_file.read_text().splitlines()[-25:])
-                            raise RuntimeError(
-                                f'stage {stage.name} failed, see {log_file}:\n{tail}'
-                            )
-                        progress.update(tasks[stage], completed=stage.max_iters, state=state)
-                        seconds = time.monotonic() - started[stage]
-                        if not console.is_terminal:
-                            print(f'{stage.name}: done in {seconds:.0f} s {state}', flush=True)
-                        record = {'fingerprint': stage.fingerprint(work_dir), 'seconds': seconds}
-                        (work_dir / stage.name / 'stage.json').write_text(json.dumps(record))
-                        finished.add(stage)
+                    if process.poll() is None:
+                        continue
+                    del running[stage]
+                    if process.returncode or not stage.product(work_dir).exists():
+                        board.end(stage, 'failed')
+                        end(stage, _failure(stage, work_dir))
+                        continue
+                    seconds = board.elapsed(stage)
+                    board.end(stage, f'done in {seconds:.0f} s {stage.progress(work_dir)[1]}')
+                    record = {'fingerprint': stage.fingerprint(work_dir), 'seconds': seconds}
+                    (work_dir / stage.name / 'stage.json').write_text(json.dumps(record))
+                    end(stage, '')
         finally:
             for process in running.values():
                 process.terminate()
+            for process in running.values():
                 process.wait()
+    return failed
 
 
 def last_tenth(rows: Sequence[Mapping[str, Any]], prefixes: tuple[str, ...]) -> dict[str, float]:
@@ -240,17 +351,18 @@ def evaluate(
     dataloader: Mapping[str, Any],
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Test one checkpoint on one labelled set with mmseg's own metric.
+    """Test one checkpoint on one labelled set.
 
     Args:
-        config (str): Config file relative to the repository.
+        config (str): Config file, absolute or relative to the repository.
         checkpoint (Path): Checkpoint of that config.
         dataloader (dict): Config of the test dataloader.
         options (dict, optional): Config overrides. Defaults to None.
 
     Returns:
-        dict: ``mIoU`` (percent, mean of the classes that occur), ``predictions`` and ``labels``: lists of uint8
-        ``(H, W)`` maps in the order of the dataset, and ``images``: their paths.
+        dict: ``mIoU`` (percent, as mmseg's ``IoUMetric`` has it), ``report`` (``SetReport`` with the scores of the
+        classes), ``predictions`` and ``labels``: lists of uint8 ``(H, W)`` maps in the order of the dataset, and
+        ``images``: their paths.
     """
     cfg = Config.fromfile(str(ROOT / config))
     cfg.merge_from_dict(dict(options or {}))
@@ -258,7 +370,8 @@ def evaluate(
     device = 'cuda:0' if torch.cuda.is_available() else 'cpu'
     model = init_model(cfg, str(checkpoint), device=device)
     loader = Runner.build_dataloader(dict(dataloader))
-    evaluator = Evaluator(dict(type='IoUMetric', iou_metrics=['mIoU']))
+    metric = NightIoUMetric()
+    evaluator = Evaluator(metric)
     evaluator.dataset_meta = loader.dataset.metainfo
     predictions, labels, images = [], [], []
     with torch.no_grad():
@@ -270,7 +383,13 @@ def evaluate(
                 labels.append(sample.gt_sem_seg.data[0].cpu().numpy().astype(np.uint8))
                 images.append(sample.img_path)
     metrics = evaluator.evaluate(len(loader.dataset))
-    return dict(mIoU=float(metrics['mIoU']), predictions=predictions, labels=labels, images=images)
+    return dict(
+        mIoU=float(metrics['mIoU']),
+        report=metric.report,
+        predictions=predictions,
+        labels=labels,
+        images=images,
+    )
 
 
 def best_constant_miou(labels: Sequence[np.ndarray], num_classes: int = 19) -> float:

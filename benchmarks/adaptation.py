@@ -1,0 +1,320 @@
+"""Train and measure the rows of the paper's Table 3 over seeds, and write a report.
+
+    python -m benchmarks.adaptation mini --seeds 0 1 2 3 4 --rows headline
+    python -m benchmarks.adaptation real --root DATA
+    python -m benchmarks.adaptation cs2dz --cityscapes DATA --dark-zurich DATA
+
+`mini` renders its data, one world for each seed. All rows of a seed start from one source stage and train equally
+long. What has been done before is not done again: run the same command once more to go on, or another one to add
+rows and seeds. docs/benchmark.md says what every column is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from benchmarks.adaptation_results import (
+    RESULTS,
+    add_finished,
+    describe,
+    failure_name,
+    merge,
+    read_results,
+    sum_up,
+    write_panel,
+    write_report,
+)
+from benchmarks.adaptation_rows import (
+    CONFIGS,
+    SUITES,
+    SeedRuns,
+    Suite,
+    choose_rows,
+    lengths_of,
+    root_options,
+    seed_runs,
+)
+from benchmarks.stages import ROOT, Stage, processes_at_a_time, run_stages
+from mmseg_ccdistill.datasets.mini_night import write_mini_night
+from mmseg_ccdistill.datasets.mini_night.writer import MANIFEST
+from mmseg_ccdistill.engine.launch import UserInputError, run_main
+from mmseg_ccdistill.engine.start_up_checks import check_data_roots
+
+#: Rendered frames of one world (those of ``write_mini_night``), of which ``--share`` takes a part.
+NUM_FRAMES = {
+    'num_source_train': 240,
+    'num_source_val': 40,
+    'num_pairs': 160,
+    'num_target_val': 40,
+}
+
+#: Seconds per iteration of the small networks on one core: source stage (batch 8) and adaptation (batch 2 a domain).
+CORE_SECONDS = {'source': 0.25, 'adaptation': 0.45}
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line.
+
+    Args:
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        The parsed arguments.
+
+    Raises:
+        UserInputError: If a number makes no sense.
+    """
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('suite', choices=list(SUITES))
+    parser.add_argument(
+        '--seeds', type=int, nargs='+', help='default: mini 0 to 4, real 0 to 2, cs2dz 0'
+    )
+    parser.add_argument(
+        '--rows',
+        nargs='+',
+        default=['headline'],
+        help='headline (default), ablations, all, or names',
+    )
+    parser.add_argument('--source-iters', type=int, help='length of the shared source stage')
+    parser.add_argument('--adapt-iters', type=int, help='length of every row')
+    parser.add_argument('--work-dir', type=Path, help='default: work_dirs/adaptation_<suite>')
+    parser.add_argument('--out', type=Path, help='folder of the report; default: <work-dir>/report')
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        help='processes at a time; default: one for each GPU, else for each core',
+    )
+    parser.add_argument(
+        '--report-only', action='store_true', help='draw the report of --out again, run nothing'
+    )
+    parser.add_argument(
+        '--dry-run', action='store_true', help='print the command of every stage, run nothing'
+    )
+    parser.add_argument(
+        '--first-world',
+        type=int,
+        default=201,
+        help='mini: world of seed 0, the next one of seed 1, ...',
+    )
+    parser.add_argument(
+        '--share', type=float, default=1.0, help='mini: part of the frames to render, for a trial'
+    )
+    parser.add_argument('--root', type=Path, help='real: folder with cityscapes and dark_zurich')
+    parser.add_argument('--cityscapes', type=Path, help='cs2dz: data root of Cityscapes')
+    parser.add_argument('--dark-zurich', type=Path, help='cs2dz: data root of Dark Zurich')
+    args = parser.parse_args(argv)
+    args.seeds = list(dict.fromkeys(args.seeds or SUITES[args.suite].seeds))
+    for name in ('source_iters', 'adapt_iters', 'jobs'):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UserInputError(f'--{name.replace("_", "-")} must be at least 1, got {value}')
+    if min(args.seeds) < 0 or args.first_world < 0:
+        raise UserInputError('--seeds and --first-world must not be negative')
+    if not 0 < args.share <= 1:
+        raise UserInputError(f'--share must be above 0 and at most 1, got {args.share}')
+    args.work_dir = (args.work_dir or ROOT / f'work_dirs/adaptation_{args.suite}').resolve()
+    args.out = (args.out or args.work_dir / 'report').resolve()
+    return args
+
+
+def roots_of(args: argparse.Namespace, seed: int) -> dict[str, Path]:
+    """Data roots of a seed.
+
+    Args:
+        args: The command line.
+        seed: The seed.
+
+    Returns:
+        Folders by ``cityscapes`` and ``dark_zurich``, absolute.
+
+    Raises:
+        UserInputError: If the command line does not name them.
+    """
+    if args.suite == 'cs2dz':
+        if args.cityscapes is None or args.dark_zurich is None:
+            raise UserInputError(
+                'cs2dz reads two data sets: name their folders with --cityscapes and --dark-zurich (docs/data.md)'
+            )
+        return {'cityscapes': args.cityscapes.resolve(), 'dark_zurich': args.dark_zurich.resolve()}
+    if args.suite == 'real' and args.root is None:
+        raise UserInputError(
+            'real reads day and night frames: name the folder that holds cityscapes and dark_zurich with --root '
+            '(docs/data.md)'
+        )
+    root = args.root.resolve() if args.suite == 'real' else world_dir(args, seed)
+    return {name: root / name for name in ('cityscapes', 'dark_zurich')}
+
+
+def world_dir(args: argparse.Namespace, seed: int) -> Path:
+    """Folder of a seed's rendered world."""
+    return args.work_dir / 'worlds' / str(args.first_world + seed)
+
+
+def check_roots(suite: Suite, roots: Mapping[str, Path]) -> None:
+    """Look for the folders, lists and images of every loader, before anything runs.
+
+    Args:
+        suite: The suite.
+        roots: Data roots.
+
+    Raises:
+        UserInputError: If one is missing; the message names it.
+    """
+    for folder in roots.values():
+        if not folder.is_dir():
+            raise UserInputError(
+                f'the data folder {str(folder)!r} does not exist: expected the layout of docs/data.md'
+            )
+    for network in ('source', 'full'):
+        config = Config.fromfile(str(CONFIGS / suite.configs[network]))
+        config.merge_from_dict(root_options(config, roots))
+        check_data_roots(config, ['train_dataloader', 'val_dataloader', 'test_dataloader'])
+
+
+def plan(
+    args: argparse.Namespace, rows: Sequence[str], lengths: tuple[int, int]
+) -> dict[int, SeedRuns]:
+    """Stages of every seed; rendered worlds must be there.
+
+    Args:
+        args: The command line.
+        rows: Names of the rows.
+        lengths: Iterations of the source stage and of each row.
+
+    Returns:
+        Stages by seed.
+    """
+    runs = {}
+    for seed in args.seeds:
+        manifest = world_dir(args, seed) / MANIFEST
+        data = (
+            manifest.read_text(encoding='utf-8')
+            if args.suite == 'mini' and manifest.exists()
+            else ''
+        )
+        roots = roots_of(args, seed)
+        runs[seed] = seed_runs(SUITES[args.suite], rows, seed, roots, args.work_dir, lengths, data)
+    return runs
+
+
+def render_worlds(args: argparse.Namespace) -> None:
+    """Render the worlds that are not there."""
+    counts = {name: max(round(count * args.share), 1) for name, count in NUM_FRAMES.items()}
+    for seed in args.seeds:
+        print(f'world {args.first_world + seed} of seed {seed}', flush=True)
+        write_mini_night(world_dir(args, seed), seed=args.first_world + seed, **counts)
+
+
+def estimate(stages: Sequence[Stage], work_dir: Path, jobs: int) -> float:
+    """Minutes that the stages which are not finished take on a CPU.
+
+    Args:
+        stages: All stages.
+        work_dir: Folder of the runs.
+        jobs: Processes at a time.
+
+    Returns:
+        Minutes.
+    """
+    seconds = 0.0
+    for stage in stages:
+        if not stage.finished(work_dir) and stage.steps > 1:
+            kind = 'adaptation' if 'model.diagnostics_interval' in stage.options else 'source'
+            seconds += stage.steps * CORE_SECONDS[kind]
+    return seconds / jobs / 60
+
+
+def run_suite(args: argparse.Namespace, argv: Sequence[str]) -> int:
+    """Run and report.
+
+    Args:
+        args: The command line, parsed.
+        argv: The command line.
+
+    Returns:
+        Number of stages that failed.
+    """
+    suite = SUITES[args.suite]
+    rows = choose_rows(args.rows, suite)
+    lengths = lengths_of(suite, args.source_iters, args.adapt_iters)
+    jobs = args.jobs or processes_at_a_time()
+    begin = time.monotonic()
+    settings: dict[str, Any] = {'source_iters': lengths[0], 'adapt_iters': lengths[1]}
+    if args.suite == 'mini':
+        settings.update(first_world=args.first_world, share=args.share)
+    command = shlex.join(['python', '-m', 'benchmarks.adaptation', *argv])
+    results = describe(args.suite, suite.title, settings, command)
+    path = args.out / RESULTS
+    earlier = read_results(path) if path.exists() else None
+    if earlier is not None:
+        merge(earlier, results, path)  # now, not after hours
+    if args.suite != 'mini':
+        check_roots(suite, roots_of(args, args.seeds[0]))
+    elif not args.dry_run:
+        render_worlds(args)
+        results['worlds'] = {str(seed): args.first_world + seed for seed in args.seeds}
+    runs = plan(args, rows, lengths)
+    stages = [stage for seed in runs.values() for stage in seed.stages()]
+    if args.dry_run:
+        for stage in stages:
+            print(shlex.join(stage.command(args.work_dir)))
+        return 0
+    if args.suite != 'cs2dz':
+        minutes = estimate(stages, args.work_dir, jobs)
+        print(
+            f'estimated: {minutes:.0f} minutes, {jobs} at a time, with the speed of one core each'
+        )
+
+    def report() -> None:
+        for seed, of_seed in runs.items():
+            add_finished(results, seed, of_seed, args.work_dir)
+        merged = sum_up(results) if earlier is None else merge(earlier, results, path)
+        if merged['runs']:
+            args.out.mkdir(parents=True, exist_ok=True)
+            write_panel(merged, runs, args.work_dir, args.out)
+            write_report(merged, args.out)
+
+    def on_end(stage: Stage, problem: str) -> None:
+        if problem:
+            seed, row = stage.name.removeprefix('seed').split('/')[:2]
+            results['failures'].setdefault(failure_name(row, seed), problem)
+            print(f'FAILED {problem}', file=sys.stderr, flush=True)
+        elif stage.steps == 1:
+            report()
+
+    failed = run_stages(stages, args.work_dir, jobs, 1, on_end)
+    report()
+    print(f'took {(time.monotonic() - begin) / 60:.1f} minutes; report: {args.out / "index.html"}')
+    return len(failed)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the suite; exit code 1 if a stage failed."""
+    args = parse_args(argv)
+    if args.report_only:
+        write_report(read_results(args.out / RESULTS), args.out)
+        print(args.out / 'index.html')
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the stages, too
+    try:
+        failed = run_suite(args, sys.argv[1:] if argv is None else argv)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if failed:
+        sys.exit(1)
+
+
+if __name__ == '__main__':
+    sys.exit(run_main(functools.partial(main, None)))

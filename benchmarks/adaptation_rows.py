@@ -1,0 +1,324 @@
+"""The rows of the paper's Table 3 as configs and stages, for the small networks and for ResNet-101."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from benchmarks.adaptation_measure import Evaluation
+from benchmarks.stages import ROOT, Stage
+from mmseg_ccdistill.engine.launch import UserInputError
+from mmseg_ccdistill.utils.atomic_file import write_atomically
+
+CONFIGS = ROOT / 'configs'
+
+#: What every ablation is written for; the other networks take its assignments over.
+PAPER_CONFIG = 'ccdistill/refinenet_r101_cs2dz.py'
+
+#: How often the night set is measured in a training, for the learning curves.
+NUM_VALIDATIONS = 6
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the tables.
+
+    Attributes:
+        title: Its name in the tables.
+        published: Its name in the paper's Table 3; None if it is not there.
+        ablation: File below ``configs`` whose assignments it adds to the full config; None: none.
+        network: ``'full'`` for CCDistill's config, ``'source'`` and ``'oracle'`` for those that train one network.
+    """
+
+    title: str
+    published: str | None = None
+    ablation: str | None = None
+    network: str = 'full'
+
+
+def _ablation(title: str, published: str, ending: str) -> Row:
+    return Row(title, published, f'ccdistill/ablations/refinenet_r101_cs2dz_{ending}.py')
+
+
+#: Rows by name, in the order of the tables.
+ROWS = {
+    'source_only': Row('source-only', 'RefineNet', network='source'),
+    'wo_cdc_cds': _ablation('w/o CDC and CDS', 'w/o CDC and CDS', 'wo-cdc-cds'),
+    'full': Row('full CCDistill', 'Ours'),
+    'oracle': Row('oracle (labels of T_n)', network='oracle'),
+    'wo_cdc': _ablation('w/o CDC', 'w/o CDC', 'wo-cdc'),
+    'wo_projection_head': _ablation(
+        'w/o projection head', 'w/o project head in CDC', 'wo-projection-head'
+    ),
+    'wo_js': _ablation('w/o L_JS', 'w/o L_JS in CDC', 'wo-js'),
+    'wo_illuminance': _ablation('w/o illuminance', 'w/o illuminance correlation', 'wo-illuminance'),
+    'wo_inherent': _ablation('w/o inherent', 'w/o inherent correlation', 'wo-inherent'),
+    'wo_cds': _ablation('w/o CDS', 'w/o CDS', 'wo-cds'),
+    'wo_lab': _ablation('w/o LAB transfer', 'w/o LAB-based Trans', 'wo-lab'),
+    'bare_head': Row('bare head', None, 'ccdistill/refinenet_r101_cs2dz_bare-head.py'),
+}
+BASELINE, SOURCE_ONLY, FULL, ORACLE = 'wo_cdc_cds', 'source_only', 'full', 'oracle'
+HEADLINE = (SOURCE_ONLY, BASELINE, FULL, ORACLE)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What a suite trains and on which sets it measures.
+
+    Attributes:
+        title: For the head of the report.
+        configs: Config below ``configs`` of each network: ``'source'``, ``'full'``, perhaps ``'oracle'``.
+        source_iters: Length of the shared source stage; None: as its config says.
+        adapt_iters: Length of every row; None: as the full config says.
+        seeds: Seeds when none are given.
+        sets: Folders of ``val`` with night labels; empty: the config's own test set.
+        day_set: Folder of ``val`` on which M_d is measured, if it is there.
+        is_long: Whether a training that was cut short goes on from its newest checkpoint.
+    """
+
+    title: str
+    configs: Mapping[str, str]
+    source_iters: int | None
+    adapt_iters: int | None
+    seeds: tuple[int, ...]
+    sets: tuple[str, ...] = ()
+    day_set: str | None = None
+    is_long: bool = False
+
+
+SUITES = {
+    'mini': Suite(
+        'mini night: rendered streets',
+        {
+            'source': 'refinenet/refinenet_small_mini.py',
+            'full': 'ccdistill/refinenet_small_mini_day2night.py',
+            'oracle': 'refinenet/refinenet_small_mini_oracle.py',
+        },
+        1200,
+        600,
+        (0, 1, 2, 3, 4),
+        ('night',),
+        'day',
+    ),
+    'real': Suite(
+        'real day and night frames',
+        {
+            'source': 'refinenet/refinenet_small_camvid.py',
+            'full': 'ccdistill/refinenet_small_camvid_day2night.py',
+        },
+        1200,
+        600,
+        (0, 1, 2),
+        ('night', 'dusk'),
+        'day',
+    ),
+    'cs2dz': Suite(
+        'Cityscapes to Dark Zurich, DZ-val',
+        {'source': 'refinenet/refinenet_r101_cityscapes.py', 'full': PAPER_CONFIG},
+        None,
+        None,
+        (0,),
+        is_long=True,
+    ),
+}
+
+
+def choose_rows(names: Sequence[str], suite: Suite) -> list[str]:
+    """Rows of a suite, in the order of the tables.
+
+    Args:
+        names: Names of rows, ``'headline'``, ``'ablations'`` or ``'all'``.
+        suite: The suite.
+
+    Returns:
+        Names of rows.
+
+    Raises:
+        UserInputError: If a name is no row, or the suite has no such row.
+    """
+    there = [name for name, row in ROWS.items() if row.network in suite.configs]
+    groups = {
+        'headline': [name for name in there if name in HEADLINE],
+        'ablations': [name for name in there if name not in HEADLINE],
+        'all': there,
+    }
+    for name in names:
+        if name not in groups and name not in there:
+            raise UserInputError(
+                f'--rows: this suite has no row {name!r}; expected {", ".join([*groups, *there])}'
+            )
+    chosen = {row for name in names for row in groups.get(name, [name])}
+    return [name for name in there if name in chosen]
+
+
+def assignments(path: Path) -> str:
+    """What a config file sets beside its bases, as it stands there.
+
+    Args:
+        path: Config file whose assignments name nothing of its bases.
+
+    Returns:
+        Its lines from the first assignment after ``_base_`` on.
+
+    Raises:
+        ValueError: If they do refer to a base.
+    """
+    text = path.read_text(encoding='utf-8')
+    parts = []
+    for node in ast.parse(text).body:
+        is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        names = {child.id for child in ast.walk(node) if isinstance(child, ast.Name)}
+        is_base = isinstance(node, ast.Assign) and '_base_' in ast.unparse(node.targets[0])
+        if is_docstring or is_base:
+            continue
+        if '_base_' in names:
+            raise ValueError(f'{path} refers to its base, so it holds for that base alone')
+        parts.append(ast.get_source_segment(text, node) or '')
+    return '\n'.join(parts)
+
+
+def row_config(suite: Suite, name: str, folder: Path) -> str:
+    """Config of a row: a file of the repository, or one that is written into ``folder``.
+
+    Args:
+        suite: The suite.
+        name: Name of the row.
+        folder: Where derived configs are kept.
+
+    Returns:
+        Path of the config; of a derived one it is absolute.
+    """
+    row = ROWS[name]
+    base = CONFIGS / suite.configs[row.network]
+    if row.network == 'source':  # measured at night on the way, as the other rows are
+        text = '\n'.join(
+            f'val_{part} = dict(_base_.test_{part}, _delete_=True)'
+            for part in ('dataloader', 'evaluator')
+        )
+    elif row.ablation is None:
+        return str(base.relative_to(ROOT))
+    elif suite.configs['full'] == PAPER_CONFIG:
+        return str((CONFIGS / row.ablation).relative_to(ROOT))
+    else:
+        text = assignments(CONFIGS / row.ablation)
+    path = folder / f'{name}.py'
+    content = f'"""Row {row.title!r}, derived."""\n\n_base_ = {[str(base)]!r}\n{text}\n'.encode()
+    if not path.exists() or path.read_bytes() != content:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+    return str(path)
+
+
+def root_options(config: Config, roots: Mapping[str, Path]) -> dict[str, str]:
+    """Overrides that move the data roots of a config.
+
+    Args:
+        config: Config whose data roots end in the keys of ``roots``, ``cityscapes`` or ``dark_zurich``.
+        roots: The folders to take.
+
+    Returns:
+        Dotted keys and folders.
+    """
+    loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+    found = [pair for key in loaders for pair in _data_roots(config[key], key)]
+    return {key: str(roots[Path(old).name]) for key, old in found}
+
+
+def _data_roots(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, Mapping):
+        for name, child in node.items():
+            if name == 'data_root':
+                yield f'{key}.{name}', child
+            else:
+                yield from _data_roots(child, f'{key}.{name}')
+
+
+@dataclass(frozen=True)
+class SeedRuns:
+    """Stages of one seed: the shared source stage, and training and evaluation of every row."""
+
+    source: Stage
+    trained: Mapping[str, Stage]
+    evaluated: Mapping[str, Evaluation]
+
+    def stages(self) -> list[Stage]:
+        """All stages, each row's evaluation after its training."""
+        pairs = zip(self.trained.values(), self.evaluated.values(), strict=True)
+        return [self.source, *(stage for pair in pairs for stage in pair)]
+
+
+def seed_runs(
+    suite: Suite,
+    rows: Sequence[str],
+    seed: int,
+    roots: Mapping[str, Path],
+    work_dir: Path,
+    lengths: tuple[int, int],
+    data: str = '',
+) -> SeedRuns:
+    """Stages of one seed. All rows start from one source stage and have equal length.
+
+    Args:
+        suite: The suite.
+        rows: Names of the rows.
+        seed: Seed of the training.
+        roots: Data roots, by ``cityscapes`` and ``dark_zurich``.
+        work_dir: Folder of the runs, absolute.
+        lengths: Iterations of the source stage and of each row.
+        data: What tells the data from other data in the same folders.
+
+    Returns:
+        The stages.
+    """
+    folder = f'seed{seed}'
+
+    def train(name: str, config: str, iters: int, start: Stage | None) -> Stage:
+        loaded = Config.fromfile(str(ROOT / config))
+        options: dict[str, Any] = root_options(loaded, roots)
+        if start is not None:
+            options['train_cfg.val_interval'] = max(iters // NUM_VALIDATIONS, 1)
+        if suite.is_long:
+            options['default_hooks.checkpoint.interval'] = min(
+                loaded.default_hooks.checkpoint.interval, iters
+            )
+        else:
+            options['default_hooks.checkpoint.save_optimizer'] = False
+            if 'segmentor' in loaded.model:
+                options['model.diagnostics_interval'] = 10
+        return Stage(
+            f'{folder}/{name}', config, iters, start, seed, options, data, resumable=suite.is_long
+        )
+
+    source_config = str((CONFIGS / suite.configs['source']).relative_to(ROOT))
+    source = train('source', source_config, lengths[0], None)
+    trained = {
+        name: train(name, row_config(suite, name, work_dir / 'configs'), lengths[1], source)
+        for name in rows
+    }
+    night = roots['dark_zurich'] / 'gt/val'  # not there before a world is rendered
+    day_set = suite.day_set
+    if day_set and night.is_dir() and not (night / day_set).is_dir():
+        day_set = None
+    evaluated = {
+        name: Evaluation.of(stage, suite.sets, day_set, with_correlations=name == FULL)
+        for name, stage in trained.items()
+    }
+    return SeedRuns(source, trained, evaluated)
+
+
+def lengths_of(suite: Suite, source_iters: int | None, adapt_iters: int | None) -> tuple[int, int]:
+    """Iterations of the source stage and of each row: as given, else the suite's, else the config's."""
+
+    def length(given: int | None, default: int | None, network: str) -> int:
+        config = Config.fromfile(str(CONFIGS / suite.configs[network]))
+        return given or default or int(config.train_cfg.max_iters)
+
+    return (
+        length(source_iters, suite.source_iters, 'source'),
+        length(adapt_iters, suite.adapt_iters, 'full'),
+    )

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mmengine.config import Config
+from test_configs import flat
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.adaptation_rows import (  # noqa: E402
+    FULL,
+    HEADLINE,
+    ROWS,
+    SUITES,
+    assignments,
+    choose_rows,
+    lengths_of,
+    root_options,
+    row_config,
+    seed_runs,
+)
+from mmseg_ccdistill.engine.launch import UserInputError  # noqa: E402
+from mmseg_ccdistill.evaluation.published import published_rows  # noqa: E402
+
+CONFIGS = ROOT / 'configs'
+ABLATED = [name for name, row in ROWS.items() if row.ablation is not None]
+SMALL = ('mini', 'real')
+
+
+@functools.cache
+def load(path: str | Path) -> dict[str, Any]:
+    return flat(Config.fromfile(str(ROOT / path)).to_dict())
+
+
+def difference(base: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
+    """What the child has at the leaves that differ; 'gone' where it has none."""
+    return {
+        key: child.get(key, 'gone')
+        for key in {*base, *child}
+        if key not in base or key not in child or base[key] != child[key]
+    }
+
+
+def test_every_row_of_table_3_is_there_once() -> None:
+    names = [row.published for row in ROWS.values() if row.published]
+    assert sorted(names) == sorted(row['method'] for row in published_rows(table='table_3'))
+    files = {path.name for path in (CONFIGS / 'ccdistill/ablations').glob('refinenet_r101_*.py')}
+    assert files <= {Path(ROWS[name].ablation or '').name for name in ABLATED}
+
+
+@pytest.mark.parametrize('suite', SMALL)
+@pytest.mark.parametrize('name', ABLATED)
+def test_a_small_row_changes_what_the_ablation_of_r101_changes(
+    suite: str, name: str, tmp_path: Path
+) -> None:
+    ablation = CONFIGS / (ROWS[name].ablation or '')
+    expected = difference(load(CONFIGS / SUITES['cs2dz'].configs['full']), load(ablation))
+    derived = row_config(SUITES[suite], name, tmp_path)
+    assert Path(derived).parent == tmp_path
+    found = difference(load(CONFIGS / SUITES[suite].configs['full']), load(derived))
+    assert found == expected and expected
+
+
+@pytest.mark.parametrize(
+    ('suite', 'name', 'file'),
+    [
+        ('mini', 'wo_cdc_cds', 'ablations/refinenet_small_mini_day2night_wo-cdc-cds.py'),
+        ('real', 'wo_cdc_cds', 'ablations/refinenet_small_camvid_day2night_wo-cdc-cds.py'),
+        ('mini', 'bare_head', 'refinenet_small_mini_day2night_bare-head.py'),
+    ],
+)
+def test_where_the_repository_has_the_small_config_the_derived_one_equals_it(
+    suite: str, name: str, file: str, tmp_path: Path
+) -> None:
+    assert load(row_config(SUITES[suite], name, tmp_path)) == load(CONFIGS / 'ccdistill' / file)
+
+
+def test_rows_of_r101_are_the_files_of_the_repository(tmp_path: Path) -> None:
+    for name in ABLATED:
+        assert row_config(SUITES['cs2dz'], name, tmp_path) == f'configs/{ROWS[name].ablation}'
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('suite', SUITES)
+def test_source_only_is_measured_on_the_night_set_on_the_way(suite: str, tmp_path: Path) -> None:
+    base = Config.fromfile(str(CONFIGS / SUITES[suite].configs['source']))
+    config = Config.fromfile(row_config(SUITES[suite], 'source_only', tmp_path))
+    assert config.val_dataloader.dataset.type == base.test_dataloader.dataset.type
+    assert (
+        config.val_dataloader.dataset == base.test_dataloader.dataset != base.val_dataloader.dataset
+    )
+    assert config.val_evaluator.type == base.test_evaluator.type
+    assert config.train_dataloader == base.train_dataloader and config.model == base.model
+
+
+def test_assignments_that_name_their_base_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / 'a.py'
+    path.write_text(
+        '"""About."""\n\n_base_ = "b.py"\n# Why.\nmodel = dict(a=None)\nx = [1,\n     2]\n'
+    )
+    assert assignments(path) == 'model = dict(a=None)\nx = [1,\n     2]'
+    path.write_text('_base_ = "b.py"\nmodel = dict(_base_.model, a=None)\n')
+    with pytest.raises(ValueError, match='refers to its base'):
+        assignments(path)
+
+
+def test_groups_of_rows() -> None:
+    mini, real = SUITES['mini'], SUITES['real']
+    assert tuple(choose_rows(['headline'], mini)) == HEADLINE
+    assert choose_rows(['headline'], real) == ['source_only', 'wo_cdc_cds', 'full']
+    assert choose_rows(['all'], mini) == list(ROWS)
+    assert choose_rows(['ablations', 'full'], mini) == ['full', *list(ROWS)[4:]]
+    assert choose_rows(['wo_lab', 'wo_cdc', 'wo_lab'], real) == ['wo_cdc', 'wo_lab']
+    for suite, name in ((mini, 'wo_everything'), (real, 'oracle'), (SUITES['cs2dz'], 'oracle')):
+        with pytest.raises(UserInputError, match=f'no row {name!r}; expected headline'):
+            choose_rows([name], suite)
+
+
+def test_lengths_are_those_given_else_of_the_suite_else_of_the_config() -> None:
+    assert lengths_of(SUITES['mini'], None, None) == (1200, 600)
+    assert lengths_of(SUITES['mini'], 7, None) == (7, 600)
+    assert lengths_of(SUITES['cs2dz'], None, None) == (40000, 50000)
+    assert lengths_of(SUITES['cs2dz'], 5, 6) == (5, 6)
+
+
+@pytest.mark.parametrize('suite', SUITES)
+def test_every_data_root_is_moved(suite: str, tmp_path: Path) -> None:
+    roots = {'cityscapes': Path('/s'), 'dark_zurich': Path('/t')}
+    for name in choose_rows(['headline', 'wo_lab'], SUITES[suite]):
+        config = Config.fromfile(str(ROOT / row_config(SUITES[suite], name, tmp_path)))
+        config.merge_from_dict(root_options(config, roots))
+        loaders = {k: config[f'{k}_dataloader'].dataset.to_dict() for k in ('train', 'val', 'test')}
+        left = {value for key, value in flat(loaders).items() if key.endswith('data_root')}
+        assert left <= {'/s', '/t'}, name
+        assert loaders['val']['data_root'] == loaders['test']['data_root'] == '/t'
+        train = loaders['train']
+        if name == 'oracle':
+            assert train['dataset']['data_root'] == '/t'
+        elif name == 'source_only':
+            assert train['dataset']['data_root'] == '/s'
+        else:
+            assert (train['source']['data_root'], train['target']['data_root']) == ('/s', '/t')
+
+
+def test_rows_of_a_seed_share_one_source_stage_and_one_length(tmp_path: Path) -> None:
+    roots = {'cityscapes': tmp_path / 'cityscapes', 'dark_zurich': tmp_path / 'dark_zurich'}
+    rows = choose_rows(['all'], SUITES['mini'])
+    runs = seed_runs(SUITES['mini'], rows, 3, roots, tmp_path, (12, 60))
+    assert list(runs.trained) == rows == list(runs.evaluated)
+    assert {stage.start for stage in runs.trained.values()} == {runs.source}
+    assert {stage.max_iters for stage in runs.trained.values()} == {60}
+    assert runs.source.max_iters == 12 and {s.seed for s in runs.stages()} == {3}
+    command = ' '.join(runs.trained[FULL].command(tmp_path))
+    assert f'load_from={tmp_path}/seed3/source/iter_12.pth' in command
+    assert 'train_cfg.max_iters=60' in command and 'train_cfg.val_interval=10' in command
+    measured = {n: ' '.join(e.command(tmp_path)) for n, e in runs.evaluated.items()}
+    assert {n for n, text in measured.items() if 'correlations-since' in text} == {FULL}
+    assert all('--sets night --day-set day' in text for text in measured.values())
+    assert len({e.fingerprint(tmp_path) for e in runs.evaluated.values()}) == len(rows)
