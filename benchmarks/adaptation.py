@@ -39,6 +39,7 @@ from benchmarks.adaptation_rows import (
     SUITES,
     SeedRuns,
     Suite,
+    add_variants,
     choose_rows,
     lengths_of,
     root_options,
@@ -87,6 +88,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=['headline'],
         help='headline (default), ablations, all, or names',
     )
+    parser.add_argument(
+        '--variant',
+        nargs='+',
+        action='append',
+        default=[],
+        metavar=('NAME', 'KEY=VALUE'),
+        help='a row of other settings: the full config (NAME:ROW: that of another row) with these overrides',
+    )
     parser.add_argument('--source-iters', type=int, help='length of the shared source stage')
     parser.add_argument('--adapt-iters', type=int, help='length of every row')
     parser.add_argument('--work-dir', type=Path, help='default: work_dirs/adaptation_<suite>')
@@ -115,6 +124,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--cityscapes', type=Path, help='cs2dz: data root of Cityscapes')
     parser.add_argument('--dark-zurich', type=Path, help='cs2dz: data root of Dark Zurich')
     args = parser.parse_args(argv)
+    args.variants = dict(read_variant(words) for words in args.variant)
     args.seeds = list(dict.fromkeys(args.seeds or SUITES[args.suite].seeds))
     for name in ('source_iters', 'adapt_iters', 'jobs'):
         value = getattr(args, name)
@@ -127,6 +137,25 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args.work_dir = (args.work_dir or ROOT / f'work_dirs/adaptation_{args.suite}').resolve()
     args.out = (args.out or args.work_dir / 'report').resolve()
     return args
+
+
+def read_variant(words: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """Name and overrides of a ``--variant``.
+
+    Args:
+        words: The name, then ``key=value``.
+
+    Returns:
+        The name, and values by key, as text.
+
+    Raises:
+        UserInputError: If a word is no override.
+    """
+    name, *overrides = words
+    for word in overrides:
+        if '=' not in word:
+            raise UserInputError(f'--variant {name}: expected KEY=VALUE, got {word!r}')
+    return name, dict(word.split('=', 1) for word in overrides)
 
 
 def roots_of(args: argparse.Namespace, seed: int) -> dict[str, Path]:
@@ -247,7 +276,8 @@ def run_suite(args: argparse.Namespace, argv: Sequence[str]) -> int:
         Number of stages that failed.
     """
     suite = SUITES[args.suite]
-    rows = choose_rows(args.rows, suite)
+    add_variants(args.variants)
+    rows = choose_rows([*args.rows, *(name.partition(':')[0] for name in args.variants)], suite)
     lengths = lengths_of(suite, args.source_iters, args.adapt_iters)
     jobs = args.jobs or processes_at_a_time()
     begin = time.monotonic()
@@ -256,6 +286,7 @@ def run_suite(args: argparse.Namespace, argv: Sequence[str]) -> int:
         settings.update(first_world=args.first_world, share=args.share)
     command = shlex.join(['python', '-m', 'benchmarks.adaptation', *argv])
     results = describe(args.suite, suite.title, settings, command)
+    results['variants'] = args.variants
     path = args.out / RESULTS
     earlier = read_results(path) if path.exists() else None
     if earlier is not None:

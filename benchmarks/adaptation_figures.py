@@ -65,7 +65,7 @@ def colour_of(row: str) -> str:
 
 def style_of(row: str) -> str:
     """Line style of a row; with the colour it is of that row alone."""
-    return STYLES[list(ROWS).index(row) // len(OKABE_ITO)]
+    return STYLES[list(ROWS).index(row) // len(OKABE_ITO) % len(STYLES)]
 
 
 def inline_svg(figure: Figure, name: str, description: str) -> str:

@@ -20,7 +20,7 @@ from mmseg.utils import get_classes
 
 from benchmarks.adaptation_measure import code_state
 from benchmarks.adaptation_page import page, panel_rows, scene_panel
-from benchmarks.adaptation_rows import SeedRuns
+from benchmarks.adaptation_rows import SeedRuns, add_variants
 from benchmarks.adaptation_tables import csv_report, markdown_report
 from mmseg_ccdistill import __version__
 from mmseg_ccdistill.datasets.file_scan import available_cores
@@ -77,6 +77,7 @@ def describe(suite: str, title: str, settings: Mapping[str, Any], command: str) 
         'classes': list(get_classes('cityscapes')),
         'seeds': [],
         'worlds': {},
+        'variants': {},
         'seconds': 0.0,
         'sources': {},
         'runs': {},
@@ -112,6 +113,7 @@ def read_results(path: Path) -> dict[str, Any]:
             f'{str(path)!r} lacks {", ".join(sorted(missing))}: expected the results of this suite; '
             'name another folder with --out'
         )
+    add_variants(results['variants'])
     return results
 
 
@@ -144,7 +146,7 @@ def merge(earlier: Mapping[str, Any], results: Mapping[str, Any], path: Path) ->
             f'{str(path)!r} holds runs of other settings ({other}): name another folder with --out or --work-dir'
         )
     merged = dict(results)
-    for key in ('worlds', 'sources'):
+    for key in ('worlds', 'sources', 'variants'):
         merged[key] = {**earlier[key], **results[key]}
     merged['commands'] = list(dict.fromkeys([*earlier['commands'], *results['commands']]))
     rows = [*earlier['runs'], *results['runs']]

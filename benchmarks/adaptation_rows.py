@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,14 @@ class Row:
         published: Its name in the paper's Table 3; None if it is not there.
         ablation: File below ``configs`` whose assignments it adds to the full config; None: none.
         network: ``'full'`` for CCDistill's config, ``'source'`` and ``'oracle'`` for those that train one network.
+        options: Config overrides of a variant, as ``--cfg-options`` takes them.
     """
 
     title: str
     published: str | None = None
     ablation: str | None = None
     network: str = 'full'
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _ablation(title: str, published: str, ending: str) -> Row:
@@ -64,6 +66,28 @@ ROWS = {
 }
 BASELINE, SOURCE_ONLY, FULL, ORACLE = 'wo_cdc_cds', 'source_only', 'full', 'oracle'
 HEADLINE = (SOURCE_ONLY, BASELINE, FULL, ORACLE)
+
+
+def add_variants(variants: Mapping[str, Mapping[str, Any]]) -> None:
+    """Add rows of other settings to :data:`ROWS`.
+
+    Args:
+        variants: By name, overrides of the full config; ``'NAME:ROW'`` overrides that of another row.
+
+    Raises:
+        UserInputError: If a row has that name already, or there is no such row.
+    """
+    for name, options in variants.items():
+        own, _, base = name.partition(':')
+        if ROWS.get(base or FULL) is None or not own.isidentifier():
+            raise UserInputError(
+                f'--variant {name}: expected NAME or NAME:ROW with a row of {", ".join(ROWS)}'
+            )
+        row = replace(ROWS[base or FULL], title=own, published=None, options=dict(options))
+        if ROWS.setdefault(own, row) != row:
+            raise UserInputError(
+                f'--variant {name}: there is a row {own!r} already; take another name'
+            )
 
 
 @dataclass(frozen=True)
@@ -277,7 +301,9 @@ def seed_runs(
     """
     folder = f'seed{seed}'
 
-    def train(name: str, config: str, iters: int, start: Stage | None) -> Stage:
+    def train(
+        name: str, config: str, iters: int, start: Stage | None, overrides: Mapping[str, Any]
+    ) -> Stage:
         loaded = Config.fromfile(str(ROOT / config))
         options: dict[str, Any] = root_options(loaded, roots)
         if start is not None:
@@ -290,14 +316,21 @@ def seed_runs(
             options['default_hooks.checkpoint.save_optimizer'] = False
             if 'segmentor' in loaded.model:
                 options['model.diagnostics_interval'] = 10
+        options.update(overrides)
         return Stage(
             f'{folder}/{name}', config, iters, start, seed, options, data, resumable=suite.is_long
         )
 
     source_config = str((CONFIGS / suite.configs['source']).relative_to(ROOT))
-    source = train('source', source_config, lengths[0], None)
+    source = train('source', source_config, lengths[0], None, {})
     trained = {
-        name: train(name, row_config(suite, name, work_dir / 'configs'), lengths[1], source)
+        name: train(
+            name,
+            row_config(suite, name, work_dir / 'configs'),
+            lengths[1],
+            source,
+            ROWS[name].options,
+        )
         for name in rows
     }
     night = roots['dark_zurich'] / 'gt/val'  # not there before a world is rendered

@@ -241,6 +241,8 @@ def facts(results: Results) -> dict[str, str]:
         'versions': ', '.join(f'{name} {value}' for name, value in results['versions'].items()),
         'duration': f'{results["seconds"] / 60:.0f} minutes of training and measuring, added up over processes',
     }
+    for name, options in results['variants'].items():
+        found[f'variant {name}'] = ' '.join(f'{key}={value}' for key, value in options.items())
     commits = sorted(
         {str(run['commit']) for row in results['runs'].values() for run in row.values()}
     )

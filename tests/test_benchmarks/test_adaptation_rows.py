@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from test_configs import flat
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.adaptation import read_variant  # noqa: E402
 from benchmarks.adaptation_rows import (  # noqa: E402
     FULL,
     HEADLINE,
     ROWS,
     SUITES,
+    add_variants,
     assignments,
     choose_rows,
     lengths_of,
@@ -162,3 +165,39 @@ def test_rows_of_a_seed_share_one_source_stage_and_one_length(tmp_path: Path) ->
     assert {n for n, text in measured.items() if 'correlations-since' in text} == {FULL}
     assert all('--sets night --day-set day' in text for text in measured.values())
     assert len({e.fingerprint(tmp_path) for e in runs.evaluated.values()}) == len(rows)
+
+
+@pytest.fixture
+def rows_restored() -> Iterator[None]:
+    before = dict(ROWS)
+    yield
+    ROWS.clear()
+    ROWS.update(before)
+
+
+def test_a_variant_is_a_row_with_overrides_of_its_own(tmp_path: Path, rows_restored: None) -> None:
+    name, options = read_variant(['js', 'model.loss_cdc.js_tau=0.1'])
+    eval_name, eval_options = read_variant(['base_eval:wo_cdc_cds', 'model.teacher_mode=eval'])
+    add_variants({name: options, eval_name: eval_options})
+    add_variants({name: options})  # as from an earlier results.json
+    rows = choose_rows(['full', 'js', 'base_eval'], SUITES['mini'])
+    roots = {part: tmp_path / part for part in ('cityscapes', 'dark_zurich')}
+    trained = seed_runs(SUITES['mini'], rows, 3, roots, tmp_path, (12, 60)).trained
+    assert 'model.loss_cdc.js_tau=0.1' in trained['js'].command(tmp_path)
+    assert 'model.teacher_mode=eval' in trained['base_eval'].command(tmp_path)
+    assert not any('js_tau' in word for word in trained['full'].command(tmp_path))
+    assert trained['js'].config == trained['full'].config
+    assert 'loss_cdc=None' in Path(trained['base_eval'].config).read_text()
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['js', 'js_tau'], 'expected KEY=VALUE'),
+        (['full', 'a=1'], "there is a row 'full' already"),
+        (['js:none', 'a=1'], 'expected NAME or NAME:ROW'),
+    ],
+)
+def test_wrong_variants_are_refused(words: list[str], message: str, rows_restored: None) -> None:
+    with pytest.raises(UserInputError, match=message):
+        add_variants(dict([read_variant(words)]))
