@@ -15,8 +15,40 @@ from ...utils.precision import autocast_off, full_precision
 #: Floor of the norm in the l2 normalisation. torch's 1e-12 gives a zero vector a gradient of 1e12.
 _NORM_EPS = 1e-6
 
-#: Added to the variance of a standardised channel.
+#: Added to the variance of a standardised channel, and to those of whitened ones.
 _VARIANCE_EPS = 1e-5
+
+#: Share of the mean variance in a covariance before it is inverted (Ledoit & Wolf, 2004, shrink towards the same
+#: target). Without it directions of pure noise would count as much as those of content.
+_SHRINKAGE = 0.1
+
+_EMBEDDING_NORMS = (None, 'center', 'standardize', 'whiten')
+
+
+def whiten(embedding: Tensor, shrinkage: float = _SHRINKAGE) -> Tensor:
+    r"""Give the channels of an embedding unit variance and take their correlation away.
+
+    With the covariance :math:`\Sigma` over batch and positions and its mean variance :math:`\bar\sigma^2`,
+
+    .. math:: \hat x = L^{-1} x, \qquad L L^T = (1 - s) \Sigma + (s \bar\sigma^2 + \epsilon) I
+
+    (L lower triangular). The statistics carry gradient. Nothing here waits for the device.
+
+    Args:
+        embedding (Tensor): Centred, ``(B, C, H, W)``, float32 or float64.
+        shrinkage (float): s, in [0, 1]. Defaults to 0.1.
+
+    Returns:
+        Tensor: ``(B, C, H, W)``.
+    """
+    b, c, h, w = embedding.shape
+    x = embedding.transpose(0, 1).reshape(c, -1)
+    covariance = x @ x.t() / x.shape[1]
+    added = shrinkage * covariance.diagonal().mean() + _VARIANCE_EPS
+    identity = torch.eye(c, dtype=x.dtype, device=x.device)
+    factor, _ = torch.linalg.cholesky_ex((1 - shrinkage) * covariance + added * identity)
+    white = torch.linalg.solve_triangular(factor, x, upper=False)
+    return white.reshape(c, b, h, w).transpose(0, 1)
 
 
 @MODELS.register_module()
@@ -42,7 +74,9 @@ class ProjectionHead(BaseModule):
         norm_cfg (dict, optional): Norm layer after the first convolution. Defaults to None.
         embedding_norm (str, optional): ``'center'``: subtract each channel's mean over batch and
             positions before the l2 normalisation. ``'standardize'``: also divide by its standard
-            deviation. Defaults to None.
+            deviation. ``'whiten'``: also take the correlation between channels away, see
+            :func:`whiten`; a standardised head still uses two or three directions only. Defaults to
+            None.
         init_cfg (dict, optional): Initialisation. Defaults to Kaiming normal weights (fan-in) and
             zero biases.
 
@@ -59,9 +93,9 @@ class ProjectionHead(BaseModule):
         embedding_norm: str | None = None,
         init_cfg: OptConfigType = None,
     ) -> None:
-        if embedding_norm not in (None, 'center', 'standardize'):
+        if embedding_norm not in _EMBEDDING_NORMS:
             raise ValueError(
-                "ProjectionHead: embedding_norm must be None, 'center' or 'standardize', "
+                f'ProjectionHead: embedding_norm must be one of {_EMBEDDING_NORMS}, '
                 f'got {embedding_norm!r}.'
             )
         if init_cfg is None:
@@ -96,4 +130,6 @@ class ProjectionHead(BaseModule):
             if self.embedding_norm == 'standardize':
                 variance = embedding.square().mean(dim=(0, 2, 3), keepdim=True)
                 embedding = embedding * torch.rsqrt(variance + _VARIANCE_EPS)
+            elif self.embedding_norm == 'whiten':
+                embedding = whiten(embedding)
             return F.normalize(embedding, dim=1, eps=_NORM_EPS)

@@ -47,7 +47,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         loss_pseudo (dict, optional): ``StaticLoss``. None: off. Defaults to None.
         distill_into (str): ``'both'``: L_CDC and L_CDS train both branches, as Eq. 8 reads. ``'night'``: the day
             features are constants in them, so they train M_n and the head alone, and M_d's pass on T_d needs no
-            graph. Defaults to ``'both'``.
+            graph. ``'target_night'``: the features of S_n are constants, too: S guides T. Defaults to ``'both'``.
         forward_mode (str): ``'separate'``: one backbone pass per domain. ``'joint'``: source and target of a branch
             in one batch, which mixes their batch statistics. Defaults to ``'separate'``.
         teacher_mode (str): ``'train'``: pseudo labels come from the training forward (dropout and batch statistics,
@@ -76,7 +76,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
     ) -> None:
         super().__init__(segmentor, **kwargs)
         for name, value, allowed in (
-            ('distill_into', distill_into, ('both', 'night')),
+            ('distill_into', distill_into, ('both', 'night', 'target_night')),
             ('forward_mode', forward_mode, ('separate', 'joint')),
             ('teacher_mode', teacher_mode, ('train', 'eval')),
         ):
@@ -144,8 +144,11 @@ class CCDistillSegmentor(CrossDomainSegmentor):
             )
         if self.loss_pseudo is not None:
             log.update(self._pseudo_term(inputs, maps, features, diagnose))
-        if self.distill_into == 'night':
-            features = {d: f.detach() if d.endswith('day') else f for d, f in features.items()}
+        if self.distill_into != 'both':
+            features = {
+                domain: feature if domain.endswith(self.distill_into) else feature.detach()
+                for domain, feature in features.items()
+            }
         if self.loss_cds is not None:
             log.update({f'cross.{key}': value for key, value in self.loss_cds(features).items()})
             if diagnose:

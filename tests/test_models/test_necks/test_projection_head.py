@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from mmseg.registry import MODELS
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmseg_ccdistill.models.necks import ProjectionHead
+from mmseg_ccdistill.models.necks.projection_head import whiten
 
 
 def small_head(**kwargs) -> ProjectionHead:
@@ -68,6 +70,43 @@ def test_normalised_before_the_unit_sphere(mode: str) -> None:
     torch.testing.assert_close(head.eval()(x), head.train()(x))
 
 
+def centred_maps(channels: int = 4) -> Tensor:
+    """Maps of correlated channels, two images of 8 x 9."""
+    generator = torch.Generator().manual_seed(2)
+    mixing = torch.randn(channels, channels, generator=generator, dtype=torch.float64)
+    maps = torch.randn(2, channels, 8, 9, generator=generator, dtype=torch.float64)
+    maps = torch.einsum('ij,bjhw->bihw', mixing, maps)
+    return maps - maps.mean(dim=(0, 2, 3), keepdim=True)
+
+
+def covariance(maps: Tensor) -> Tensor:
+    return torch.cov(maps.transpose(0, 1).flatten(1), correction=0)
+
+
+def test_whitened_channels_have_unit_variance_and_no_correlation() -> None:
+    white = whiten(1e3 * centred_maps(), shrinkage=0)  # 1e-5 in the variance does not count
+    torch.testing.assert_close(covariance(white), torch.eye(4).double(), rtol=0, atol=1e-9)
+
+
+def test_whitening_by_numpy() -> None:
+    """The inverse of the Cholesky factor of a covariance of which a tenth is its mean variance."""
+    maps = centred_maps()
+    found = np.cov(maps.transpose(0, 1).flatten(1).numpy(), bias=True)
+    shrunk = 0.9 * found + (0.1 * np.trace(found) / 4 + 1e-5) * np.eye(4)
+    expected = np.einsum('ij,bjhw->bihw', np.linalg.inv(np.linalg.cholesky(shrunk)), maps)
+    np.testing.assert_allclose(whiten(maps).numpy(), expected, rtol=1e-9)
+
+
+def test_a_whitened_head_uses_all_directions() -> None:
+    head, x = small_head(embedding_norm='whiten'), feature(8)
+    raw = head.conv2(F.relu(head.conv1(x)))
+    white = whiten(raw - raw.mean(dim=(0, 2, 3), keepdim=True))
+    torch.testing.assert_close(head(x), F.normalize(white, dim=1))
+    spectra = [torch.linalg.eigvalsh(covariance(maps.detach())) for maps in (raw, white)]
+    least = [float(spectrum[0] / spectrum[-1]) for spectrum in spectra]
+    assert least[0] < 0.1 and least[1] > 4 * least[0]
+
+
 def test_centring_removes_a_common_vector() -> None:
     """A large constant makes all embeddings one; centred, they tell positions apart."""
     plain, centred = small_head(), small_head(embedding_norm='center')
@@ -86,14 +125,14 @@ def test_norm_layer_after_the_first_convolution() -> None:
     torch.testing.assert_close(seen[0], head.conv1(feature()))
 
 
-@pytest.mark.parametrize('mode', [None, 'center', 'standardize'])
+@pytest.mark.parametrize('mode', [None, 'center', 'standardize', 'whiten'])
 def test_gradient(mode: str | None) -> None:
     head = small_head(in_channels=3, out_channels=4, embedding_norm=mode).double()
     x = feature(1, 3)[..., :2, :2].double().requires_grad_()
     assert torch.autograd.gradcheck(head, (x,))
 
 
-@pytest.mark.parametrize('mode', [None, 'center', 'standardize'])
+@pytest.mark.parametrize('mode', [None, 'center', 'standardize', 'whiten'])
 def test_dead_feature_has_a_finite_gradient(mode: str | None) -> None:
     head = small_head(embedding_norm=mode)
     nn.init.zeros_(head.conv2.bias), nn.init.zeros_(head.conv1.bias)

@@ -147,6 +147,34 @@ def test_distilled_into_the_night_the_day_is_a_constant(
     assert gradient_owners(into_night, loss) == {'day.backbone', 'day.decode_head'}
 
 
+@pytest.mark.parametrize(
+    ('distill_into', 'reached'),
+    [
+        ('both', dict(js={'sd', 'sn', 'td', 'tn'}, illu={'td', 'tn'}, **{'in': {'sn', 'tn'}})),
+        ('night', dict(js={'sn', 'tn'}, illu={'tn'}, **{'in': {'sn', 'tn'}})),
+        ('target_night', dict(js={'tn'}, illu={'tn'}, **{'in': {'tn'}})),
+    ],
+)
+def test_which_domains_a_correlation_term_reaches(
+    build: Callable, batch: dict[str, Any], distill_into: str, reached: dict[str, set]
+) -> None:
+    """Of the images: what S guides gets no gradient there, whatever else is a constant."""
+    model = build(distill_into=distill_into)
+    data = model.data_preprocessor(batch, True)
+    inputs = {domain: images.requires_grad_() for domain, images in data['inputs'].items()}
+    losses = model(**data, mode='loss')
+    for term, expected in reached.items():
+        gradients = torch.autograd.grad(
+            losses[f'cross.loss_cdc_{term}'], list(inputs.values()), None, True, allow_unused=True
+        )
+        found = {
+            domain[0] + domain.split('_')[1][0]
+            for domain, gradient in zip(inputs, gradients, strict=True)
+            if gradient is not None and gradient.any()
+        }
+        assert found == expected, term
+
+
 def test_the_terms_see_the_raw_backbone_map(build: Callable, batch: dict[str, Any]) -> None:
     model = build()
     seen = {}
