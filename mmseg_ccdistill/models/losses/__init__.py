@@ -1,7 +1,7 @@
 """Losses of CCDistill."""
 
 from .class_weights import CITYSCAPES_FREQUENCIES, class_balance_weights
-from .content_correlation import CDCLoss, correlation_maps, cosine_map
+from .content_correlation import CDCLoss, correlation_maps, cosine_map, match_parallax
 from .js_divergence import js_divergence
 from .static_loss import StaticLoss, static_loss, static_pseudo_labels
 from .style_correlation import CDSLoss, gram_cosine
@@ -18,6 +18,7 @@ __all__ = [
     'cosine_map',
     'gram_cosine',
     'js_divergence',
+    'match_parallax',
     'static_loss',
     'static_pseudo_labels',
 ]

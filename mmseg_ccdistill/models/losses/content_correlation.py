@@ -72,6 +72,52 @@ def correlation_maps(embeddings: DomainTensors, pool: int = 1) -> DomainTensors:
     return {name: _cor(name, pooled) for name in COR_PAIRS}
 
 
+def match_parallax(e_day: Tensor, e_night: Tensor, radius: int) -> Tensor:
+    r"""The day embedding that each night position sees, up to a shift.
+
+    The two images of a pair are taken from different places, so one thing lies at different
+    positions. For each position p,
+
+    .. math:: \hat e_d(p) = e_d(q^*), \qquad
+        q^* = \arg\max_{q \,:\, \|q - p\|_\infty \le r} \cos(e_d(q), e_n(p))
+
+    The choice of q is a constant; :math:`\hat e_d` carries the gradient of the positions that were
+    chosen. A tie goes to p itself.
+
+    Args:
+        e_day (Tensor): Unit vectors ``(B, C, H, W)``.
+        e_night (Tensor): Unit vectors ``(B, C, H, W)``.
+        radius (int): r, in positions. 0 returns ``e_day``.
+
+    Returns:
+        Tensor: ``(B, C, H, W)``.
+    """
+    if radius == 0:
+        return e_day
+    _, channels, height, width = e_day.shape
+    with torch.no_grad():
+        day, night = full_precision(e_day), full_precision(e_night)
+        rows = torch.arange(height, device=day.device)
+        columns = torch.arange(width, device=day.device)
+        shifts = [
+            (dy, dx) for dy in range(-radius, radius + 1) for dx in range(-radius, radius + 1)
+        ]
+        shifts.sort(key=lambda shift: abs(shift[0]) + abs(shift[1]))
+        best = chosen = None
+        for dy, dx in shifts:
+            y, x = (rows + dy).clamp(0, height - 1), (columns + dx).clamp(0, width - 1)
+            cosine = (day[:, :, y][:, :, :, x] * night).sum(1)
+            index = (y[:, None] * width + x).expand_as(cosine)
+            if best is None or chosen is None:
+                best, chosen = cosine, index
+            else:
+                chosen = torch.where(cosine > best, index, chosen)
+                best = torch.maximum(best, cosine)
+        assert chosen is not None
+    picked = chosen.flatten(1)[:, None].expand(-1, channels, -1)
+    return e_day.flatten(2).gather(2, picked).view_as(e_day)
+
+
 @MODELS.register_module()
 class CDCLoss(nn.Module):
     r"""Content-invariance correlation distillation.
@@ -104,9 +150,12 @@ class CDCLoss(nn.Module):
             to ``'mean'``.
         cor_pool (int): Side in positions of the patches that are compared. Defaults to 1.
         detach_guide (bool): Whether the guides are constants. Defaults to True.
+        parallax (int): Radius in positions in which T_n is compared with the best match of T_d
+            (:func:`match_parallax`) rather than with T_d at its own position. Not in the paper; as
+            the 3 x 3 neighbourhood of the static loss. Defaults to 0.
 
     Raises:
-        ValueError: On a negative weight, or if nothing is left of the loss (``loss_cdc=None`` turns
+        ValueError: On a negative weight or radius, or if nothing is left of the loss (``loss_cdc=None`` turns
             it off).
     """
 
@@ -122,6 +171,7 @@ class CDCLoss(nn.Module):
         cor_reduction: str = 'mean',
         cor_pool: int = 1,
         detach_guide: bool = True,
+        parallax: int = 0,
     ) -> None:
         super().__init__()
         weights = dict(
@@ -130,6 +180,7 @@ class CDCLoss(nn.Module):
             js_weight=js_weight,
             illumination_weight=illumination_weight,
             inherent_weight=inherent_weight,
+            parallax=parallax,
         )
         negative = [name for name, value in weights.items() if value < 0]
         if negative:
@@ -159,6 +210,7 @@ class CDCLoss(nn.Module):
         self.cor_reduction = cor_reduction
         self.cor_pool = cor_pool
         self.detach_guide = detach_guide
+        self.parallax = parallax
 
     def forward(self, embeddings: DomainTensors) -> dict[str, Tensor]:
         """The weighted terms.
@@ -177,6 +229,11 @@ class CDCLoss(nn.Module):
         _check_embeddings(embeddings)
         terms: dict[str, Tensor] = {}
         with autocast_off(embeddings['source_day']):
+            if self.parallax:
+                day, night = embeddings['target_day'], embeddings['target_night']
+                embeddings = {
+                    **embeddings, 'target_day': match_parallax(day, night, self.parallax)
+                }  # fmt: skip
             if self.js_weight:
                 terms['loss_cdc_js'] = self.loss_weight * self.js_weight * self._js(embeddings)
             pooled = _pool(embeddings, self.cor_pool)

@@ -8,7 +8,12 @@ from mmseg.registry import MODELS
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmseg_ccdistill.models.losses import CDCLoss, correlation_maps, cosine_map
+from mmseg_ccdistill.models.losses import (
+    CDCLoss,
+    correlation_maps,
+    cosine_map,
+    match_parallax,
+)
 from mmseg_ccdistill.utils.typing_utils import DOMAINS
 
 JS, ILLU, IN = 'loss_cdc_js', 'loss_cdc_illu', 'loss_cdc_in'
@@ -320,6 +325,7 @@ def test_source_and_target_on_two_grids_are_refused() -> None:
         (dict(js_positions=0), 'js_positions'),
         (dict(cor_reduction='none'), 'cor_reduction'),
         (dict(cor_pool=0), 'cor_pool'),
+        (dict(parallax=-1), 'parallax'),
     ],
 )
 def test_bad_settings_are_refused(kwargs: dict, message: str) -> None:
@@ -330,3 +336,56 @@ def test_bad_settings_are_refused(kwargs: dict, message: str) -> None:
 def test_is_registered_and_stateless() -> None:
     loss = MODELS.build(dict(type='CDCLoss', js_tau=0.5))
     assert isinstance(loss, CDCLoss) and loss.js_tau == 0.5 and not loss.state_dict()
+
+
+@pytest.mark.parametrize('radius', [0, 1, 2])
+def test_parallax_by_loops(radius: int) -> None:
+    e = embeddings()
+    day, night = e['target_day'], e['target_night']
+    expected = torch.empty_like(day)
+    for b in range(2):
+        for y in range(4):
+            for x in range(5):
+                near = [
+                    day[b, :, v, u]
+                    for v in range(4)
+                    for u in range(5)
+                    if max(abs(v - y), abs(u - x)) <= radius
+                ]
+                expected[b, :, y, x] = max(near, key=lambda d: (d @ night[b, :, y, x]).item())
+    torch.testing.assert_close(match_parallax(day, night, radius), expected, rtol=0, atol=0)
+
+
+def test_a_shifted_day_is_found_again() -> None:
+    night = embeddings(height=6, width=7)['target_night']
+    day = night.roll((1, -1), (2, 3))
+    found = match_parallax(day, night, 1)
+    torch.testing.assert_close(found[..., :-1, 1:], night[..., :-1, 1:], rtol=0, atol=0)
+    e = {**embeddings(height=6, width=7), 'target_day': day, 'target_night': night}
+    assert CDCLoss(parallax=1)(e)[JS] < CDCLoss()(e)[JS]
+
+
+def test_equal_matches_stay_where_they_are() -> None:
+    day = torch.arange(12.0).view(1, 1, 3, 4).expand(1, 2, 3, 4)
+    night = torch.zeros(1, 2, 3, 4)
+    torch.testing.assert_close(match_parallax(day, night, 2), day, rtol=0, atol=0)
+
+
+def test_parallax_changes_what_t_d_is_compared_as_and_nothing_else() -> None:
+    e = embeddings()
+    matched = {**e, 'target_day': match_parallax(e['target_day'], e['target_night'], 1)}
+    expected, terms = CDCLoss()(matched), CDCLoss(parallax=1)(e)
+    for key, value in expected.items():
+        torch.testing.assert_close(terms[key], value, rtol=0, atol=0)
+
+
+def test_the_chosen_positions_get_the_gradient() -> None:
+    """One day position that all night positions choose gets all of it."""
+    day = torch.zeros(1, 2, 3, 3)
+    day[0, 0] = 1
+    day[0, :, 1, 1] = torch.tensor([0.0, 1.0])
+    night = torch.zeros(1, 2, 3, 3)
+    night[:, 1] = 1
+    day.requires_grad_()
+    match_parallax(day, night, 1)[:, 1].sum().backward()
+    assert day.grad is not None and day.grad[0, 1, 1, 1] == 9 and day.grad.sum() == 9
