@@ -266,16 +266,17 @@ def losses_figure(results: Results) -> Figure | None:
     return _draw(0.9 + 1.75 * lines, lines, 2, fill)
 
 
-def correlations_figure(results: Results) -> Figure | None:
-    """Histograms of the four Cor maps of the full method at its start and end, over all seeds.
+def correlations_figure(results: Results, row: str) -> Figure | None:
+    """Histograms of the four Cor maps of a row at its start and end, over all seeds.
 
     Args:
         results: Content of ``results.json``.
+        row: The row.
 
     Returns:
         The figure; None if they were not counted.
     """
-    runs = [run for row in results['runs'].values() for run in row.values()]
+    runs = results['runs'].get(row, {}).values()
     found: list[Mapping[str, Any]] = [
         run['correlations'] for run in runs if run.get('correlations')
     ]

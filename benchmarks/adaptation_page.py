@@ -21,7 +21,7 @@ from benchmarks.adaptation_figures import (
     mious_figure,
 )
 from benchmarks.adaptation_measure import DAY
-from benchmarks.adaptation_rows import BASELINE, HEADLINE, ROWS
+from benchmarks.adaptation_rows import BASELINE, FULL, HEADLINE, MATCHED, ROWS
 from benchmarks.adaptation_tables import (
     Results,
     Table,
@@ -198,11 +198,14 @@ def page(results: Results, panel: Path) -> str:
             'Weighted loss terms against the iteration, means over seeds.',
         ),
         '<h2>5. Correlations at start and end</h2>',
-        figure_html(
-            correlations_figure(results),
-            'correlations',
-            'The four Cor maps of full CCDistill on the first training batches, over all seeds, in evaluation mode: at '
-            'the start (source stage, untrained projection head) and at the end.',
+        *(
+            figure_html(
+                correlations_figure(results, row),
+                f'correlations_{row}',
+                f'The four Cor maps of {ROWS[row].title} on the first training batches, over all seeds, in evaluation '
+                'mode: at the start (source stage, untrained projection head) and at the end.',
+            )
+            for row in (FULL, MATCHED)
         ),
         table_html(
             diagnostics_table(results),

@@ -32,7 +32,8 @@ class Row:
         title: Its name in the tables.
         published: Its name in the paper's Table 3; None if it is not there.
         ablation: File below ``configs`` whose assignments it adds to the full config; None: none.
-        network: ``'full'`` for CCDistill's config, ``'source'`` and ``'oracle'`` for those that train one network.
+        network: ``'full'`` for CCDistill's config, ``'matched'`` for that of matched distillation, ``'source'`` and
+            ``'oracle'`` for those that train one network.
         options: Config overrides of a variant, as ``--cfg-options`` takes them.
     """
 
@@ -52,6 +53,7 @@ ROWS = {
     'source_only': Row('source-only', 'RefineNet', network='source'),
     'wo_cdc_cds': _ablation('w/o CDC and CDS', 'w/o CDC and CDS', 'wo-cdc-cds'),
     'full': Row('full CCDistill', 'Ours'),
+    'matched': Row('matched distillation', network='matched'),
     'oracle': Row('oracle (labels of T_n)', network='oracle'),
     'wo_cdc': _ablation('w/o CDC', 'w/o CDC', 'wo-cdc'),
     'wo_projection_head': _ablation(
@@ -65,7 +67,8 @@ ROWS = {
     'bare_head': Row('bare head', None, 'ccdistill/refinenet_r101_cs2dz_bare-head.py'),
 }
 BASELINE, SOURCE_ONLY, FULL, ORACLE = 'wo_cdc_cds', 'source_only', 'full', 'oracle'
-HEADLINE = (SOURCE_ONLY, BASELINE, FULL, ORACLE)
+MATCHED = 'matched'
+HEADLINE = (SOURCE_ONLY, BASELINE, FULL, MATCHED, ORACLE)
 
 
 def add_variants(variants: Mapping[str, Mapping[str, Any]]) -> None:
@@ -96,7 +99,7 @@ class Suite:
 
     Attributes:
         title: For the head of the report.
-        configs: Config below ``configs`` of each network: ``'source'``, ``'full'``, perhaps ``'oracle'``.
+        configs: Config below ``configs`` of each network: ``'source'``, ``'full'``, ``'matched'``, some ``'oracle'``.
         source_iters: Length of the shared source stage; None: as its config says.
         adapt_iters: Length of every row; None: as the full config says.
         seeds: Seeds when none are given.
@@ -121,6 +124,7 @@ SUITES = {
         {
             'source': 'refinenet/refinenet_small_mini.py',
             'full': 'ccdistill/refinenet_small_mini_day2night.py',
+            'matched': 'ccdistill/refinenet_small_mini_day2night_matched.py',
             'oracle': 'refinenet/refinenet_small_mini_oracle.py',
         },
         1200,
@@ -134,6 +138,7 @@ SUITES = {
         {
             'source': 'refinenet/refinenet_small_camvid.py',
             'full': 'ccdistill/refinenet_small_camvid_day2night.py',
+            'matched': 'ccdistill/refinenet_small_camvid_day2night_matched.py',
         },
         1200,
         600,
@@ -143,7 +148,11 @@ SUITES = {
     ),
     'cs2dz': Suite(
         'Cityscapes to Dark Zurich, DZ-val',
-        {'source': 'refinenet/refinenet_r101_cityscapes.py', 'full': PAPER_CONFIG},
+        {
+            'source': 'refinenet/refinenet_r101_cityscapes.py',
+            'full': PAPER_CONFIG,
+            'matched': 'ccdistill/refinenet_r101_cs2dz_matched.py',
+        },
         None,
         None,
         (0,),
@@ -338,7 +347,7 @@ def seed_runs(
     if day_set and night.is_dir() and not (night / day_set).is_dir():
         day_set = None
     evaluated = {
-        name: Evaluation.of(stage, suite.sets, day_set, with_correlations=name == FULL)
+        name: Evaluation.of(stage, suite.sets, day_set, with_correlations=name in (FULL, MATCHED))
         for name, stage in trained.items()
     }
     return SeedRuns(source, trained, evaluated)

@@ -127,6 +127,7 @@ def test_method_settings_in_force(config: Config) -> None:
         cor_reduction='mean',
         cor_pool=1,
         detach_guide=True,
+        parallax=0,
     )
     assert cds == dict(loss_weight=1.0, detach=None, gram_form='auto')
     assert static == dict(
@@ -150,6 +151,7 @@ def test_method_settings_in_force(config: Config) -> None:
     )
     segmentor = in_force(CrossDomainSegmentor, {}) | in_force(CCDistillSegmentor, model)
     assert segmentor['share_projection_head'] is True and segmentor['feature'] == 'backbone.-1'
+    assert segmentor['distill_into'] == 'both'
     assert (segmentor['forward_mode'], segmentor['teacher_mode']) == ('separate', 'train')
     assert (segmentor['predict_with'], segmentor['test_reweight_std']) == ('night', None)
 

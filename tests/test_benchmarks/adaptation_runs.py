@@ -42,7 +42,7 @@ def run_of(miou: float, row: str) -> dict[str, Any]:
         'seconds': 100.0,
         'measuring_seconds': 10.0,
     }
-    if row == 'full':
+    if row in ('full', 'matched'):
         edges = [round(-1 + 0.05 * k, 4) for k in range(41)]
         maps = ('illu_source', 'illu_target', 'in_day', 'in_night')
         run['correlations'] = {

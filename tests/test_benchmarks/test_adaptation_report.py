@@ -168,7 +168,7 @@ def test_page_without_pictures_histograms_and_baseline(tmp_path: Path) -> None:
     write_report(results_of({'source_only': {'4': 3.0}}), tmp_path)
     text = (tmp_path / 'index.html').read_text()
     assert parse(tmp_path / 'index.html').open == []
-    assert 'drawn without the runs' in text and text.count('Not measured in these runs.') == 2
+    assert 'drawn without the runs' in text and text.count('Not measured in these runs.') == 3
 
 
 def test_texts_are_escaped(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from benchmarks.adaptation import read_variant  # noqa: E402
 from benchmarks.adaptation_rows import (  # noqa: E402
     FULL,
     HEADLINE,
+    MATCHED,
     ROWS,
     SUITES,
     add_variants,
@@ -115,9 +116,9 @@ def test_assignments_that_name_their_base_are_refused(tmp_path: Path) -> None:
 def test_groups_of_rows() -> None:
     mini, real = SUITES['mini'], SUITES['real']
     assert tuple(choose_rows(['headline'], mini)) == HEADLINE
-    assert choose_rows(['headline'], real) == ['source_only', 'wo_cdc_cds', 'full']
+    assert choose_rows(['headline'], real) == ['source_only', 'wo_cdc_cds', 'full', 'matched']
     assert choose_rows(['all'], mini) == list(ROWS)
-    assert choose_rows(['ablations', 'full'], mini) == ['full', *list(ROWS)[4:]]
+    assert choose_rows(['ablations', 'full'], mini) == ['full', *list(ROWS)[5:]]
     assert choose_rows(['wo_lab', 'wo_cdc', 'wo_lab'], real) == ['wo_cdc', 'wo_lab']
     for suite, name in ((mini, 'wo_everything'), (real, 'oracle'), (SUITES['cs2dz'], 'oracle')):
         with pytest.raises(UserInputError, match=f'no row {name!r}; expected headline'):
@@ -162,7 +163,7 @@ def test_rows_of_a_seed_share_one_source_stage_and_one_length(tmp_path: Path) ->
     assert f'load_from={tmp_path}/seed3/source/iter_12.pth' in command
     assert 'train_cfg.max_iters=60' in command and 'train_cfg.val_interval=10' in command
     measured = {n: ' '.join(e.command(tmp_path)) for n, e in runs.evaluated.items()}
-    assert {n for n, text in measured.items() if 'correlations-since' in text} == {FULL}
+    assert {n for n, text in measured.items() if 'correlations-since' in text} == {FULL, MATCHED}
     assert all('--sets night --day-set day' in text for text in measured.values())
     assert len({e.fingerprint(tmp_path) for e in runs.evaluated.values()}) == len(rows)
 

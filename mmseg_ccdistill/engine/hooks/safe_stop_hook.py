@@ -128,11 +128,12 @@ class SafeStopHook(Hook):
         Args:
             runner: The runner.
         """
+        if threading.current_thread() is not threading.main_thread():
+            return
         if SafeStopHook._installed is not None:
             SafeStopHook._installed._restore()
         loop = runner.train_loop
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        if not isinstance(loop, IterBasedTrainLoop) or not in_main_thread:
+        if not isinstance(loop, IterBasedTrainLoop):
             return
         if get_world_size() > 1 and not self._open_group(runner):
             return

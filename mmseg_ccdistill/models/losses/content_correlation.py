@@ -150,9 +150,11 @@ class CDCLoss(nn.Module):
             to ``'mean'``.
         cor_pool (int): Side in positions of the patches that are compared. Defaults to 1.
         detach_guide (bool): Whether the guides are constants. Defaults to True.
-        parallax (int): Radius in positions in which T_n is compared with the best match of T_d
-            (:func:`match_parallax`) rather than with T_d at its own position. Not in the paper; as
-            the 3 x 3 neighbourhood of the static loss. Defaults to 0.
+        parallax (int): Radius in positions in which T_d is moved to its best match with T_n
+            (:func:`match_parallax`) before anything is compared with it, S_d included: what a place
+            of T_n relates to is one place of T_d in all terms. The best of several raises
+            Cor_illu_T. Not in the paper; it does what the 3 x 3 neighbourhood does for the static
+            loss. Defaults to 0.
 
     Raises:
         ValueError: On a negative weight or radius, or if nothing is left of the loss (``loss_cdc=None`` turns
@@ -197,6 +199,10 @@ class CDCLoss(nn.Module):
         if cor_reduction not in ('mean', 'sum'):
             raise ValueError(
                 f"CDCLoss: cor_reduction must be 'mean' or 'sum', got {cor_reduction!r}."
+            )
+        if not isinstance(parallax, int):
+            raise ValueError(
+                f'CDCLoss: parallax counts positions, expected an int, got {parallax}.'
             )
         if cor_pool < 1:
             raise ValueError(f'CDCLoss: cor_pool must be at least 1, got {cor_pool}.')

@@ -326,6 +326,7 @@ def test_source_and_target_on_two_grids_are_refused() -> None:
         (dict(cor_reduction='none'), 'cor_reduction'),
         (dict(cor_pool=0), 'cor_pool'),
         (dict(parallax=-1), 'parallax'),
+        (dict(parallax=0.5), 'expected an int'),
     ],
 )
 def test_bad_settings_are_refused(kwargs: dict, message: str) -> None:

@@ -1,0 +1,9 @@
+"""Matched distillation of refinenet_r101_cs2dz_matched.py on mini night."""
+
+_base_ = './refinenet_small_mini_day2night.py'
+model = dict(
+    distill_into='target_night',
+    feature='decode_head',
+    projection_head=dict(in_channels=32, out_channels=64, embedding_norm='whiten'),
+    loss_cdc=dict(parallax=2),
+)
