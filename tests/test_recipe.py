@@ -147,6 +147,7 @@ def test_method_settings_in_force(config: Config) -> None:
         out_channels=256,
         norm_cfg=None,
         embedding_norm='standardize',
+        shrinkage=0.01,
         init_cfg=None,
     )
     segmentor = in_force(CrossDomainSegmentor, {}) | in_force(CCDistillSegmentor, model)

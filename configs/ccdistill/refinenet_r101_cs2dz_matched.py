@@ -8,5 +8,5 @@ model = dict(
     distill_into='target_night',
     feature='decode_head',
     projection_head=dict(in_channels=256, out_channels=64, embedding_norm='whiten'),
-    loss_cdc=dict(parallax=2),
+    loss_cdc=dict(js_tau=0.1, js_positions=2.5, parallax=1),
 )

@@ -18,25 +18,22 @@ _NORM_EPS = 1e-6
 #: Added to the variance of a standardised channel, and to those of whitened ones.
 _VARIANCE_EPS = 1e-5
 
-#: Share of the mean variance in a covariance before it is inverted (Ledoit & Wolf, 2004, shrink towards the same
-#: target). Without it directions of pure noise would count as much as those of content.
-_SHRINKAGE = 0.1
-
 _EMBEDDING_NORMS = (None, 'center', 'standardize', 'whiten')
 
 
-def whiten(embedding: Tensor, shrinkage: float = _SHRINKAGE) -> Tensor:
+def whiten(embedding: Tensor, shrinkage: float = 0.01) -> Tensor:
     r"""Give the channels of an embedding unit variance and take their correlation away.
 
     With the covariance :math:`\Sigma` over batch and positions and its mean variance :math:`\bar\sigma^2`,
 
     .. math:: \hat x = L^{-1} x, \qquad L L^T = (1 - s) \Sigma + (s \bar\sigma^2 + \epsilon) I
 
-    (L lower triangular). The statistics carry gradient. Nothing here waits for the device.
+    (L lower triangular). The shrinkage is towards the target of Ledoit & Wolf (2004); without it directions of pure
+    noise would count as much as those of content. The statistics carry gradient. Nothing here waits for the device.
 
     Args:
         embedding (Tensor): Centred, ``(B, C, H, W)``, float32 or float64.
-        shrinkage (float): s, in [0, 1]. Defaults to 0.1.
+        shrinkage (float): s, in [0, 1]. Defaults to 0.01: docs/calibration.md.
 
     Returns:
         Tensor: ``(B, C, H, W)``.
@@ -77,11 +74,12 @@ class ProjectionHead(BaseModule):
             deviation. ``'whiten'``: also take the correlation between channels away, see
             :func:`whiten`; a standardised head still uses two or three directions only. Defaults to
             None.
+        shrinkage (float): Of ``'whiten'``. Defaults to 0.01.
         init_cfg (dict, optional): Initialisation. Defaults to Kaiming normal weights (fan-in) and
             zero biases.
 
     Raises:
-        ValueError: On an unknown ``embedding_norm``.
+        ValueError: On an unknown ``embedding_norm`` or a shrinkage outside [0, 1].
     """
 
     def __init__(
@@ -91,6 +89,7 @@ class ProjectionHead(BaseModule):
         out_channels: int = 256,
         norm_cfg: OptConfigType = None,
         embedding_norm: str | None = None,
+        shrinkage: float = 0.01,
         init_cfg: OptConfigType = None,
     ) -> None:
         if embedding_norm not in _EMBEDDING_NORMS:
@@ -98,6 +97,8 @@ class ProjectionHead(BaseModule):
                 f'ProjectionHead: embedding_norm must be one of {_EMBEDDING_NORMS}, '
                 f'got {embedding_norm!r}.'
             )
+        if not 0 <= shrinkage <= 1:
+            raise ValueError(f'ProjectionHead: shrinkage must be in [0, 1], got {shrinkage}.')
         if init_cfg is None:
             init_cfg = dict(type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='relu')
         super().__init__(init_cfg)
@@ -105,6 +106,7 @@ class ProjectionHead(BaseModule):
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.embedding_norm = embedding_norm
+        self.shrinkage = shrinkage
         self.conv1 = nn.Conv2d(in_channels, hidden, 1)
         self.norm: nn.Module = (
             nn.Identity() if norm_cfg is None else build_norm_layer(norm_cfg, hidden)[1]
@@ -131,5 +133,5 @@ class ProjectionHead(BaseModule):
                 variance = embedding.square().mean(dim=(0, 2, 3), keepdim=True)
                 embedding = embedding * torch.rsqrt(variance + _VARIANCE_EPS)
             elif self.embedding_norm == 'whiten':
-                embedding = whiten(embedding)
+                embedding = whiten(embedding, self.shrinkage)
             return F.normalize(embedding, dim=1, eps=_NORM_EPS)

@@ -94,13 +94,13 @@ def test_whitening_by_numpy() -> None:
     found = np.cov(maps.transpose(0, 1).flatten(1).numpy(), bias=True)
     shrunk = 0.9 * found + (0.1 * np.trace(found) / 4 + 1e-5) * np.eye(4)
     expected = np.einsum('ij,bjhw->bihw', np.linalg.inv(np.linalg.cholesky(shrunk)), maps)
-    np.testing.assert_allclose(whiten(maps).numpy(), expected, rtol=1e-9)
+    np.testing.assert_allclose(whiten(maps, 0.1).numpy(), expected, rtol=1e-9)
 
 
 def test_a_whitened_head_uses_all_directions() -> None:
     head, x = small_head(embedding_norm='whiten'), feature(8)
     raw = head.conv2(F.relu(head.conv1(x)))
-    white = whiten(raw - raw.mean(dim=(0, 2, 3), keepdim=True))
+    white = whiten(raw - raw.mean(dim=(0, 2, 3), keepdim=True), 0.01)
     torch.testing.assert_close(head(x), F.normalize(white, dim=1))
     spectra = [torch.linalg.eigvalsh(covariance(maps.detach())) for maps in (raw, white)]
     least = [float(spectrum[0] / spectrum[-1]) for spectrum in spectra]
@@ -166,3 +166,5 @@ def test_is_registered() -> None:
     assert isinstance(head, ProjectionHead) and head.in_channels == 8
     with pytest.raises(ValueError, match='embedding_norm'):
         ProjectionHead(8, embedding_norm='batch')
+    with pytest.raises(ValueError, match='shrinkage'):
+        ProjectionHead(8, shrinkage=1.5)
