@@ -18,14 +18,17 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
+from benchmarks.adaptation_measure import Evaluation, loader_of
 from benchmarks.adaptation_results import (
     RESULTS,
     add_finished,
+    check_sources,
     describe,
     failure_name,
     merge,
@@ -191,15 +194,18 @@ def world_dir(args: argparse.Namespace, seed: int) -> Path:
     return args.work_dir / 'worlds' / str(args.first_world + seed)
 
 
-def check_roots(suite: Suite, roots: Mapping[str, Path]) -> None:
-    """Look for the folders, lists and images of every loader, before anything runs.
+def check_roots(suite: Suite, roots: Mapping[str, Path]) -> Suite:
+    """Look for the folders, lists and images of every loader and measured set, before anything runs.
 
     Args:
         suite: The suite.
         roots: Data roots.
 
+    Returns:
+        The suite with the sets that are there. The first one must be; the day set counts if it is labelled.
+
     Raises:
-        UserInputError: If one is missing; the message names it.
+        UserInputError: If something is missing; the message names it.
     """
     for folder in roots.values():
         if not folder.is_dir():
@@ -210,15 +216,31 @@ def check_roots(suite: Suite, roots: Mapping[str, Path]) -> None:
         config = Config.fromfile(str(CONFIGS / suite.configs[network]))
         config.merge_from_dict(root_options(config, roots))
         check_data_roots(config, ['train_dataloader', 'val_dataloader', 'test_dataloader'])
+    there = []
+    for name in [*suite.sets, *filter(None, [suite.day_set])]:
+        images, labels = (roots['dark_zurich'] / part / name for part in ('rgb_anon/val', 'gt/val'))
+        is_wanted = name in suite.sets and (images.is_dir() or name == suite.sets[0])
+        if is_wanted or labels.is_dir():
+            there.append(name)
+            config.test_dataloader = loader_of(config, name)
+            check_data_roots(config, ['test_dataloader'])
+        else:
+            print(f'{name} is left out: there are no labels {str(labels)!r}')
+    return replace(
+        suite,
+        sets=tuple(name for name in suite.sets if name in there),
+        day_set=suite.day_set if suite.day_set in there else None,
+    )
 
 
 def plan(
-    args: argparse.Namespace, rows: Sequence[str], lengths: tuple[int, int]
+    args: argparse.Namespace, suite: Suite, rows: Sequence[str], lengths: tuple[int, int]
 ) -> dict[int, SeedRuns]:
     """Stages of every seed; rendered worlds must be there.
 
     Args:
         args: The command line.
+        suite: The suite with the sets that are there.
         rows: Names of the rows.
         lengths: Iterations of the source stage and of each row.
 
@@ -234,7 +256,7 @@ def plan(
             else ''
         )
         roots = roots_of(args, seed)
-        runs[seed] = seed_runs(SUITES[args.suite], rows, seed, roots, args.work_dir, lengths, data)
+        runs[seed] = seed_runs(suite, rows, seed, roots, args.work_dir, lengths, data)
     return runs
 
 
@@ -292,42 +314,49 @@ def run_suite(args: argparse.Namespace, argv: Sequence[str]) -> int:
     if earlier is not None:
         merge(earlier, results, path)  # now, not after hours
     if args.suite != 'mini':
-        check_roots(suite, roots_of(args, args.seeds[0]))
+        suite = check_roots(suite, roots_of(args, args.seeds[0]))
     elif not args.dry_run:
         render_worlds(args)
         results['worlds'] = {str(seed): args.first_world + seed for seed in args.seeds}
-    runs = plan(args, rows, lengths)
+    runs = plan(args, suite, rows, lengths)
     stages = [stage for seed in runs.values() for stage in seed.stages()]
     if args.dry_run:
         for stage in stages:
             print(shlex.join(stage.command(args.work_dir)))
         return 0
+    if earlier is not None:
+        sources = {str(seed): r.source.fingerprint(args.work_dir) for seed, r in runs.items()}
+        check_sources(earlier, sources, path)
     if args.suite != 'cs2dz':
         minutes = estimate(stages, args.work_dir, jobs)
         print(
             f'estimated: {minutes:.0f} minutes, {jobs} at a time, with the speed of one core each'
         )
 
-    def report() -> None:
+    def report(with_page: bool) -> Path:
         for seed, of_seed in runs.items():
             add_finished(results, seed, of_seed, args.work_dir)
-        merged = sum_up(results) if earlier is None else merge(earlier, results, path)
-        if merged['runs']:
+        # Others may have written since: what lies there now counts.
+        merged = merge(read_results(path), results, path) if path.exists() else sum_up(results)
+        if with_page and merged['runs']:
             args.out.mkdir(parents=True, exist_ok=True)
             write_panel(merged, runs, args.work_dir, args.out)
-            write_report(merged, args.out)
+        return write_report(merged, args.out, with_page)
 
     def on_end(stage: Stage, problem: str) -> None:
         if problem:
             seed, row = stage.name.removeprefix('seed').split('/')[:2]
             results['failures'].setdefault(failure_name(row, seed), problem)
             print(f'FAILED {problem}', file=sys.stderr, flush=True)
-        elif stage.steps == 1:
-            report()
+        if problem or isinstance(stage, Evaluation):
+            try:
+                report(with_page=False)
+            except UserInputError as error:  # the trainings go on
+                print(f'not written: {error}', file=sys.stderr, flush=True)
 
     failed = run_stages(stages, args.work_dir, jobs, 1, on_end)
-    report()
-    print(f'took {(time.monotonic() - begin) / 60:.1f} minutes; report: {args.out / "index.html"}')
+    written = report(with_page=True)
+    print(f'took {(time.monotonic() - begin) / 60:.1f} minutes; report: {written}')
     return len(failed)
 
 
@@ -335,8 +364,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the suite; exit code 1 if a stage failed."""
     args = parse_args(argv)
     if args.report_only:
-        write_report(read_results(args.out / RESULTS), args.out)
-        print(args.out / 'index.html')
+        print(write_report(read_results(args.out / RESULTS), args.out))
         return
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the stages, too
     try:

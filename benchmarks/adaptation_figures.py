@@ -22,7 +22,7 @@ OKABE_ITO = ('#000000', '#E69F00', '#0072B2', '#009E73', '#D55E00', '#CC79A7', '
 INK, GREY = '#222222', '#8a8a8a'
 
 #: Line styles that go on where the colours begin again.
-STYLES = ('-', '--')
+STYLES = ('-', '--', ':', '-.')
 
 #: Loss terms by the key of the log, in the order of the panels.
 TERMS = {
@@ -64,7 +64,7 @@ def colour_of(row: str) -> str:
 
 
 def style_of(row: str) -> str:
-    """Line style of a row; with the colour it is of that row alone."""
+    """Line style of a row; with the colour it is of that row alone among the first 28."""
     return STYLES[list(ROWS).index(row) // len(OKABE_ITO) % len(STYLES)]
 
 

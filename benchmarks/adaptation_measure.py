@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from mmengine.dataset import pseudo_collate
 
 from benchmarks.stages import ROOT, Stage, evaluate, history, last_tenth
 from mmseg_ccdistill.engine.inference import load_segmentor
-from mmseg_ccdistill.engine.launch import run_main
+from mmseg_ccdistill.engine.launch import UserInputError, load_config, run_main
+from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_content
 from mmseg_ccdistill.engine.training_draws import training_dataset, training_draws
 from mmseg_ccdistill.models.losses import correlation_maps
 from mmseg_ccdistill.utils.atomic_file import write_atomically
@@ -85,6 +85,11 @@ class Evaluation(Stage):
         """The JSON file."""
         return work_dir / self.name / 'evaluation.json'
 
+    def finished(self, work_dir: Path) -> bool:
+        """Whether the checkpoint that lies there has been measured."""
+        assert self.start is not None
+        return self.start.finished(work_dir) and super().finished(work_dir)
+
     def progress(self, work_dir: Path) -> tuple[int, str]:
         """It has one step."""
         return int(self.product(work_dir).exists()), 'measuring'
@@ -106,20 +111,22 @@ class Evaluation(Stage):
         ]
 
 
-def code_state() -> dict[str, Any]:
-    """Commit of the repository and whether files differ from it; None where there is no git."""
+def loader_of(config: Config, folder: str | None) -> dict[str, Any]:
+    """The config's test dataloader on another folder of ``val``.
 
-    def git(*words: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ['git', *words], cwd=ROOT, capture_output=True, text=True, check=True
-            )
-        except (OSError, subprocess.CalledProcessError):
-            return None
-        return done.stdout.strip()
+    Args:
+        config: Config.
+        folder: Folder of ``val``; None: the config's own test set.
 
-    changes = git('status', '--porcelain')
-    return {'commit': git('rev-parse', 'HEAD'), 'dirty': None if changes is None else bool(changes)}
+    Returns:
+        Config of the dataloader.
+    """
+    loader = config.test_dataloader.to_dict()
+    if folder is not None:
+        loader['dataset']['data_prefix'] = dict(
+            img_path=f'rgb_anon/val/{folder}', seg_map_path=f'gt/val/{folder}'
+        )
+    return loader
 
 
 def measure_set(
@@ -136,11 +143,17 @@ def measure_set(
     Returns:
         Numbers for the report (percent; None for a class that occurs neither in labels nor in predictions), and what
         ``evaluate`` returned.
+
+    Raises:
+        UserInputError: If no pixel of the set is labelled.
     """
     tested = evaluate(config, checkpoint, loader, options)
     report = tested['report']
-    if not math.isfinite(tested['mIoU']):
-        raise RuntimeError(f'the scores of {checkpoint} are not finite: the training has diverged')
+    if not any(report.label_pixels):
+        raise UserInputError(
+            f'no label of the {report.num_images} images, e.g. of {tested["images"][0]!r}, has a pixel of the '
+            f'{len(report.iou)} classes, so there is no mIoU: expected trainIds; restore the labels'
+        )
     scores = {
         'mIoU': tested['mIoU'],
         'mIoU_present': report.summary['mIoU_present'],
@@ -253,34 +266,27 @@ def main() -> None:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
     args = parser.parse_args()
     options = dict(args.cfg_options or {})
-    config = Config.fromfile(args.config)
-    config.merge_from_dict(options)
+    config = load_config(args.config, options)
+    check_checkpoint_content(str(args.checkpoint), 'the argument CHECKPOINT')
+    if args.correlations_since is not None:
+        check_checkpoint_content(str(args.correlations_since), '--correlations-since')
     is_cross_domain = 'segmentor' in config.model
-
-    def loader_of(folder: str | None) -> dict[str, Any]:
-        loader = config.test_dataloader.to_dict()
-        if folder is not None:
-            loader['dataset']['data_prefix'] = dict(
-                img_path=f'rgb_anon/val/{folder}', seg_map_path=f'gt/val/{folder}'
-            )
-        return loader
 
     own_name = config.test_evaluator.get('dataset_name', 'test')
     args.out.parent.mkdir(parents=True, exist_ok=True)
     sets: dict[str, Any] = {}
     for folder in args.sets or [None]:
-        scores, tested = measure_set(args.config, args.checkpoint, loader_of(folder), options)
+        scores, tested = measure_set(
+            args.config, args.checkpoint, loader_of(config, folder), options
+        )
         if not sets:
             keep_scenes(args.out.with_name('scenes.npz'), tested)
         sets[folder or own_name] = scores
     if args.day_set:
         by_day = {**options, **({'model.predict_with': 'day'} if is_cross_domain else {})}
-        sets[DAY], _ = measure_set(args.config, args.checkpoint, loader_of(args.day_set), by_day)
-    result: dict[str, Any] = {
-        'sets': sets,
-        **training_facts(args.checkpoint.parent),
-        **code_state(),
-    }
+        loader = loader_of(config, args.day_set)
+        sets[DAY], _ = measure_set(args.config, args.checkpoint, loader, by_day)
+    result: dict[str, Any] = {'sets': sets, **training_facts(args.checkpoint.parent)}
     if args.correlations_since is not None:
         seed = int(config.randomness.seed)
         result['correlations'] = {

@@ -135,7 +135,8 @@ def _panel_html(panel: Path) -> str:
         return '<p>The pictures are not part of this report: it was drawn without the runs.</p>'
     data = base64.b64encode(panel.read_bytes()).decode()
     caption = (
-        'Night input, ground truth and predictions of the first seed, with the mIoU of the scene.'
+        'Night input, ground truth and predictions of the first seed of the last command that trained, with the mIoU '
+        'of the scene.'
     )
     return (
         f'<figure><div class="wide"><img alt="{caption}" src="data:image/jpeg;base64,{data}"></div>'

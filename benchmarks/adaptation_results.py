@@ -18,16 +18,22 @@ import numpy as np
 import torch
 from mmseg.utils import get_classes
 
-from benchmarks.adaptation_measure import code_state
 from benchmarks.adaptation_page import page, panel_rows, scene_panel
 from benchmarks.adaptation_rows import SeedRuns, add_variants
 from benchmarks.adaptation_tables import csv_report, markdown_report
+from benchmarks.stage_folder import list_once
 from mmseg_ccdistill import __version__
 from mmseg_ccdistill.datasets.file_scan import available_cores
 from mmseg_ccdistill.engine.launch import UserInputError
 from mmseg_ccdistill.utils.atomic_file import write_atomically
 
-RESULTS, PANEL = 'results.json', 'panel.jpg'
+RESULTS, PANEL, PAGE = 'results.json', 'panel.jpg', 'index.html'
+
+#: What ``results.json`` consists of.
+KEYS = (
+    *('suite', 'title', 'settings', 'date', 'commands', 'versions', 'device', 'classes'),
+    *('seeds', 'worlds', 'variants', 'seconds', 'sources', 'runs', 'failures'),
+)
 
 # Lists of numbers, or of such lists: they get one line.
 _LISTS = re.compile(r'\[[\[\]\s\d.,eEnul+-]+\](?=,?\n)')
@@ -63,7 +69,6 @@ def describe(suite: str, title: str, settings: Mapping[str, Any], command: str) 
         'settings': dict(settings),
         'date': datetime.datetime.now().astimezone().isoformat(timespec='seconds'),
         'commands': [command],
-        'code': code_state(),
         'versions': {
             'mmseg-ccdistill': __version__,
             'torch': torch.__version__,
@@ -99,7 +104,7 @@ def read_results(path: Path) -> dict[str, Any]:
     """
     try:
         results = json.loads(path.read_text(encoding='utf-8'))
-        missing = set(describe('', '', {}, '')) - set(results)
+        missing = set(KEYS) - set(results)
     except FileNotFoundError as error:
         raise UserInputError(
             f'{str(path)!r} does not exist: expected the results of a run; name its folder with --out'
@@ -113,8 +118,18 @@ def read_results(path: Path) -> dict[str, Any]:
             f'{str(path)!r} lacks {", ".join(sorted(missing))}: expected the results of this suite; '
             'name another folder with --out'
         )
+    for key in ('variants', 'sources'):
+        if not all(isinstance(value, dict) for value in [results[key], *_values(results[key])]):
+            raise UserInputError(
+                f'{str(path)!r} has {key} that are not of this form: expected one mapping for each name; '
+                'name another folder with --out'
+            )
     add_variants(results['variants'])
     return results
+
+
+def _values(mapping: Any) -> list[Any]:
+    return list(mapping.values()) if isinstance(mapping, dict) else []
 
 
 def failure_name(row: str, seed: str) -> str:
@@ -122,8 +137,31 @@ def failure_name(row: str, seed: str) -> str:
     return f'{row} of seed {seed}'
 
 
+def check_sources(earlier: Mapping[str, Any], fingerprints: Mapping[str, str], path: Path) -> None:
+    """Refuse to pair runs of one seed that have other data or another source stage.
+
+    Args:
+        earlier: Content of the earlier file.
+        fingerprints: Fingerprint of the source stage by seed.
+        path: The earlier file, for the message.
+
+    Raises:
+        UserInputError: If the fingerprints of a common seed differ.
+    """
+    sources = earlier['sources']
+    common = [seed for seed in fingerprints if seed in sources]
+    other = [seed for seed in common if sources[seed].get('fingerprint') != fingerprints[seed]]
+    if other:
+        raise UserInputError(
+            f'{str(path)!r} holds runs of seed {", ".join(other)} on other data or from another source stage: name '
+            'another folder with --out or --work-dir'
+        )
+
+
 def merge(earlier: Mapping[str, Any], results: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Put the runs of an earlier file and of this run together; this run's win.
+
+    A row that fails now keeps what was measured before; the failure stands beside it until the row is measured anew.
 
     Args:
         earlier: Content of the earlier file.
@@ -134,7 +172,7 @@ def merge(earlier: Mapping[str, Any], results: Mapping[str, Any], path: Path) ->
         The results of both.
 
     Raises:
-        UserInputError: If their suites or settings differ.
+        UserInputError: If their suites or settings differ, or the source stages of a common seed.
     """
     mine = {'suite': results['suite'], **results['settings']}
     theirs = {'suite': earlier['suite'], **earlier['settings']}
@@ -145,17 +183,17 @@ def merge(earlier: Mapping[str, Any], results: Mapping[str, Any], path: Path) ->
         raise UserInputError(
             f'{str(path)!r} holds runs of other settings ({other}): name another folder with --out or --work-dir'
         )
+    fingerprints = {seed: source['fingerprint'] for seed, source in results['sources'].items()}
+    check_sources(earlier, fingerprints, path)
     merged = dict(results)
     for key in ('worlds', 'sources', 'variants'):
         merged[key] = {**earlier[key], **results[key]}
     merged['commands'] = list(dict.fromkeys([*earlier['commands'], *results['commands']]))
     rows = [*earlier['runs'], *results['runs']]
-    merged['runs'] = {r: {**earlier['runs'].get(r, {}), **results['runs'].get(r, {})} for r in rows}
-    for row, runs in merged['runs'].items():  # what fails now is not what was measured before
-        for seed in [seed for seed in runs if failure_name(row, seed) in results['failures']]:
-            del runs[seed]
-    over = {failure_name(row, seed) for row, runs in merged['runs'].items() for seed in runs}
-    over |= {failure_name('source', seed) for seed in merged['sources']}
+    both = {r: {**earlier['runs'].get(r, {}), **results['runs'].get(r, {})} for r in rows}
+    merged['runs'] = {row: runs for row, runs in both.items() if runs}
+    over = {failure_name(row, seed) for row, runs in results['runs'].items() for seed in runs}
+    over |= {failure_name('source', seed) for seed in results['sources']}
     past = {name: text for name, text in earlier['failures'].items() if name not in over}
     merged['failures'] = {**past, **results['failures']}
     return sum_up(merged)
@@ -173,7 +211,7 @@ def sum_up(results: dict[str, Any]) -> dict[str, Any]:
     runs = [run for row in results['runs'].values() for run in row.values()]
     results['seeds'] = sorted({s for row in results['runs'].values() for s in row}, key=int)
     results['seconds'] = round(
-        sum(results['sources'].values())
+        sum(source['seconds'] for source in results['sources'].values())
         + sum(run['seconds'] + run['measuring_seconds'] for run in runs),
         1,
     )
@@ -181,7 +219,7 @@ def sum_up(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def add_finished(results: dict[str, Any], seed: int, runs: SeedRuns, work_dir: Path) -> None:
-    """Add every finished row of a seed.
+    """Add every finished row of a seed, and the source stage that it comes from.
 
     Args:
         results: Results, changed in place.
@@ -189,15 +227,20 @@ def add_finished(results: dict[str, Any], seed: int, runs: SeedRuns, work_dir: P
         runs: Its stages.
         work_dir: Folder of the runs.
     """
-    if runs.source.finished(work_dir):
-        results['sources'][str(seed)] = round(runs.source.seconds(work_dir), 1)
-    for name, evaluation in runs.evaluated.items():
-        if not evaluation.finished(work_dir):
-            continue
+    measured = {n: e for n, e in runs.evaluated.items() if e.finished(work_dir)}
+    if measured or runs.source.finished(work_dir):
+        results['sources'][str(seed)] = {
+            'fingerprint': runs.source.fingerprint(work_dir),
+            'seconds': round(runs.source.seconds(work_dir), 1),
+            'code': runs.source.code(work_dir),
+        }
+    for name, evaluation in measured.items():
+        trained = runs.trained[name]
         content = json.loads(evaluation.product(work_dir).read_text(encoding='utf-8'))
         results['runs'].setdefault(name, {})[str(seed)] = {
             **content,
-            'seconds': round(runs.trained[name].seconds(work_dir), 1),
+            'code': list_once([*trained.code(work_dir), *evaluation.code(work_dir)]),
+            'seconds': round(trained.seconds(work_dir), 1),
             'measuring_seconds': round(evaluation.seconds(work_dir), 1),
         }
 
@@ -205,7 +248,7 @@ def add_finished(results: dict[str, Any], seed: int, runs: SeedRuns, work_dir: P
 def write_panel(
     results: Mapping[str, Any], runs: Mapping[int, SeedRuns], work_dir: Path, out: Path
 ) -> None:
-    """Write the pictures of the first seed that has any, beside the report.
+    """Write the pictures of the first seed of this run that has any, beside the report.
 
     Args:
         results: Results.
@@ -213,8 +256,8 @@ def write_panel(
         work_dir: Folder of the runs.
         out: Folder of the report.
     """
-    for _, seed_runs in sorted(runs.items()):
-        evaluated = seed_runs.evaluated
+    for _, of_seed in sorted(runs.items()):
+        evaluated = of_seed.evaluated
         folders = [
             (name, evaluated[name].product(work_dir).parent)
             for name in panel_rows(results)
@@ -231,19 +274,25 @@ def _on_one_line(found: re.Match[str]) -> str:
     return re.sub(r'\s+', '', found.group()).replace(',', ', ')
 
 
-def write_report(results: Mapping[str, Any], out: Path) -> None:
+def write_report(results: Mapping[str, Any], out: Path, with_page: bool = True) -> Path:
     """Write ``results.json``, ``results.csv``, ``results.md`` and ``index.html``.
 
     Args:
-        results: Results with at least one run.
+        results: Results; without a run there is no page.
         out: Folder of the report; pictures that lie in it become part of the page.
+        with_page: Whether to draw the page, which takes seconds.
+
+    Returns:
+        What to read: the page, else ``results.md``.
     """
     out.mkdir(parents=True, exist_ok=True)
     files = {
         RESULTS: _LISTS.sub(_on_one_line, json.dumps(results, indent=1)) + '\n',
         'results.csv': csv_report(results),
         'results.md': markdown_report(results),
-        'index.html': page(results, out / PANEL),
     }
+    if with_page and results['runs']:
+        files[PAGE] = page(results, out / PANEL)
     for name, text in files.items():
         write_atomically(out / name, text.encode())
+    return out / (PAGE if PAGE in files else 'results.md')

@@ -20,6 +20,9 @@ CONFIGS = ROOT / 'configs'
 #: What every ablation is written for; the other networks take its assignments over.
 PAPER_CONFIG = 'ccdistill/refinenet_r101_cs2dz.py'
 
+#: Names that no row may have: the folder of the source stage, and what ``--rows`` takes for several rows.
+RESERVED = ('source', 'headline', 'ablations', 'all')
+
 #: How often the night set is measured in a training, for the learning curves.
 NUM_VALIDATIONS = 6
 
@@ -78,10 +81,14 @@ def add_variants(variants: Mapping[str, Mapping[str, Any]]) -> None:
         variants: By name, overrides of the full config; ``'NAME:ROW'`` overrides that of another row.
 
     Raises:
-        UserInputError: If a row has that name already, or there is no such row.
+        UserInputError: If the name is taken or reserved, or there is no such row.
     """
     for name, options in variants.items():
         own, _, base = name.partition(':')
+        if own in RESERVED:
+            raise UserInputError(
+                f'--variant {name}: {own!r} stands for something else here; take another name'
+            )
         if ROWS.get(base or FULL) is None or not own.isidentifier():
             raise UserInputError(
                 f'--variant {name}: expected NAME or NAME:ROW with a row of {", ".join(ROWS)}'
@@ -342,12 +349,8 @@ def seed_runs(
         )
         for name in rows
     }
-    night = roots['dark_zurich'] / 'gt/val'  # not there before a world is rendered
-    day_set = suite.day_set
-    if day_set and night.is_dir() and not (night / day_set).is_dir():
-        day_set = None
     evaluated = {
-        name: Evaluation.of(stage, suite.sets, day_set, with_correlations=name in (FULL, MATCHED))
+        name: Evaluation.of(stage, suite.sets, suite.day_set, name in (FULL, MATCHED))
         for name, stage in trained.items()
     }
     return SeedRuns(source, trained, evaluated)

@@ -53,15 +53,23 @@ def mious(results: Results, row: str, dataset: str) -> dict[str, float]:
     return {s: run['sets'][dataset]['mIoU'] for s, run in runs.items() if dataset in run['sets']}
 
 
-def interval_text(estimate: Estimate | None, signed: bool = True, digits: int = 1) -> str:
-    """An estimate with its interval, e.g. ``+1.2 [+0.3, +2.1]``; with one seed it says so."""
+def interval_text(estimate: Estimate | None, n: int, signed: bool = True, digits: int = 1) -> str:
+    """An estimate with its interval, e.g. ``+1.2 [+0.3, +2.1]``.
+
+    Args:
+        estimate: The estimate; None: there is none.
+        n: Seeds of the row. An estimate of fewer seeds, or of one, says so.
+        signed: Whether a plus is written.
+        digits: Digits after the point.
+    """
     if estimate is None:
         return ''
     form = f'{"+" if signed else ""}.{digits}f'
     if estimate.interval is None:
         return f'{estimate.value:{form}} (n = 1, no interval)'
     low, high = estimate.interval
-    return f'{estimate.value:{form}} [{low:{form}}, {high:{form}}]'
+    fewer = f' (n = {estimate.n})' if estimate.n < n else ''
+    return f'{estimate.value:{form}} [{low:{form}}, {high:{form}}]{fewer}'
 
 
 def _published(row: str) -> dict[str, Any] | None:
@@ -112,7 +120,7 @@ def means_table(results: Results, dataset: str) -> Table:
                 share.n,
                 None if share.half_width is None else 100 * share.half_width,
             )
-            cells.append(interval_text(percent, signed=False, digits=0))
+            cells.append(interval_text(percent, len(values), signed=False, digits=0))
         if dataset != DAY:
             paper = _published(name)
             cells.append(f'{paper["mIoU"]:.1f}' if paper else '')
@@ -140,7 +148,9 @@ def differences_table(results: Results, dataset: str) -> Table:
         cells = [
             '0'
             if name == reference
-            else interval_text(paired_difference(values, mious(results, reference, dataset)))
+            else interval_text(
+                paired_difference(values, mious(results, reference, dataset)), len(values)
+            )
             for reference in references
         ]
         paper = _published(name)
@@ -217,21 +227,33 @@ def published_table(results: Results) -> Table:
                 f'{paper["mIoU"]:.1f}',
                 _delta_text(paper['delta']),
                 here,
-                interval_text(difference) if names[paper['method']] != FULL else '',
+                interval_text(difference, len(values)) if names[paper['method']] != FULL else '',
             ]
         )
     return table
 
 
+def code_states(results: Results) -> list[str]:
+    """Commits that the source stages, trainings and measurements started with, each once.
+
+    Args:
+        results: Content of ``results.json``.
+    """
+    runs = [run for row in results['runs'].values() for run in row.values()]
+    unknown = [{'commit': None, 'dirty': None}]
+    items = [*results['sources'].values(), *runs]
+    states = [state for item in items for state in item['code'] or unknown]
+    changes = {True: ', with changes that are not committed', None: ', changes unknown', False: ''}
+    return sorted({(s['commit'] or 'commit unknown') + changes[s['dirty']] for s in states})
+
+
 def facts(results: Results) -> dict[str, str]:
     """How the numbers came about, by heading."""
-    code, settings = results['code'], results['settings']
-    commit = code['commit'] or 'unknown'
-    changed = ', with changes that are not committed' if code['dirty'] else ''
+    settings = results['settings']
     worlds = [str(results['worlds'][seed]) for seed in sorted(results['worlds'], key=int)]
     found = {
         'date': results['date'],
-        'commit': commit + changed,
+        'code of the runs': '\n'.join(code_states(results)),
         'command': '\n'.join(results['commands']),
         'lengths': f'{settings["source_iters"]} iterations of the shared source stage, then '
         f'{settings["adapt_iters"]} of every row',
@@ -243,11 +265,6 @@ def facts(results: Results) -> dict[str, str]:
     }
     for name, options in results['variants'].items():
         found[f'variant {name}'] = ' '.join(f'{key}={value}' for key, value in options.items())
-    commits = sorted(
-        {str(run['commit']) for row in results['runs'].values() for run in row.values()}
-    )
-    if len(commits) > 1:
-        found['commits of the runs'] = ', '.join(commits)
     if settings.get('share', 1) != 1:
         found['data'] = f'a share of {settings["share"]} of the rendered frames: a trial'
     return {name: text for name, text in found.items() if text}
@@ -304,8 +321,9 @@ def markdown_report(results: Results) -> str:
         parts += [f'## mIoU on {name}', markdown_table(means_table(results, name))]
         if name != DAY:
             parts += ['Differences in mIoU:', markdown_table(differences_table(results, name))]
-    dataset = main_set(results)
-    parts += [f'## Classes on {dataset}', markdown_table(class_table(results, dataset))]
+    if results['runs']:
+        dataset = main_set(results)
+        parts += [f'## Classes on {dataset}', markdown_table(class_table(results, dataset))]
     diagnostics = diagnostics_table(results)
     if len(diagnostics) > 1:
         parts += ['## Diagnostics at the end', markdown_table(diagnostics)]

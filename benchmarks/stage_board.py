@@ -65,11 +65,16 @@ class Board:
             eta = _eta(time.monotonic() - self.begin, now - self.first, self.total - self.first)
             print(f'all: {now}/{self.total} ETA {eta}', flush=True)
 
+    def count(self, stage: Stage) -> None:
+        """Count all steps of a stage that has ended, failed or was left out."""
+        self.finished_steps += stage.steps
+        self.bars.update(self.all, completed=self.finished_steps + sum(self.done.values()))
+
     def end(self, stage: Stage, text: str) -> None:
-        """Count a stage as over and say how it ended."""
+        """Take a running stage off and say how it ended."""
         self.bars.remove_task(self.tasks.pop(stage))
         self.done.pop(stage)
-        self.finished_steps += stage.steps
+        self.count(stage)
         line = f'{stage.name}: {text}'
         if self.console.is_terminal:
             self.console.print(line, markup=False, highlight=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import hashlib
 import json
@@ -12,8 +11,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,12 +25,18 @@ from mmengine.runner import Runner
 from mmseg.apis import init_model
 
 from benchmarks.stage_board import Board
+from benchmarks.stage_folder import (
+    FINISHED,
+    LOG,
+    ROOT,
+    STARTED,
+    finish_run,
+    own,
+    read_record,
+    start_run,
+)
 from mmseg_ccdistill.datasets.file_scan import available_cores
-from mmseg_ccdistill.engine.launch import UserInputError
-from mmseg_ccdistill.engine.resume import newest_good_checkpoint
 from mmseg_ccdistill.evaluation import NightIoUMetric
-
-ROOT = Path(__file__).resolve().parents[1]
 
 #: Seconds between two looks at the running stages.
 POLL_SECONDS = 0.5
@@ -88,14 +92,18 @@ class Stage:
 
     def finished(self, work_dir: Path) -> bool:
         """Whether this very run has been done before."""
-        record = _record(work_dir / self.name / 'stage.json')
+        record = read_record(work_dir / self.name / FINISHED)
         if not record or not self.product(work_dir).exists():
             return False
         return record['fingerprint'] == self.fingerprint(work_dir)
 
     def seconds(self, work_dir: Path) -> float:
-        """Duration of the finished run."""
-        return float(_record(work_dir / self.name / 'stage.json')['seconds'])
+        """Duration of the finished run, over all processes that it took; 0 if there is no record of it."""
+        return float(read_record(work_dir / self.name / FINISHED).get('seconds', 0.0))
+
+    def code(self, work_dir: Path) -> list[dict[str, Any]]:
+        """Commit and changes of the code when the run started, and when it went on; empty if it did not start."""
+        return list(read_record(work_dir / self.name / STARTED).get('code', []))
 
     def progress(self, work_dir: Path) -> tuple[int, str]:
         """Steps done, and what the log says of the last one."""
@@ -131,14 +139,6 @@ class Stage:
 @functools.cache
 def _config_text(path: Path) -> str:
     return repr(Config.fromfile(str(path)).to_dict())
-
-
-def _record(path: Path) -> dict[str, Any]:
-    """A JSON record; empty if there is none or the writing of it was cut short."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
 
 
 def scalars(run_dir: Path) -> list[dict[str, Any]]:
@@ -202,47 +202,24 @@ def processes_at_a_time() -> int:
     return torch.cuda.device_count() or available_cores()
 
 
-@contextmanager
-def _own(work_dir: Path) -> Iterator[int]:
-    """Keep other runs out of a folder, as long as this process or one that it has started lives."""
-    work_dir.mkdir(parents=True, exist_ok=True)
-    with open(work_dir / '.lock', 'w') as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserInputError(
-                f'{str(work_dir)!r} is in use by another run or one that it has left behind: wait for it, end it, '
-                'or name another folder with --work-dir'
-            ) from error
-        yield lock.fileno()
-
-
 def _launch(stage: Stage, work_dir: Path, slot: int, threads: int, lock: int) -> subprocess.Popen:
-    """Start a stage; its output goes to ``train.log`` in its folder."""
+    """Start a stage; its output goes to a log in its folder."""
     folder = work_dir / stage.name
-    started = {'fingerprint': stage.fingerprint(work_dir)}
     command = stage.command(work_dir)
-    if stage.resumable and folder.exists():
-        if (
-            _record(folder / 'started.json') != started
-        ):  # of other settings: none of its checkpoints is ours
-            folder.rename(folder.with_name(f'{folder.name}.{time.strftime("%Y%m%d_%H%M%S")}'))
-        elif newest_good_checkpoint(str(folder)).checkpoint is not None:
-            command = [*command[:3], '--resume', *command[3:]]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / 'started.json').write_text(json.dumps(started))
+    if start_run(folder, stage.fingerprint(work_dir), stage.resumable):
+        command = [*command[:3], '--resume', *command[3:]]
     env = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
     devices = _devices()
     if devices:
         env['CUDA_VISIBLE_DEVICES'] = devices[slot % len(devices)]
-    with open(folder / 'train.log', 'w') as log:
+    with open(folder / LOG, 'w') as log:
         return subprocess.Popen(
             command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT, pass_fds=[lock]
         )
 
 
 def _failure(stage: Stage, work_dir: Path) -> str:
-    log_file = work_dir / stage.name / 'train.log'
+    log_file = work_dir / stage.name / LOG
     tail = '\n'.join(log_file.read_text(errors='replace').splitlines()[-25:])
     return f'stage {stage.name} failed, see {log_file}:\n{tail}'
 
@@ -293,12 +270,13 @@ def run_stages(
         if on_end is not None:
             on_end(stage, problem)
 
-    with _own(work_dir) as lock, board.bars:
+    with own(work_dir) as lock, board.bars:
         try:
             while waiting or running:
                 for stage in list(waiting):
                     if stage.start in failed:
                         waiting.remove(stage)
+                        board.count(stage)
                         end(stage, f'stage {stage.name} was left out: {stage.start.name} failed')
                     elif len(running) < jobs and (stage.start is None or stage.start in finished):
                         waiting.remove(stage)
@@ -324,8 +302,7 @@ def run_stages(
                         continue
                     seconds = board.elapsed(stage)
                     board.end(stage, f'done in {seconds:.0f} s {stage.progress(work_dir)[1]}')
-                    record = {'fingerprint': stage.fingerprint(work_dir), 'seconds': seconds}
-                    (work_dir / stage.name / 'stage.json').write_text(json.dumps(record))
+                    finish_run(work_dir / stage.name, seconds)
                     end(stage, '')
         finally:
             for process in running.values():

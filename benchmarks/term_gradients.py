@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmseg.apis import init_model
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor
+
+from mmseg_ccdistill.engine.inference import load_segmentor
+from mmseg_ccdistill.engine.launch import load_config, run_main
 
 #: Terms that the others are compared with.
 SUPERVISED = ('loss_seg', 'loss_pseudo')
@@ -74,7 +78,8 @@ def compare(gradients: dict[str, Tensor]) -> dict[str, tuple[float, float, float
         gradients: Per term: a flat vector.
 
     Returns:
-        Per term: norm, norm over that of the sum of the supervised terms, and cosine with that sum (NaN without one).
+        Per term: norm, norm over that of the sum of the supervised terms, and cosine with that sum; NaN without
+        supervised terms, and where their gradient is zero.
     """
     supervised = [vector for term, vector in gradients.items() if term.endswith(SUPERVISED)]
     reference = torch.stack(supervised).sum(0) if supervised else None
@@ -82,11 +87,21 @@ def compare(gradients: dict[str, Tensor]) -> dict[str, tuple[float, float, float
     for term, vector in gradients.items():
         norm = float(vector.norm())
         ratio = cosine = float('nan')
-        if reference is not None:
+        if reference is not None and reference.any():
             ratio = norm / float(reference.norm())
             cosine = float(torch.cosine_similarity(vector, reference, dim=0))
         result[term] = (norm, ratio, cosine)
     return result
+
+
+def median(values: Sequence[tuple[float, ...]]) -> list[float]:
+    """Medians of each column over the batches in which it is a number; NaN where it never is.
+
+    Args:
+        values: One row for each batch.
+    """
+    columns = np.ma.masked_invalid(np.array(values))
+    return np.ma.median(columns, axis=0).filled(np.nan).round(4).tolist()
 
 
 def main() -> None:
@@ -101,14 +116,11 @@ def main() -> None:
     parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
     args = parser.parse_args()
-    config = Config.fromfile(args.config)
-    config.merge_from_dict(args.cfg_options)
+    config = load_config(args.config, args.cfg_options)
     init_default_scope('mmseg')
     torch.manual_seed(args.seed)
-    model = init_model(
-        config, args.checkpoint, device='cuda:0' if torch.cuda.is_available() else 'cpu'
-    )
-    model.train()
+    parts = ('day.', 'night.') if 'segmentor' in config.model else None
+    model = load_segmentor(config, args.checkpoint, parts).train()
     loader = Runner.build_dataloader(config.train_dataloader, seed=args.seed)
     batches = iter(loader)
     measured: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
@@ -118,8 +130,7 @@ def main() -> None:
             for term, values in compare(gradients).items():
                 measured[network, term].append(values)
     rows = {
-        f'{network} {term}': np.median(values, axis=0).round(4).tolist()
-        for (network, term), values in sorted(measured.items())
+        f'{network} {term}': median(values) for (network, term), values in sorted(measured.items())
     }
     if args.json:
         print(json.dumps(rows))
@@ -131,4 +142,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(run_main(main))

@@ -37,8 +37,7 @@ def run_of(miou: float, row: str) -> dict[str, Any]:
             term: [[10 * k, 2 / k + 0.01 * len(row)] for k in range(1, 60)] for term in terms
         },
         'diagnostics': {} if one_network else {'pseudo.share': 0.8, 'pseudo.largest_class': 0.4},
-        'commit': 'a' * 40,
-        'dirty': False,
+        'code': [{'commit': 'a' * 40, 'dirty': False}],
         'seconds': 100.0,
         'measuring_seconds': 10.0,
     }
@@ -63,5 +62,9 @@ def results_of(mious: dict[str, dict[str, float]], **settings: Any) -> dict[str,
         results['runs'][row] = {seed: run_of(miou, row) for seed, miou in by_seed.items()}
         for seed in by_seed:
             results['worlds'][seed] = 900 + int(seed)
-            results['sources'][seed] = 300.0
+            results['sources'][seed] = {
+                'fingerprint': f'source of {seed}',
+                'seconds': 300.0,
+                'code': [{'commit': 'a' * 40, 'dirty': False}],
+            }
     return sum_up(results)

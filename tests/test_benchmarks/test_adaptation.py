@@ -1,11 +1,12 @@
-"""The suite's command line, its scheduling and, marked slow, a whole run."""
+"""The suite's command line and, marked slow, a whole run."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,174 +15,26 @@ from layouts import make_cityscapes, make_dark_zurich
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import stages  # noqa: E402
-from benchmarks.adaptation import estimate, main, parse_args, plan  # noqa: E402
-from benchmarks.adaptation_measure import thin_out, training_facts  # noqa: E402
-from benchmarks.stages import Stage, history, run_stages  # noqa: E402
+from adaptation_runs import results_of  # noqa: E402
+
+from benchmarks import (  # noqa: E402
+    adaptation,
+    adaptation_measure,
+    stage_folder,
+    term_gradients,
+)
+from benchmarks.adaptation import check_roots, estimate, main, parse_args, plan  # noqa: E402
+from benchmarks.adaptation_measure import measure_set  # noqa: E402
+from benchmarks.adaptation_results import write_report  # noqa: E402
+from benchmarks.adaptation_rows import SUITES, seed_runs  # noqa: E402
+from benchmarks.stages import Stage  # noqa: E402
 from mmseg_ccdistill.engine.launch import UserInputError, run_main  # noqa: E402
 
 CONFIG = 'configs/refinenet/refinenet_small_mini.py'
 
 
-@dataclass(frozen=True, eq=False)
-class Script(Stage):
-    """A stage that runs a line of Python in its own folder instead of a training."""
-
-    line: str = 'pass'
-
-    def product(self, work_dir: Path) -> Path:
-        return work_dir / self.name / 'product'
-
-    def command(self, work_dir: Path) -> list[str]:
-        return [sys.executable, '-c', f'folder = {str(work_dir / self.name)!r}; {self.line}']
-
-
-COUNT = "open(folder + '/runs', 'a').write('x'); open(folder + '/product', 'w').close()"
-FAIL = "raise SystemExit('no luck')"
-
-
-def script(name: str, line: str = COUNT, start: Stage | None = None, **kwargs: Any) -> Script:
-    return Script(name, CONFIG, 1, start, line=line, **kwargs)
-
-
-@pytest.fixture(autouse=True)
-def short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages, 'POLL_SECONDS', 0.02)
-
-
-def runs(work_dir: Path, name: str) -> int:
-    return len((work_dir / name / 'runs').read_text())
-
-
 def exit_code(*arguments: Any) -> int:
     return run_main(lambda: main(list(map(str, arguments))))
-
-
-# --- scheduling -------------------------------------------------------------------------------
-
-
-def test_a_finished_stage_is_not_run_again_and_a_changed_one_is(tmp_path: Path) -> None:
-    first, second = script('a'), script('b')
-    for _ in range(2):
-        assert run_stages([first, second], tmp_path, jobs=2, threads=1) == {}
-    assert runs(tmp_path, 'a') == runs(tmp_path, 'b') == 1
-    other = script('a', data='another world')
-    run_stages([other, second], tmp_path, jobs=2, threads=1)
-    assert runs(tmp_path, 'a') == 2 and runs(tmp_path, 'b') == 1
-    run_stages([script('b', start=other)], tmp_path, jobs=2, threads=1)
-    assert runs(tmp_path, 'b') == 2  # what it starts from has changed
-    (tmp_path / 'b/stage.json').write_text('{"finger')  # killed while it was written
-    run_stages([script('b', start=other)], tmp_path, jobs=1, threads=1)
-    assert runs(tmp_path, 'b') == 3
-
-
-def test_the_place_of_the_work_dir_makes_no_difference(tmp_path: Path) -> None:
-    stage = Stage('a', CONFIG, 10, Stage('b', CONFIG, 5), 1, {'x': 2})
-    assert stage.fingerprint(tmp_path / 'one') == stage.fingerprint(tmp_path / 'two')
-    longer = Stage('a', CONFIG, 10, Stage('b', CONFIG, 6), 1, {'x': 2})
-    assert stage.fingerprint(tmp_path) != longer.fingerprint(tmp_path)
-
-
-def test_a_failed_row_leaves_the_others_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
-    bad, good = script('bad', FAIL), script('good')
-    after = script('after', start=bad)
-    last = script('last', start=after)
-    ended: dict[str, str] = {}
-    todo = [bad, after, last, good]
-    failed = run_stages(todo, tmp_path, 1, 1, lambda stage, text: ended.update({stage.name: text}))
-    assert set(failed) == {bad, after, last} and ended['good'] == ''
-    assert 'no luck' in failed[bad] and 'left out: bad failed' in failed[after]
-    assert 'left out: after failed' in failed[last]
-    assert runs(tmp_path, 'good') == 1 and not (tmp_path / 'after').exists()
-    with pytest.raises(RuntimeError, match='no luck'):
-        run_stages([bad], tmp_path, 1, 1)
-
-
-def test_processes_share_the_gpus_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages.torch.cuda, 'device_count', lambda: 2)
-    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,7')
-    line = (
-        "import os, time; open(folder + '/product', 'w').write(os.environ['CUDA_VISIBLE_DEVICES']);"
-        ' time.sleep(0.3)'
-    )
-    todo = [script(name, line) for name in 'abcd']
-    run_stages(todo, tmp_path, jobs=2, threads=1)
-    found = [(tmp_path / name / 'product').read_text() for name in 'abcd']
-    assert sorted(found[:2]) == ['4', '7'] == sorted(found[2:])
-    assert stages.processes_at_a_time() == 2
-
-
-def test_a_long_training_goes_on_from_its_newest_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The command of a training that was cut short says --resume; one of other settings begins anew."""
-    started: list[list[str]] = []
-
-    class Process:
-        def __init__(self, command: list[str], **_: Any) -> None:
-            started.append(command)
-
-    monkeypatch.setattr(stages.subprocess, 'Popen', Process)
-    stage = Stage('long', CONFIG, 9, resumable=True)
-    stages._launch(stage, tmp_path, 0, 1, 0)
-    stages._launch(stage, tmp_path, 0, 1, 0)  # no checkpoint yet
-    choice = stages.newest_good_checkpoint(str(tmp_path))._replace(checkpoint=Path('iter_3.pth'))
-    monkeypatch.setattr(stages, 'newest_good_checkpoint', lambda folder: choice)
-    stages._launch(stage, tmp_path, 0, 1, 0)
-    assert ['--resume' in command for command in started] == [False, False, True]
-    assert started[2][1:4] == [str(ROOT / 'tools/train.py'), str(ROOT / CONFIG), '--resume']
-    (tmp_path / 'long/iter_3.pth').touch()
-    stages._launch(Stage('long', CONFIG, 8, resumable=True), tmp_path, 0, 1, 0)
-    assert '--resume' not in started[3] and not (tmp_path / 'long/iter_3.pth').exists()
-    assert len(list(tmp_path.glob('long.*/iter_3.pth'))) == 1  # nothing is lost
-
-
-def test_two_runs_do_not_write_into_one_folder(tmp_path: Path) -> None:
-    """Not even when the first one was killed and only a stage of it lives on."""
-    with stages._own(tmp_path) as lock:
-        stage = script('a', 'import time; time.sleep(60)')
-        left_behind = stages._launch(stage, tmp_path, 0, 1, lock)
-    try:
-        with pytest.raises(UserInputError, match='is in use by another run'):
-            run_stages([script('b')], tmp_path, 1, 1)
-    finally:
-        left_behind.kill()
-        left_behind.wait()
-    run_stages([script('b')], tmp_path, 1, 1)
-    assert runs(tmp_path, 'b') == 1
-
-
-# --- what a training has logged ---------------------------------------------------------------
-
-
-def write_log(folder: Path, name: str, rows: list[dict[str, Any]]) -> None:
-    (folder / name / 'vis_data').mkdir(parents=True)
-    text = ''.join(json.dumps(row) + '\n' for row in rows)
-    (folder / name / 'vis_data/scalars.json').write_text(text)
-
-
-def test_history_joins_a_resumed_run_and_leaves_out_one_that_began_anew(tmp_path: Path) -> None:
-    def rows(first: int, last: int, value: float) -> list[dict[str, Any]]:
-        return [{'loss': value, 'step': step} for step in range(first, last + 1, 10)]
-
-    write_log(tmp_path, '20260101_000000', rows(10, 90, 9.0))  # began anew afterwards
-    write_log(tmp_path, '20260102_000000', rows(10, 50, 1.0))
-    write_log(tmp_path, '20260103_000000', [*rows(40, 60, 2.0), {'mIoU': 5.0, 'step': 60}])
-    found = history(tmp_path)
-    assert [(row['step'], row.get('loss')) for row in found] == [
-        (10, 1.0), (20, 1.0), (30, 1.0), (40, 2.0), (50, 2.0), (60, 2.0), (60, None)
-    ]  # fmt: skip
-    facts = training_facts(tmp_path)
-    assert facts['curve'] == [[60, 5.0]] and facts['losses']['loss'][0] == [10.0, 1.0]
-    assert facts['diagnostics'] == {}
-
-
-def test_curves_are_thinned_out_by_means() -> None:
-    points = [(10 * k, float(k)) for k in range(1, 8)]
-    assert thin_out(points, 3) == [[20.0, 2.0], [50.0, 5.0], [70.0, 7.0]]
-    assert thin_out(points, 7) == [[float(x), y] for x, y in points] and thin_out([]) == []
 
 
 # --- command line -----------------------------------------------------------------------------
@@ -265,7 +118,7 @@ def test_estimate_by_hand(tmp_path: Path) -> None:
     """1200 · 0.25 s for the source stage, 600 · 0.25 for two rows of one network, 600 · 0.45 for two of two: 1140 s."""
     args = parse_args(['mini', '--seeds', '0', '--work-dir', str(tmp_path)])
     rows = ['source_only', 'wo_cdc_cds', 'full', 'oracle']
-    todo = plan(args, rows, (1200, 600))[0].stages()
+    todo = plan(args, SUITES['mini'], rows, (1200, 600))[0].stages()
     assert len(todo) == 9 and estimate(todo, tmp_path, 2) == pytest.approx(9.5)
 
 
@@ -274,6 +127,131 @@ def test_defaults_are_those_of_the_suite() -> None:
     assert (args.seeds, args.rows, args.first_world) == ([0, 1, 2, 3, 4], ['headline'], 201)
     assert parse_args(['real', '--root', '.']).seeds == [0, 1, 2]
     assert parse_args(['mini', '--seeds', '3', '1', '3']).seeds == [3, 1]
+
+
+@pytest.fixture
+def real_root(tmp_path: Path) -> Path:
+    """Day and night frames with labels of night alone, small, in the layout of ``real``."""
+    make_cityscapes(tmp_path / 'data/cityscapes', with_train_ids=True)
+    night = make_dark_zurich(tmp_path / 'data/dark_zurich', pair_list=True)
+    shutil.rmtree(night / 'rgb_anon/val/day', ignore_errors=True)
+    return tmp_path / 'data'
+
+
+def roots_below(root: Path) -> dict[str, Path]:
+    return {name: root / name for name in ('cityscapes', 'dark_zurich')}
+
+
+def test_sets_that_are_not_there_are_left_out(
+    real_root: Path, capsys: pytest.CaptureFixture
+) -> None:
+    suite = check_roots(SUITES['real'], roots_below(real_root))
+    assert (suite.sets, suite.day_set) == (('night',), None)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and lines[0].startswith('dusk is left out') and 'gt/val/dusk' in lines[0]
+    folders = [real_root / 'dark_zurich' / part for part in ('rgb_anon/val', 'gt/val')]
+    for name in ('dusk', 'day'):
+        for folder in folders:
+            shutil.copytree(folder / 'night', folder / name)
+    suite = check_roots(SUITES['real'], roots_below(real_root))
+    assert (suite.sets, suite.day_set) == (('night', 'dusk'), 'day')
+
+
+@pytest.mark.parametrize(('name', 'part'), [('night', 'gt'), ('dusk', 'gt'), ('dusk', 'rgb_anon')])
+def test_half_a_set_is_refused(name: str, part: str, real_root: Path) -> None:
+    target = real_root / 'dark_zurich'
+    for folder in ('rgb_anon', 'gt'):
+        if not (target / folder / 'val' / name).exists():
+            shutil.copytree(target / folder / 'val/night', target / folder / 'val' / name)
+    shutil.rmtree(target / part / 'val' / name)
+    with pytest.raises(UserInputError, match=f'{part}/val/{name}.* does not exist') as error:
+        check_roots(SUITES['real'], roots_below(real_root))
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('suite', ['real', 'cs2dz'])
+@pytest.mark.parametrize('part', ['cityscapes', 'dark_zurich'])
+def test_other_data_is_another_source_stage(suite: str, part: str, tmp_path: Path) -> None:
+    lengths = (10, 10)
+    a = roots_below(tmp_path / 'a')
+    b = {**a, part: tmp_path / 'b' / part}
+    sources = [
+        seed_runs(SUITES[suite], ['full'], 0, roots, tmp_path / 'work', lengths).source
+        for roots in (a, a, b)
+    ]
+    found = [source.fingerprint(tmp_path / 'work') for source in sources]
+    assert found[0] == found[1] != found[2]
+
+
+def test_other_data_is_refused_before_anything_runs(
+    real_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """One seed of one report stands for one source stage; the report is not touched."""
+    ran: list[bool] = []
+    monkeypatch.setattr(adaptation, 'run_stages', lambda *_: ran.append(True) or {})
+    work = tmp_path / 'work'
+    earlier = results_of({'full': {'0': 20.0}})
+    runs = seed_runs(SUITES['real'], ['full'], 0, roots_below(real_root), work, (1200, 600))
+    earlier.update(suite='real', settings={'source_iters': 1200, 'adapt_iters': 600})
+    earlier['sources']['0']['fingerprint'] = runs.source.fingerprint(work)
+    write_report(earlier, work / 'report')
+    before = (work / 'report/results.json').read_bytes()
+    options = ['--rows', 'wo_cdc_cds', '--seeds', 0, '--work-dir', work]
+    shutil.copytree(real_root, tmp_path / 'other')
+    assert exit_code('real', '--root', tmp_path / 'other', *options) == 2
+    error = capsys.readouterr().err
+    assert 'runs of seed 0 on other data or from another source stage' in error
+    assert error.count('\n') == 1 and not ran
+    assert (work / 'report/results.json').read_bytes() == before
+    assert exit_code('real', '--root', real_root, *options) == 0 and ran == [True]
+
+
+def test_a_failure_is_written_when_nothing_was_measured(
+    real_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """And what another command has written to the file in the meantime stays."""
+    out = tmp_path / 'work/report'
+
+    def fail(todo: list[Stage], *arguments: Any) -> dict[Stage, str]:
+        arguments[-1](todo[0], 'no luck')
+        found = json.loads((out / 'results.json').read_text())
+        assert found['failures'] == {'source of seed 0': 'no luck'} and found['runs'] == {}
+        found['failures']['wo_js of seed 7'] = 'of another command'
+        (out / 'results.json').write_text(json.dumps(found))
+        return {todo[0]: 'no luck'}
+
+    monkeypatch.setattr(adaptation, 'run_stages', fail)
+    options = ['--root', real_root, '--seeds', 0, '--work-dir', tmp_path / 'work']
+    with pytest.raises(SystemExit) as stop:
+        exit_code('real', *options)
+    assert stop.value.code == 1 and str(out / 'results.md') in capsys.readouterr().out
+    failures = json.loads((out / 'results.json').read_text())['failures']
+    assert failures == {'source of seed 0': 'no luck', 'wo_js of seed 7': 'of another command'}
+    assert '- source of seed 0: no luck' in (out / 'results.md').read_text()
+    assert not (out / 'index.html').exists()
+
+
+def test_a_set_without_labels_has_no_miou(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = SimpleNamespace(label_pixels=[0] * 19, num_images=2, iou=[0.0] * 19)
+    tested = {'report': report, 'mIoU': float('nan'), 'images': ['a.png', 'b.png']}
+    monkeypatch.setattr(adaptation_measure, 'evaluate', lambda *_: tested)
+    with pytest.raises(UserInputError, match=r"of the 2 images, e\.g\. of 'a\.png'"):
+        measure_set('config.py', Path('iter_1.pth'), {}, {})
+
+
+@pytest.mark.parametrize('tool', [adaptation_measure, term_gradients])
+def test_tools_name_a_missing_file_in_one_sentence(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    out = ['--out', str(tmp_path / 'out.json')] if tool is adaptation_measure else []
+    for words, message in (
+        (['nowhere.py', 'iter_1.pth'], "config file 'nowhere.py' does not exist"),
+        ([str(ROOT / CONFIG), 'nowhere.pth'], "checkpoint 'nowhere.pth' does not exist"),
+    ):
+        monkeypatch.setattr(sys, 'argv', ['tool', *words, *out])
+        assert run_main(tool.main) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.startswith('error: ') and error.count('\n') == 1
 
 
 @pytest.mark.slow
@@ -292,7 +270,7 @@ def test_a_whole_suite_on_a_tiny_world(
     run = results['runs']['full']['0']
     assert set(run['sets']) == {'night', 'day (M_d)'} and len(run['sets']['night']['IoU']) == 19
     assert [step for step, _ in run['curve']] == [1, 2, 3, 4, 5, 6]
-    assert 'cross.loss_cds' in run['losses'] and run['commit'] == results['code']['commit']
+    assert 'cross.loss_cds' in run['losses'] and run['code'] == [stage_folder.code_state()]
     cor = run['correlations']
     for moment in ('start', 'end'):
         counts = {name: sum(values) for name, values in cor[moment].items()}

@@ -19,10 +19,11 @@ from adaptation_runs import results_of  # noqa: E402
 from benchmarks.adaptation import main  # noqa: E402
 from benchmarks.adaptation_figures import OKABE_ITO, colour_of, style_of  # noqa: E402
 from benchmarks.adaptation_page import scene_panel  # noqa: E402
-from benchmarks.adaptation_results import merge, read_results, write_report  # noqa: E402
+from benchmarks.adaptation_results import KEYS, merge, read_results, write_report  # noqa: E402
 from benchmarks.adaptation_rows import ROWS  # noqa: E402
 from benchmarks.adaptation_tables import (  # noqa: E402
     class_table,
+    code_states,
     csv_report,
     diagnostics_table,
     differences_table,
@@ -216,7 +217,24 @@ def test_failures_are_kept_until_the_row_is_there() -> None:
     second['failures'] = {'full of seed 0': 'now'}
     merged = merge(first, second, Path('results.json'))
     assert merged['failures'] == {'wo_js of seed 0': 'y', 'full of seed 0': 'now'}
-    assert list(merged['runs']['full']) == ['1']  # what was measured before is not what failed now
+    assert list(merged['runs']['full']) == [
+        '0',
+        '1',
+    ]  # what was measured stays, the failure beside it
+    later = merge(merged, results_of({'wo_js': {'0': 18.0}}), Path('results.json'))
+    assert later['failures'] == {'full of seed 0': 'now'}
+    assert merge(later, results_of({'full': {'0': 20.0}}), Path('results.json'))['failures'] == {}
+
+
+def test_rows_without_a_run_are_no_rows(tmp_path: Path) -> None:
+    """Nothing was measured, before or now: the failures are written, and can be read and added to."""
+    first, second = results_of({}), results_of({'full': {}})
+    second['failures'] = {'full of seed 0': 'no luck'}
+    merged = merge(first, second, Path('results.json'))
+    assert merged['runs'] == {} and merged['failures'] == second['failures']
+    assert write_report(merged, tmp_path).name == 'results.md'
+    assert '- full of seed 0: no luck' in (tmp_path / 'results.md').read_text()
+    assert merge(read_results(tmp_path / 'results.json'), results_of(NIGHT), tmp_path)['runs']
 
 
 def test_runs_of_other_settings_are_not_mixed() -> None:
@@ -225,9 +243,53 @@ def test_runs_of_other_settings_are_not_mixed() -> None:
         merge(other, results_of(NIGHT), Path('results.json'))
 
 
+def test_runs_from_another_source_stage_are_not_paired() -> None:
+    """Seed 0 is in both files, seed 1 in the other one alone."""
+    other = results_of({'full': {'0': 20.0, '1': 21.0}})
+    other['sources']['1']['fingerprint'] = 'of other data'
+    found = merge(other, results_of({'wo_cdc_cds': {'0': 19.0}}), Path('results.json'))
+    assert set(found['runs']) == {'full', 'wo_cdc_cds'}
+    assert found['sources']['1']['fingerprint'] == 'of other data'
+    other['sources']['0']['fingerprint'] = 'of other data'
+    with pytest.raises(UserInputError, match=r"'results.json' holds runs of seed 0 on other data"):
+        merge(other, results_of({'wo_cdc_cds': {'0': 19.0}}), Path('results.json'))
+
+
+def test_the_code_of_the_runs_is_always_named() -> None:
+    results = results_of({'full': {'0': 20.0, '1': 21.0}})
+    assert f'code of the runs: {"a" * 40}\n' in markdown_report(results)
+    results['runs']['full']['1']['code'] = [{'commit': 'b' * 40, 'dirty': True}]
+    results['sources']['1']['code'] = []
+    assert code_states(results) == [
+        'a' * 40, 'b' * 40 + ', with changes that are not committed', 'commit unknown, changes unknown'
+    ]  # fmt: skip
+
+
+def test_a_difference_of_fewer_seeds_says_so() -> None:
+    """Full has three seeds, the baseline two of them: 2 and 1, mean 1.5."""
+    results = results_of({'wo_cdc_cds': {'0': 20.0, '1': 22.0}, 'full': NIGHT['full']})
+    table = {row[0]: row[1:] for row in differences_table(results, 'night')}
+    assert table['full CCDistill'][0] == '+1.5 [-4.9, +7.9] (n = 2)'
+    assert table['w/o CDC and CDS'][1] == '-1.5 [-7.9, +4.9]'  # it has no more than two
+
+
+def test_what_is_checked_is_what_is_written() -> None:
+    assert set(results_of({})) == set(KEYS)
+
+
 @pytest.mark.parametrize(
     ('content', 'message'),
-    [(None, 'does not exist'), ('{"suite": 1', 'not readable as JSON'), ('{"suite": 1}', 'lacks ')],
+    [
+        (None, 'does not exist'),
+        ('{"suite": 1', 'not readable as JSON'),
+        ('{"suite": 1}', 'lacks '),
+        (json.dumps({**results_of({}), 'variants': ['js']}), 'has variants that are not of this'),
+        (
+            json.dumps({**results_of({}), 'variants': {'js': 1}}),
+            'has variants that are not of this',
+        ),
+        (json.dumps({**results_of({}), 'sources': {'0': 9.0}}), 'has sources that are not of this'),
+    ],
 )
 def test_a_file_that_is_no_report_is_named(
     content: str | None, message: str, tmp_path: Path

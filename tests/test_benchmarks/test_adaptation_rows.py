@@ -196,6 +196,10 @@ def test_a_variant_is_a_row_with_overrides_of_its_own(tmp_path: Path, rows_resto
     [
         (['js', 'js_tau'], 'expected KEY=VALUE'),
         (['full', 'a=1'], "there is a row 'full' already"),
+        (['source', 'a=1'], "'source' stands for something else"),
+        (['headline:wo_js', 'a=1'], "'headline' stands for something else"),
+        (['ablations', 'a=1'], "'ablations' stands for something else"),
+        (['all', 'a=1'], "'all' stands for something else"),
         (['js:none', 'a=1'], 'expected NAME or NAME:ROW'),
     ],
 )

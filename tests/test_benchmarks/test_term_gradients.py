@@ -12,7 +12,7 @@ from torch import nn
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.term_gradients import compare, term_gradients  # noqa: E402
+from benchmarks.term_gradients import compare, median, term_gradients  # noqa: E402
 
 
 class _TwoNetworks(nn.Module):
@@ -53,3 +53,15 @@ def test_norm_ratio_and_cosine_by_hand() -> None:
     assert compare(night)['source.loss_seg'] == pytest.approx((1.0, 1.0, 1.0))
     norm, ratio, cosine = compare({'cross.loss_cdc': night['cross.loss_cdc']})['cross.loss_cdc']
     assert norm == 5.0 and math.isnan(ratio) and math.isnan(cosine)
+
+
+def test_no_supervised_gradient_is_no_ratio() -> None:
+    zero = {'target_night.loss_pseudo': torch.zeros(2), 'cross.loss_cdc': torch.tensor([3.0, 4.0])}
+    norm, ratio, cosine = compare(zero)['cross.loss_cdc']
+    assert norm == 5.0 and math.isnan(ratio) and math.isnan(cosine)
+
+
+def test_medians_leave_out_batches_without_a_number() -> None:
+    nan = float('nan')
+    found = median([(1.0, nan, nan), (3.0, 4.0, nan), (9.0, 6.0, nan)])
+    assert found[:2] == [3.0, 5.0] and math.isnan(found[2])

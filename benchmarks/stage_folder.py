@@ -1,0 +1,133 @@
+"""What a stage leaves in its folder: of which settings and which code the run is, and how long it took."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mmseg_ccdistill.engine.launch import UserInputError
+from mmseg_ccdistill.engine.resume import newest_good_checkpoint
+from mmseg_ccdistill.utils.atomic_file import write_atomically
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: Written when a run starts, and when it has ended well.
+STARTED, FINISHED = 'started.json', 'stage.json'
+
+#: Output of the newest process.
+LOG = 'train.log'
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A JSON record; empty if there is none or the writing of it was cut short."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def code_state() -> dict[str, Any]:
+    """Commit of the repository and whether files differ from it; None where there is no git."""
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ['git', *words], cwd=ROOT, capture_output=True, text=True, check=True
+            )
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return done.stdout.strip()
+
+    changes = git('status', '--porcelain')
+    return {'commit': git('rev-parse', 'HEAD'), 'dirty': None if changes is None else bool(changes)}
+
+
+@contextmanager
+def own(work_dir: Path) -> Iterator[int]:
+    """Keep other runs out of a folder, as long as this process or one that it has started lives.
+
+    Args:
+        work_dir: Folder of the runs.
+
+    Yields:
+        The lock's file descriptor, which the started processes inherit.
+
+    Raises:
+        UserInputError: If another run works in the folder.
+    """
+    work_dir.mkdir(parents=True, exist_ok=True)
+    with open(work_dir / '.lock', 'w') as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserInputError(
+                f'{str(work_dir)!r} is in use by another run or one that it has left behind: wait for it, end it, '
+                'or name another folder with --work-dir'
+            ) from error
+        yield lock.fileno()
+
+
+def start_run(folder: Path, fingerprint: str, resumable: bool) -> bool:
+    """Make a folder ready for a run and note its settings and code in ``started.json``.
+
+    A run of other settings gets a new folder: what lay there is kept under the name with the time. No record of an
+    end is left, so a run that fails now is never taken for a finished one.
+
+    Args:
+        folder: Folder of the stage.
+        fingerprint: What the run depends on.
+        resumable: Whether a run of the same settings goes on from its newest checkpoint.
+
+    Returns:
+        Whether there is one.
+    """
+    before = read_record(folder / STARTED)
+    is_same = before.get('fingerprint') == fingerprint
+    if folder.exists() and not is_same:
+        prefix = f'{folder.name}.{time.strftime("%Y%m%d_%H%M%S")}.'
+        folder.rename(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FINISHED).unlink(missing_ok=True)
+    is_resumed = (
+        resumable and is_same and newest_good_checkpoint(str(folder)).checkpoint is not None
+    )
+    code, seconds = [code_state()], 0.0
+    if is_resumed:
+        code = list_once([*before.get('code', []), *code])
+        seconds = before.get('seconds', 0.0) + _seconds_of_process(folder)
+    record = {'fingerprint': fingerprint, 'code': code, 'seconds': seconds}
+    write_atomically(folder / STARTED, json.dumps(record).encode())
+    return is_resumed
+
+
+def _seconds_of_process(folder: Path) -> float:
+    """From the start of the last process to its last output."""
+    try:
+        ends = [(folder / name).stat().st_mtime for name in (STARTED, LOG)]
+    except OSError:
+        return 0.0
+    return max(ends[1] - ends[0], 0.0)
+
+
+def finish_run(folder: Path, seconds: float) -> None:
+    """Note in ``stage.json`` that the run has ended well, and how long all its processes took.
+
+    Args:
+        folder: Folder of the stage.
+        seconds: Duration of the last process.
+    """
+    started = read_record(folder / STARTED)
+    record = {'fingerprint': started['fingerprint'], 'seconds': started['seconds'] + seconds}
+    write_atomically(folder / FINISHED, json.dumps(record).encode())
+
+
+def list_once(states: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """States of the code, each once, in their order."""
+    return [state for i, state in enumerate(states) if state not in states[:i]]
