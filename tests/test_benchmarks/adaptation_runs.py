@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from benchmarks.adaptation_results import describe, sum_up
+from benchmarks.adaptation.results import describe, sum_up
 
 CLASSES = 19
 LOSSES = (

@@ -17,16 +17,12 @@ sys.path.insert(0, str(ROOT))
 
 from adaptation_runs import results_of  # noqa: E402
 
-from benchmarks import (  # noqa: E402
-    adaptation,
-    adaptation_measure,
-    stage_folder,
-    term_gradients,
-)
-from benchmarks.adaptation import check_roots, estimate, main, parse_args, plan  # noqa: E402
-from benchmarks.adaptation_measure import measure_set  # noqa: E402
-from benchmarks.adaptation_results import write_report  # noqa: E402
-from benchmarks.adaptation_rows import SUITES, seed_runs  # noqa: E402
+from benchmarks import stage_folder, term_gradients  # noqa: E402
+from benchmarks.adaptation import command, measure  # noqa: E402
+from benchmarks.adaptation.command import check_roots, estimate, main, parse_args, plan  # noqa: E402
+from benchmarks.adaptation.measure import measure_set  # noqa: E402
+from benchmarks.adaptation.results import write_report  # noqa: E402
+from benchmarks.adaptation.rows import SUITES, seed_runs  # noqa: E402
 from benchmarks.stages import Stage  # noqa: E402
 from mmseg_ccdistill.engine.launch import UserInputError, run_main  # noqa: E402
 
@@ -66,7 +62,7 @@ def test_dry_run_of_cityscapes_to_dark_zurich(
         assert {'train_cfg.max_iters=50000', 'param_scheduler.0.end=50000'} <= set(row)
         assert 'default_hooks.checkpoint.interval=1000' in row
         assert not any('save_optimizer' in word for word in row)  # it may be resumed
-    assert measured[1:3] == ['-m', 'benchmarks.adaptation_measure']
+    assert measured[1:3] == ['-m', 'benchmarks.adaptation.measure']
     assert measured[4] == f'{work_dir}/seed0/full/iter_50000.pth'
     assert '--sets' not in measured and '--correlations-since' in measured
 
@@ -188,7 +184,7 @@ def test_other_data_is_refused_before_anything_runs(
 ) -> None:
     """One seed of one report stands for one source stage; the report is not touched."""
     ran: list[bool] = []
-    monkeypatch.setattr(adaptation, 'run_stages', lambda *_: ran.append(True) or {})
+    monkeypatch.setattr(command, 'run_stages', lambda *_: ran.append(True) or {})
     work = tmp_path / 'work'
     earlier = results_of({'full': {'0': 20.0}})
     runs = seed_runs(SUITES['real'], ['full'], 0, roots_below(real_root), work, (1200, 600))
@@ -220,7 +216,7 @@ def test_a_failure_is_written_when_nothing_was_measured(
         (out / 'results.json').write_text(json.dumps(found))
         return {todo[0]: 'no luck'}
 
-    monkeypatch.setattr(adaptation, 'run_stages', fail)
+    monkeypatch.setattr(command, 'run_stages', fail)
     options = ['--root', real_root, '--seeds', 0, '--work-dir', tmp_path / 'work']
     with pytest.raises(SystemExit) as stop:
         exit_code('real', *options)
@@ -234,16 +230,16 @@ def test_a_failure_is_written_when_nothing_was_measured(
 def test_a_set_without_labels_has_no_miou(monkeypatch: pytest.MonkeyPatch) -> None:
     report = SimpleNamespace(label_pixels=[0] * 19, num_images=2, iou=[0.0] * 19)
     tested = {'report': report, 'mIoU': float('nan'), 'images': ['a.png', 'b.png']}
-    monkeypatch.setattr(adaptation_measure, 'evaluate', lambda *_: tested)
+    monkeypatch.setattr(measure, 'evaluate', lambda *_: tested)
     with pytest.raises(UserInputError, match=r"of the 2 images, e\.g\. of 'a\.png'"):
         measure_set('config.py', Path('iter_1.pth'), {}, {})
 
 
-@pytest.mark.parametrize('tool', [adaptation_measure, term_gradients])
+@pytest.mark.parametrize('tool', [measure, term_gradients])
 def test_tools_name_a_missing_file_in_one_sentence(
     tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    out = ['--out', str(tmp_path / 'out.json')] if tool is adaptation_measure else []
+    out = ['--out', str(tmp_path / 'out.json')] if tool is measure else []
     for words, message in (
         (['nowhere.py', 'iter_1.pth'], "config file 'nowhere.py' does not exist"),
         ([str(ROOT / CONFIG), 'nowhere.pth'], "checkpoint 'nowhere.pth' does not exist"),

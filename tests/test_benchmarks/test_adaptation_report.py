@@ -16,12 +16,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from adaptation_runs import results_of  # noqa: E402
 
-from benchmarks.adaptation import main  # noqa: E402
-from benchmarks.adaptation_figures import OKABE_ITO, colour_of, style_of  # noqa: E402
-from benchmarks.adaptation_page import scene_panel  # noqa: E402
-from benchmarks.adaptation_results import KEYS, merge, read_results, write_report  # noqa: E402
-from benchmarks.adaptation_rows import ROWS  # noqa: E402
-from benchmarks.adaptation_tables import (  # noqa: E402
+from benchmarks.adaptation.command import main  # noqa: E402
+from benchmarks.adaptation.figures import OKABE_ITO, colour_of, style_of  # noqa: E402
+from benchmarks.adaptation.page import scene_panel  # noqa: E402
+from benchmarks.adaptation.results import KEYS, merge, read_results, write_report  # noqa: E402
+from benchmarks.adaptation.rows import ROWS  # noqa: E402
+from benchmarks.adaptation.tables import (  # noqa: E402
     class_table,
     code_states,
     csv_report,

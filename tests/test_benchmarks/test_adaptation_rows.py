@@ -13,8 +13,8 @@ from test_configs import flat
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.adaptation import read_variant  # noqa: E402
-from benchmarks.adaptation_rows import (  # noqa: E402
+from benchmarks.adaptation.command import read_variant  # noqa: E402
+from benchmarks.adaptation.rows import (  # noqa: E402
     FULL,
     HEADLINE,
     MATCHED,

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.adaptation_statistics import (  # noqa: E402
+from benchmarks.adaptation.statistics import (  # noqa: E402
     Estimate,
     closed_share,
     paired_difference,

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import stage_folder, stages  # noqa: E402
-from benchmarks.adaptation_measure import thin_out, training_facts  # noqa: E402
+from benchmarks.adaptation.measure import thin_out, training_facts  # noqa: E402
 from benchmarks.stage_board import Board  # noqa: E402
 from benchmarks.stages import Stage, history, run_stages  # noqa: E402
 from mmseg_ccdistill.engine.launch import UserInputError  # noqa: E402

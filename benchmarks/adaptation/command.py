@@ -12,7 +12,6 @@ rows and seeds. docs/benchmark.md says what every column is.
 from __future__ import annotations
 
 import argparse
-import functools
 import shlex
 import signal
 import sys
@@ -24,8 +23,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from benchmarks.adaptation_measure import Evaluation, loader_of
-from benchmarks.adaptation_results import (
+from benchmarks.adaptation.measure import Evaluation, loader_of
+from benchmarks.adaptation.results import (
     RESULTS,
     add_finished,
     check_sources,
@@ -37,7 +36,7 @@ from benchmarks.adaptation_results import (
     write_panel,
     write_report,
 )
-from benchmarks.adaptation_rows import (
+from benchmarks.adaptation.rows import (
     CONFIGS,
     SUITES,
     SeedRuns,
@@ -51,7 +50,7 @@ from benchmarks.adaptation_rows import (
 from benchmarks.stages import ROOT, Stage, processes_at_a_time, run_stages
 from mmseg_ccdistill.datasets.mini_night import write_mini_night
 from mmseg_ccdistill.datasets.mini_night.writer import MANIFEST
-from mmseg_ccdistill.engine.launch import UserInputError, run_main
+from mmseg_ccdistill.engine.launch import UserInputError
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots
 
 #: Rendered frames of one world (those of ``write_mini_night``), of which ``--share`` takes a part.
@@ -373,7 +372,3 @@ def main(argv: Sequence[str] | None = None) -> None:
         signal.signal(signal.SIGTERM, before)
     if failed:
         sys.exit(1)
-
-
-if __name__ == '__main__':
-    sys.exit(run_main(functools.partial(main, None)))

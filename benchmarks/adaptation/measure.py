@@ -1,4 +1,4 @@
-"""Measure one trained row: IoU on its sets, correlations, curves; `python -m benchmarks.adaptation_measure`.
+"""Measure one trained row: IoU on its sets, correlations, curves; `python -m benchmarks.adaptation.measure`.
 
 Writes one JSON file with numbers, and beside it `scenes.npz` with a few predictions for the report's pictures.
 """
@@ -100,7 +100,7 @@ class Evaluation(Stage):
         before = self.start.start if self.with_correlations else None
         options = {'randomness.seed': self.seed, **self.options}
         return [
-            *(sys.executable, '-m', 'benchmarks.adaptation_measure', str(ROOT / self.config)),
+            *(sys.executable, '-m', 'benchmarks.adaptation.measure', str(ROOT / self.config)),
             str(self.start.checkpoint(work_dir)),
             *('--out', str(self.product(work_dir))),
             *(['--sets', *self.sets] if self.sets else []),

@@ -10,7 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from benchmarks.adaptation_measure import Evaluation
+from benchmarks.adaptation.measure import Evaluation
 from benchmarks.stages import ROOT, Stage
 from mmseg_ccdistill.engine.launch import UserInputError
 from mmseg_ccdistill.utils.atomic_file import write_atomically

@@ -7,9 +7,9 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.adaptation_measure import DAY
-from benchmarks.adaptation_rows import BASELINE, FULL, ORACLE, ROWS, SOURCE_ONLY
-from benchmarks.adaptation_statistics import (
+from benchmarks.adaptation.measure import DAY
+from benchmarks.adaptation.rows import BASELINE, FULL, ORACLE, ROWS, SOURCE_ONLY
+from benchmarks.adaptation.statistics import (
     Estimate,
     closed_share,
     paired_difference,

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from mmseg.utils import get_classes, get_palette
 
-from benchmarks.adaptation_figures import (
+from benchmarks.adaptation.figures import (
     correlations_figure,
     curves_figure,
     differences_figure,
@@ -20,9 +20,9 @@ from benchmarks.adaptation_figures import (
     losses_figure,
     mious_figure,
 )
-from benchmarks.adaptation_measure import DAY
-from benchmarks.adaptation_rows import BASELINE, FULL, HEADLINE, MATCHED, ROWS
-from benchmarks.adaptation_tables import (
+from benchmarks.adaptation.measure import DAY
+from benchmarks.adaptation.rows import BASELINE, FULL, HEADLINE, MATCHED, ROWS
+from benchmarks.adaptation.tables import (
     Results,
     Table,
     class_table,

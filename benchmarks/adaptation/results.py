@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from mmseg.utils import get_classes
 
-from benchmarks.adaptation_page import page, panel_rows, scene_panel
-from benchmarks.adaptation_rows import SeedRuns, add_variants
-from benchmarks.adaptation_tables import csv_report, markdown_report
+from benchmarks.adaptation.page import page, panel_rows, scene_panel
+from benchmarks.adaptation.rows import SeedRuns, add_variants
+from benchmarks.adaptation.tables import csv_report, markdown_report
 from benchmarks.stage_folder import list_once
 from mmseg_ccdistill import __version__
 from mmseg_ccdistill.datasets.file_scan import available_cores
