@@ -24,7 +24,9 @@ def gradient_norm(parameters: Iterable[Tensor]) -> Tensor | None:
     if not gradients:
         return None
     norms = torch._foreach_norm(gradients, 2)
-    return torch.linalg.vector_norm(torch.stack([norm.float() for norm in norms]))
+    if any(norm.dtype != torch.float32 for norm in norms):  # a call per tensor counts on a CPU
+        norms = [norm.float() for norm in norms]
+    return torch.linalg.vector_norm(torch.stack(norms))
 
 
 class GradientGuard:
