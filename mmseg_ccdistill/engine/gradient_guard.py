@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ def gradient_norm(parameters: Iterable[Tensor]) -> Tensor | None:
     gradients = [p.grad for p in parameters if p.grad is not None]
     if not gradients:
         return None
-    norms: Sequence[Tensor] = torch._foreach_norm(gradients, 2)
+    norms = list(torch._foreach_norm(gradients, 2))
     if any(norm.dtype != torch.float32 for norm in norms):  # a call per tensor counts on a CPU
         norms = [norm.float() for norm in norms]
     return torch.linalg.vector_norm(torch.stack(norms))
