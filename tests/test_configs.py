@@ -86,6 +86,10 @@ def test_the_paper_in_numbers() -> None:
             'ccdistill/refinenet_small_mini_day2night.py',
             'ccdistill/refinenet_small_camvid_day2night.py',
         ),
+        (
+            'ccdistill/refinenet_small_mini_day2night_matched.py',
+            'ccdistill/refinenet_small_camvid_day2night_matched.py',
+        ),
     ],
 )
 def test_real_frames_change_only_roots_and_sizes(base: str, child: str) -> None:
@@ -107,6 +111,26 @@ def test_real_frames_change_only_roots_and_sizes(base: str, child: str) -> None:
     ]
     assert used
     assert {key.split('.')[-1] for key in used} <= {'data_root', 'scale', 'crop_size', 'size'}
+
+
+def test_the_small_networks_have_the_matched_recipe_of_the_large_one() -> None:
+    large, small = (
+        changed(
+            Config.fromfile(str(CONFIGS / f'ccdistill/{stem}.py')),
+            Config.fromfile(str(CONFIGS / f'ccdistill/{stem}_matched.py')),
+        )
+        for stem in ('refinenet_r101_cs2dz', 'refinenet_small_mini_day2night')
+    )
+    assert large == small
+    recipes = [
+        Config.fromfile(str(CONFIGS / f'ccdistill/{stem}_matched.py')).model
+        for stem in ('refinenet_r101_cs2dz', 'refinenet_small_mini_day2night')
+    ]
+    for key in ('distill_into', 'feature', 'loss_cdc', 'loss_cds', 'loss_pseudo'):
+        assert recipes[0][key] == recipes[1][key]
+    widths = [dict(recipe.projection_head) for recipe in recipes]
+    assert [width.pop('in_channels') for width in widths] == [256, 32]
+    assert widths[0] == widths[1]
 
 
 @pytest.mark.parametrize(
