@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import torch
@@ -99,21 +100,14 @@ def match_parallax(e_day: Tensor, e_night: Tensor, radius: int) -> Tensor:
         day, night = full_precision(e_day), full_precision(e_night)
         rows = torch.arange(height, device=day.device)
         columns = torch.arange(width, device=day.device)
-        shifts = [
-            (dy, dx) for dy in range(-radius, radius + 1) for dx in range(-radius, radius + 1)
-        ]
-        shifts.sort(key=lambda shift: abs(shift[0]) + abs(shift[1]))
-        best = chosen = None
-        for dy, dx in shifts:
+        best = (day * night).sum(1)
+        chosen = (rows[:, None] * width + columns).expand_as(best)
+        around = range(-radius, radius + 1)
+        for dy, dx in itertools.product(around, around):
             y, x = (rows + dy).clamp(0, height - 1), (columns + dx).clamp(0, width - 1)
-            cosine = (day[:, :, y][:, :, :, x] * night).sum(1)
-            index = (y[:, None] * width + x).expand_as(cosine)
-            if best is None or chosen is None:
-                best, chosen = cosine, index
-            else:
-                chosen = torch.where(cosine > best, index, chosen)
-                best = torch.maximum(best, cosine)
-        assert chosen is not None
+            cosine = (day[:, :, y[:, None], x] * night).sum(1)
+            chosen = torch.where(cosine > best, y[:, None] * width + x, chosen)
+            best = torch.maximum(best, cosine)
     picked = chosen.flatten(1)[:, None].expand(-1, channels, -1)
     return e_day.flatten(2).gather(2, picked).view_as(e_day)
 
