@@ -49,7 +49,6 @@ def test_no_kill_loses_a_checkpoint_or_changes_the_end(
 
 def test_the_harness_notices_a_lost_checkpoint(tmp_path: Path) -> None:
     """A kill during mmengine's own write leaves half a file under its name."""
-    sys.path.insert(0, str(ROOT))
     import torch
 
     from benchmarks.forked_training import same

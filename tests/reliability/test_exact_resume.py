@@ -13,19 +13,17 @@ import mmseg
 import pytest
 import torch
 
-from mmseg_ccdistill.utils.checkpoint_file import load_checkpoint_file
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from benchmarks.forked_training import (  # noqa: E402
+from benchmarks.forked_training import (
     INTERVAL,
     ITERATIONS,
     final_state,
     run_config,
     same,
 )
+from mmseg_ccdistill.utils.checkpoint_file import load_checkpoint_file
 
 ROOT = Path(__file__).resolve().parents[2]
+
 KILLED_BEFORE = 5
 SAVED = KILLED_BEFORE // INTERVAL * INTERVAL
 # Workers x processes.

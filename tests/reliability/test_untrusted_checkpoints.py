@@ -13,19 +13,15 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader, load_checkpoint
 from mmseg.apis import init_model
 from mmseg.visualization import SegLocalVisualizer
+from payloads import PAYLOADS, Call
 
+from benchmarks.forked_training import CONFIG, make_data, run_config, train
 from mmseg_ccdistill.engine.launch import run_main
 from mmseg_ccdistill.engine.resume import newest_good_checkpoint
 from mmseg_ccdistill.utils.checkpoint_file import TRUST_VARIABLE
 
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from payloads import PAYLOADS, Call  # noqa: E402
-
-from benchmarks.forked_training import CONFIG, make_data, run_config, train  # noqa: E402
-
 ROOT = Path(__file__).resolve().parents[2]
+
 KINDS = sorted(PAYLOADS)
 
 

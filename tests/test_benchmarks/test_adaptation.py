@@ -10,21 +10,19 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from adaptation_runs import results_of
 from layouts import make_cityscapes, make_dark_zurich
 
+from benchmarks import stage_folder, term_gradients
+from benchmarks.adaptation import command, measure
+from benchmarks.adaptation.command import check_roots, estimate, main, parse_args, plan
+from benchmarks.adaptation.measure import measure_set
+from benchmarks.adaptation.results import write_report
+from benchmarks.adaptation.rows import SUITES, seed_runs
+from benchmarks.stages import Stage
+from mmseg_ccdistill.engine.launch import UserInputError, run_main
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from adaptation_runs import results_of  # noqa: E402
-
-from benchmarks import stage_folder, term_gradients  # noqa: E402
-from benchmarks.adaptation import command, measure  # noqa: E402
-from benchmarks.adaptation.command import check_roots, estimate, main, parse_args, plan  # noqa: E402
-from benchmarks.adaptation.measure import measure_set  # noqa: E402
-from benchmarks.adaptation.results import write_report  # noqa: E402
-from benchmarks.adaptation.rows import SUITES, seed_runs  # noqa: E402
-from benchmarks.stages import Stage  # noqa: E402
-from mmseg_ccdistill.engine.launch import UserInputError, run_main  # noqa: E402
 
 CONFIG = 'configs/refinenet/refinenet_small_mini.py'
 

@@ -4,24 +4,20 @@ import csv
 import io
 import json
 import re
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from adaptation_runs import results_of
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from adaptation_runs import results_of  # noqa: E402
-
-from benchmarks.adaptation.command import main  # noqa: E402
-from benchmarks.adaptation.figures import OKABE_ITO, colour_of, style_of  # noqa: E402
-from benchmarks.adaptation.page import scene_panel  # noqa: E402
-from benchmarks.adaptation.results import KEYS, merge, read_results, write_report  # noqa: E402
-from benchmarks.adaptation.rows import ROWS  # noqa: E402
-from benchmarks.adaptation.tables import (  # noqa: E402
+from benchmarks.adaptation.command import main
+from benchmarks.adaptation.figures import OKABE_ITO, colour_of, style_of
+from benchmarks.adaptation.page import scene_panel
+from benchmarks.adaptation.results import KEYS, merge, read_results, write_report
+from benchmarks.adaptation.rows import ROWS
+from benchmarks.adaptation.tables import (
     class_table,
     code_states,
     csv_report,
@@ -31,7 +27,7 @@ from benchmarks.adaptation.tables import (  # noqa: E402
     means_table,
     published_table,
 )
-from mmseg_ccdistill.engine.launch import UserInputError  # noqa: E402
+from mmseg_ccdistill.engine.launch import UserInputError
 
 NIGHT = {
     'source_only': {'0': 10.0, '1': 12.0, '2': 14.0},

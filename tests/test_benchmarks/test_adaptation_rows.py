@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,8 @@ import pytest
 from mmengine.config import Config
 from test_configs import flat
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.adaptation.command import read_variant  # noqa: E402
-from benchmarks.adaptation.rows import (  # noqa: E402
+from benchmarks.adaptation.command import read_variant
+from benchmarks.adaptation.rows import (
     FULL,
     HEADLINE,
     MATCHED,
@@ -28,8 +24,10 @@ from benchmarks.adaptation.rows import (  # noqa: E402
     row_config,
     seed_runs,
 )
-from mmseg_ccdistill.engine.launch import UserInputError  # noqa: E402
-from mmseg_ccdistill.evaluation.published import published_rows  # noqa: E402
+from mmseg_ccdistill.engine.launch import UserInputError
+from mmseg_ccdistill.evaluation.published import published_rows
+
+ROOT = Path(__file__).resolve().parents[2]
 
 CONFIGS = ROOT / 'configs'
 ABLATED = [name for name, row in ROWS.items() if row.ablation is not None]

@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+from benchmarks import stage_folder, stages
+from benchmarks.adaptation.measure import thin_out, training_facts
+from benchmarks.stage_board import Board
+from benchmarks.stages import Stage, history, run_stages
+from mmseg_ccdistill.engine.launch import UserInputError
 
-from benchmarks import stage_folder, stages  # noqa: E402
-from benchmarks.adaptation.measure import thin_out, training_facts  # noqa: E402
-from benchmarks.stage_board import Board  # noqa: E402
-from benchmarks.stages import Stage, history, run_stages  # noqa: E402
-from mmseg_ccdistill.engine.launch import UserInputError  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
 
 CONFIG = 'configs/refinenet/refinenet_small_mini.py'
 

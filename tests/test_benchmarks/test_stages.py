@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +8,14 @@ import pytest
 import torch
 from mmseg.evaluation import IoUMetric
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.short_training import falls  # noqa: E402
-from benchmarks.stages import (  # noqa: E402
+from benchmarks.short_training import falls
+from benchmarks.stages import (
     Stage,
     best_constant_miou,
     last_tenth,
     scalars,
 )
-from mmseg_ccdistill.visualization.scene_comparison import mean_iou  # noqa: E402
+from mmseg_ccdistill.visualization.scene_comparison import mean_iou
 
 
 def test_scene_miou_by_hand() -> None:

@@ -1,18 +1,13 @@
 from __future__ import annotations
 
 import math
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.term_gradients import compare, median, term_gradients  # noqa: E402
+from benchmarks.term_gradients import compare, median, term_gradients
 
 
 class _TwoNetworks(nn.Module):

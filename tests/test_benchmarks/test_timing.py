@@ -1,15 +1,10 @@
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import cv2
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from benchmarks.timing import Times, print_ratios, time_interleaved  # noqa: E402
+from benchmarks.timing import Times, print_ratios, time_interleaved
 
 
 class Clock:

@@ -15,17 +15,15 @@ import mmseg
 import numpy as np
 import pytest
 import torch
+from adaptation_run import REFINENET, SEGFORMER, build, run_config, save
 from mmengine.config import Config
 from mmseg.apis import MMSegInferencer, inference_model, init_model
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import MODELS
 
+from mmseg_ccdistill.engine.launch import run_main
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / 'tests/test_utils'))
-
-from adaptation_run import REFINENET, SEGFORMER, build, run_config, save  # noqa: E402
-
-from mmseg_ccdistill.engine.launch import run_main  # noqa: E402
 
 STOCK_TEST = Path(mmseg.__file__).parent / '.mim/tools/test.py'
 

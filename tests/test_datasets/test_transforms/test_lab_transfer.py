@@ -1,6 +1,3 @@
-import sys
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -8,11 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmseg.registry import TRANSFORMS
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-
-from benchmarks.timing import time_interleaved  # noqa: E402
-from mmseg_ccdistill.datasets.transforms import lab_statistics, lab_transfer  # noqa: E402
-from mmseg_ccdistill.datasets.transforms.lab_transfer import (  # noqa: E402
+from benchmarks.timing import time_interleaved
+from mmseg_ccdistill.datasets.transforms import lab_statistics, lab_transfer
+from mmseg_ccdistill.datasets.transforms.lab_transfer import (
     align_lab,
     bgr_to_lab,
     lab_to_bgr,
