@@ -98,6 +98,18 @@ def test_the_page_has_its_tables() -> None:
     assert sum('mIoU of the paper' in row for row in ROWS) == 10
 
 
+def test_the_differences_of_table_3() -> None:
+    """Of the paper's mIoUs: each row from "Ours", and the two of the text from "w/o CDC and CDS"."""
+    table = {row['row']: row for row in ROWS if 'difference' in row}
+    scores = {name: float(row['mIoU of the paper']) for name, row in table.items()}
+    for name, row in table.items():
+        stated = float(row['difference'].replace('−', '-'))
+        assert stated == pytest.approx(scores[name] - scores['Ours']), name
+    neither = scores['w/o CDC and CDS']
+    assert scores['w/o CDC'] - neither == pytest.approx(0.5)
+    assert scores['w/o CDS'] - neither == pytest.approx(-0.8)
+
+
 @pytest.mark.parametrize('row', ROWS, ids=label)
 def test_every_row_is_pinned_by_tests_that_exist(row: dict[str, str]) -> None:
     named = TEST.findall(row['test'])

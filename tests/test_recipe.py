@@ -140,6 +140,7 @@ def test_method_settings_in_force(config: Config) -> None:
         reweight='prob',
         num_classes=19,
         ignore_index=255,
+        softmax='static',
     )
     assert head == dict(
         in_channels=2048,
@@ -164,6 +165,29 @@ def test_both_branches_start_from_one_source_only_checkpoint(config: Config) -> 
     start = segmentor['backbone'].pop('init_cfg')  # only the source-only stage starts from ImageNet
     assert start['type'] == 'Pretrained' and 'resnet101' in start['checkpoint']
     assert segmentor == config.model.segmentor.to_dict()
+
+
+def test_source_only_stage() -> None:
+    """Cityscapes at 0.5 to 2 times its size, crops of 512, batch 8; tested as the adapted network is."""
+    config = Config.fromfile(str(CONFIG.parents[1] / 'refinenet/refinenet_r101_cityscapes.py'))
+    steps = {step.type: step for step in config.train_dataloader.dataset.dataset.pipeline}
+    assert list(steps) == [
+        'LoadImageFromFile',
+        'LoadAnnotations',
+        'RandomResize',
+        'RandomCrop',
+        'RandomFlip',
+        'PackSegInputs',
+    ]
+    assert (steps['RandomResize'].scale, steps['RandomResize'].ratio_range) == (
+        (2048, 1024),
+        (0.5, 2.0),
+    )
+    assert steps['RandomCrop'].crop_size == (512, 512)
+    assert steps['RandomCrop'].cat_max_ratio == 0.75 and steps['RandomFlip'].prob == 0.5
+    assert config.train_dataloader.batch_size == 8
+    resize = config.test_dataloader.dataset.pipeline[1]
+    assert (resize.type, resize.scale, resize.keep_ratio) == ('Resize', (960, 540), True)
 
 
 def test_dark_zurich_is_tested_at_half_its_size(config: Config) -> None:

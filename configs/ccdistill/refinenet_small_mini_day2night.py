@@ -8,8 +8,10 @@ _base_ = [
 ]
 model = dict(
     type='CCDistillSegmentor',
-    data_preprocessor=dict(_base_.data_preprocessor, type='CrossDomainPreprocessor'),
-    segmentor=_base_.segmentor,
+    data_preprocessor=dict(
+        _base_.refinenet_small.data_preprocessor, type='CrossDomainPreprocessor'
+    ),
+    segmentor=_base_.refinenet_small,
     feature='backbone.-1',
     # Standardised, because the bare head collapses to one embedding: docs/method.md.
     projection_head=dict(type='ProjectionHead', in_channels=256, embedding_norm='standardize'),

@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/schedules/schedule_mini.py',
     '../_base_/default_runtime.py',
 ]
-model = _base_.segmentor
+model = _base_.refinenet_small
 train_dataloader = dict(_delete_=True, **_base_.source_only_dataloader)
 val_dataloader = _base_.source_val_dataloader
 tta_pipeline = [

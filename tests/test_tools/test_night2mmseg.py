@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import cv2
 import mmseg
@@ -20,11 +19,13 @@ from mmengine.config import Config
 from mmseg.apis import MMSegInferencer, inference_model, init_model
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import MODELS
+from shrink import shrink
 
 from mmseg_ccdistill.engine.launch import run_main
 
 ROOT = Path(__file__).resolve().parents[2]
 
+#: The wheels of both stacks have the tools inside the package.
 STOCK_TEST = Path(mmseg.__file__).parent / '.mim/tools/test.py'
 
 # A process without this package: importing it fails, as where it was never installed.
@@ -56,7 +57,7 @@ def tool() -> ModuleType:
     return module
 
 
-def write_run(folder: Path, segmentor: dict[str, Any]) -> torch.nn.Module:
+def write_run(folder: Path, config: Config) -> torch.nn.Module:
     """run.py and iter_2.pth of an adaptation, and two labelled night images in data/."""
     generator = np.random.default_rng(0)
     for index in range(2):
@@ -68,7 +69,6 @@ def write_run(folder: Path, segmentor: dict[str, Any]) -> torch.nn.Module:
             file = folder / 'data/dark_zurich' / path
             file.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(file), generator.integers(0, high, shape, dtype=np.uint8))
-    config = run_config(segmentor)
     config.dump(str(folder / 'run.py'))
     model = build(config)
     save(model, folder / 'iter_2.pth')
@@ -102,7 +102,7 @@ def test_a_stock_model_runs_in_plain_mmseg(
     tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     """The code of the documentation and mmseg's own test.py, without this package."""
-    model = write_run(tmp_path, SEGFORMER)
+    model = write_run(tmp_path, run_config(SEGFORMER))
     monkeypatch.chdir(tmp_path)
     assert call(tool, 'run.py', 'iter_2.pth', 'night') == 0
     out = capsys.readouterr().out
@@ -112,9 +112,10 @@ def test_a_stock_model_runs_in_plain_mmseg(
     images = sorted(Path('data').rglob('*_rgb_anon.png'))
     (tmp_path / 'street.png').write_bytes(images[0].read_bytes())
 
-    code = snippet('init_model') + "import torch; torch.save(result.seg_logits.data, 'logits.pt')\n"
-    if STOCK_TEST.is_file():
-        code += f"""
+    assert STOCK_TEST.is_file()
+    code = f"""
+{snippet('init_model')}
+import torch; torch.save(result.seg_logits.data, 'logits.pt')
 sys.argv = ['test.py', 'night.py', 'night.pth', '--work-dir', 'tested']
 runpy.run_path({str(STOCK_TEST)!r}, run_name='__main__')
 """
@@ -123,29 +124,56 @@ runpy.run_path({str(STOCK_TEST)!r}, run_name='__main__')
     full = init_model('run.py', 'iter_2.pth', device='cpu')
     results = [inference_model(full, str(image)) for image in images]
     assert torch.equal(torch.load('logits.pt', weights_only=True), results[0].seg_logits.data)
-    if STOCK_TEST.is_file():
-        areas = [
-            IoUMetric.intersect_and_union(
-                result.pred_sem_seg.data[0],
-                torch.from_numpy(cv2.imread(str(label), cv2.IMREAD_UNCHANGED)).long(),
-                19,
-                255,
-            )
-            for result, label in zip(
-                results, sorted(Path('data').rglob('*labelTrainIds.png')), strict=True
-            )
-        ]
-        intersection, union = (sum(area[i] for area in areas) for i in (0, 1))
-        (log,) = Path('tested').glob('*/*.json')
-        expected = 100 * (intersection / union).nanmean().item()
-        assert json.loads(log.read_text())['mIoU'] == pytest.approx(expected, abs=0.006)
+    areas = [
+        IoUMetric.intersect_and_union(
+            result.pred_sem_seg.data[0],
+            torch.from_numpy(cv2.imread(str(label), cv2.IMREAD_UNCHANGED)).long(),
+            19,
+            255,
+        )
+        for result, label in zip(
+            results, sorted(Path('data').rglob('*labelTrainIds.png')), strict=True
+        )
+    ]
+    intersection, union = (sum(area[i] for area in areas) for i in (0, 1))
+    (log,) = Path('tested').glob('*/*.json')
+    expected = 100 * (intersection / union).nanmean().item()
+    assert json.loads(log.read_text())['mIoU'] == pytest.approx(expected, abs=0.006)
+
+
+def test_a_shipped_config_predicts_in_plain_mmseg(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    """SegFormer MiT-B2, narrowed. Its test set and metric are this package's, whose import is optional."""
+    config = shrink(Config.fromfile(str(ROOT / 'configs/ccdistill/segformer_mit-b2_cs2dz.py')))
+    write_run(tmp_path, config)
+    monkeypatch.chdir(tmp_path)
+    assert call(tool, 'run.py', 'iter_2.pth', 'night') == 0
+    assert 'plain MMSegmentation runs it' in capsys.readouterr().out
+    assert 'DarkZurichNightDataset' in Path('night.py').read_text()
+    image = next(Path('data').rglob('*_rgb_anon.png'))
+    (tmp_path / 'street.png').write_bytes(image.read_bytes())
+
+    code = f"""
+{snippet('init_model')}
+import torch; torch.save(result.seg_logits.data, 'logits.pt')
+from mmseg.apis import MMSegInferencer
+inferencer = MMSegInferencer(None, 'night.pth', device='cpu')
+again = inferencer('street.png', return_datasamples=True, show=False)
+torch.save(again.pred_sem_seg.data, 'labels.pt')
+"""
+    run_plain(code, tmp_path)
+
+    expected = inference_model(init_model('run.py', 'iter_2.pth', device='cpu'), str(image))
+    assert torch.equal(torch.load('logits.pt', weights_only=True), expected.seg_logits.data)
+    assert torch.equal(torch.load('labels.pt', weights_only=True), expected.pred_sem_seg.data)
 
 
 def test_a_refinenet_runs_from_its_files(
     tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     """init_model on the pair, the inferencer on the weights alone; the run's own config is not read."""
-    write_run(tmp_path, REFINENET)
+    write_run(tmp_path, run_config(REFINENET))
     monkeypatch.chdir(tmp_path)
     image = str(next(Path('data').rglob('*_rgb_anon.png')))
     expected = inference_model(init_model('run.py', 'iter_2.pth', device='cpu'), image)
@@ -161,7 +189,7 @@ def test_a_refinenet_runs_from_its_files(
 
 
 def test_the_other_branch(tool: ModuleType, tmp_path: Path, monkeypatch, capsys) -> None:
-    model = write_run(tmp_path, REFINENET)
+    model = write_run(tmp_path, run_config(REFINENET))
     monkeypatch.chdir(tmp_path)
     assert call(tool, 'run.py', 'iter_2.pth', 'day', '--branch', 'day') == 0
     assert 'logits identical to day' in capsys.readouterr().out
@@ -172,7 +200,7 @@ def test_the_other_branch(tool: ModuleType, tmp_path: Path, monkeypatch, capsys)
 def test_mistakes_end_in_one_sentence(
     tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    model = write_run(tmp_path, REFINENET)
+    model = write_run(tmp_path, run_config(REFINENET))
     monkeypatch.chdir(tmp_path)
     Path('taken.py').write_text('precious')
     save(model.night, Path('plain.pth'))
@@ -200,7 +228,7 @@ def test_mistakes_end_in_one_sentence(
 
 
 def test_force_replaces_the_files(tool: ModuleType, tmp_path: Path, monkeypatch, capsys) -> None:
-    write_run(tmp_path, REFINENET)
+    write_run(tmp_path, run_config(REFINENET))
     monkeypatch.chdir(tmp_path)
     for name in ('night.py', 'night.pth'):
         Path(name).write_text('old')
@@ -212,7 +240,7 @@ def test_other_logits_end_with_code_1(
     tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     """Here the written weights are those of the other branch."""
-    write_run(tmp_path, REFINENET)
+    write_run(tmp_path, run_config(REFINENET))
     monkeypatch.chdir(tmp_path)
     model = 'mmseg_ccdistill.utils.branch_export.CrossDomainSegmentor.export_branch'
     monkeypatch.setattr(model, lambda self, name: (self.day.state_dict(), []))
@@ -227,7 +255,7 @@ def test_other_logits_end_with_code_1(
 def test_weights_as_safetensors(tool: ModuleType, tmp_path: Path, monkeypatch, capsys) -> None:
     """Equal tensors, and all that is needed to build the model; files that exist are kept."""
     load_file = pytest.importorskip('safetensors.torch').load_file
-    model = write_run(tmp_path, SEGFORMER)
+    model = write_run(tmp_path, run_config(SEGFORMER))
     monkeypatch.chdir(tmp_path)
     Path('kept.json').write_text('precious')
     assert call(tool, 'run.py', 'iter_2.pth', 'kept', '--safetensors') == 2

@@ -50,7 +50,7 @@ def cost(model: torch.nn.Module, image: torch.Tensor) -> tuple[int, list[tuple]]
     return flops.get_total_flops(), operations.calls
 
 
-def test_the_papers_network_costs_what_mmsegs_own_costs(repository_root: Path) -> None:
+def test_the_exported_network_costs_what_the_source_only_one_costs(repository_root: Path) -> None:
     """RefineNet-R101 without memory: 712 tensors, 118.05 M parameters, 525.6 GFLOP at 512 x 512.
 
     The other side is the model of the source-only config, built by mmseg as it stands. Equal

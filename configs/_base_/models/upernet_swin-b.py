@@ -1,4 +1,4 @@
-"""UPerNet on Swin-B with windows of 7 (121.3 M parameters), auxiliary FCN head on the third stage.
+"""UPerNet on Swin-B with windows of 7 (121.18 M parameters), auxiliary FCN head on the third stage.
 
 The variable has a name of its own, because a CCDistill config lists this file beside its parent,
 and two bases must not share a key.

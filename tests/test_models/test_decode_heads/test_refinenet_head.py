@@ -237,7 +237,6 @@ def test_inputs_stay_as_they_are() -> None:
         assert torch.equal(m, copy)
 
 
-@pytest.mark.filterwarnings('ignore:Default ``avg_non_ignore``')
 def test_only_channels_and_classes_are_required() -> None:
     head = RefineNetHead([4, 6], num_classes=3)
     assert head.align_corners and head.channels == 256

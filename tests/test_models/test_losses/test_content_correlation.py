@@ -38,7 +38,7 @@ def embeddings(
     return result
 
 
-def by_loops(e: dict[str, Tensor]) -> dict[str, float]:
+def by_loops(e: dict[str, Tensor], tau: float = 1.0) -> dict[str, float]:
     """Eqs. 1-4 position by position, λ = 4, 256 positions, squares averaged."""
     batch, _, height, width = e['source_day'].shape
     js = illu = inherent = 0.0
@@ -46,7 +46,7 @@ def by_loops(e: dict[str, Tensor]) -> dict[str, float]:
         for y in range(height):
             for x in range(width):
                 v = {domain: e[domain][b, :, y, x] for domain in DOMAINS}
-                p = {domain: vector.softmax(0) for domain, vector in v.items()}
+                p = {domain: (vector / tau).softmax(0) for domain, vector in v.items()}
 
                 def divergence(a: str, c: str, p: dict[str, Tensor] = p) -> float:
                     m = (p[a] + p[c]) / 2
@@ -217,6 +217,26 @@ def test_pooled_correlation() -> None:
         b = night[1, :, rows, columns].sum((1, 2))
         expected = (a @ b / (a.norm() * b.norm())).item()
         assert maps['illu_source'][1, y, x].item() == pytest.approx(expected)
+
+
+def test_the_temperature_reaches_the_divergences() -> None:
+    e = embeddings()
+    terms = CDCLoss(loss_weight=1, js_tau=0.1)(e)
+    for key, value in by_loops(e, tau=0.1).items():
+        assert terms[key].item() == pytest.approx(value, rel=1e-9), key
+
+
+def test_pooling_reaches_the_two_squares_alone() -> None:
+    """Patches of 2 x 2, those of the last row of 1 x 2; a cosine does not see the difference of mean and sum."""
+    e = embeddings(height=3, width=4)
+    sums = {}
+    for domain, x in e.items():
+        patches = [x[:, :, v : v + 2, u : u + 2].sum((2, 3)) for v in (0, 2) for u in (0, 2)]
+        sums[domain] = torch.stack(patches, dim=2).view(2, 16, 2, 2)
+    expected = {**by_loops(sums), JS: by_loops(e)[JS]}
+    terms = CDCLoss(loss_weight=1, cor_pool=2)(e)
+    for key, value in expected.items():
+        assert terms[key].item() == pytest.approx(value, rel=1e-9), key
 
 
 @pytest.mark.parametrize(

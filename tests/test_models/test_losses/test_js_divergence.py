@@ -31,6 +31,12 @@ def test_two_distributions_with_a_known_divergence() -> None:
     q = torch.tensor([0.1, 0.3, 0.6]).view(1, 3, 1, 1)
     # softmax(ln p) = p
     assert js_divergence(p.log(), q.log()).item() == pytest.approx(0.2306455, abs=1e-6)
+    # Two other readings of torch's `kl_div`, which takes log Q first: swapped, and averaged over channels.
+    m = (p + q) / 2
+    swapped = sum(F.kl_div(x.log(), m, reduction='batchmean') for x in (p, q)) / 2
+    averaged = sum(F.kl_div(m.log(), x, reduction='mean') for x in (p, q)) / 2
+    assert swapped.item() == pytest.approx(0.2953476, abs=1e-6)
+    assert averaged.item() == pytest.approx(0.0768818, abs=1e-6)
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])

@@ -93,6 +93,15 @@ def test_agrees_with_loops(gamma: float, neighborhood: bool, classes: tuple[int,
     assert single.item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_an_ignored_value_among_the_static_classes() -> None:
+    """Its pixels have no label of their own, and lend none to their neighbours."""
+    logits, labels = random_case()
+    assert (labels == 9).any()
+    expected = by_loops(logits, labels.masked_fill(labels == 9, 255), W)
+    loss = static_loss(logits, labels, W, ignore_index=9)
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+
+
 def test_without_options_it_is_cross_entropy_over_static_classes() -> None:
     logits, labels = random_case()
     loss = static_loss(logits, labels, None, gamma=0, neighborhood=False)

@@ -30,7 +30,11 @@ def test_size_at_the_papers_width() -> None:
     assert embedding.shape == (1, 256, 2, 3)
 
 
-@pytest.mark.parametrize('kwargs', [{}, dict(embedding_norm='center'), dict(hidden_channels=3)])
+@pytest.mark.parametrize(
+    'kwargs',
+    [{}, dict(hidden_channels=3)]
+    + [dict(embedding_norm=mode) for mode in ('center', 'standardize', 'whiten')],
+)
 def test_embeddings_are_unit_vectors(kwargs: dict) -> None:
     norms = torch.linalg.vector_norm(small_head(**kwargs)(100 * feature()), dim=1)
     torch.testing.assert_close(norms, torch.ones(2, 4, 5), rtol=0, atol=1e-6)

@@ -189,6 +189,49 @@ def test_the_terms_see_the_raw_backbone_map(build: Callable, batch: dict[str, An
         )
 
 
+def features_and_data(
+    model: torch.nn.Module, batch: dict[str, Any]
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """F_D of the four domains in one pass, and the batch as the branches see it."""
+    seen: dict[str, torch.Tensor] = {}
+    model.loss_cds.register_forward_pre_hook(lambda module, args: seen.update(args[0]))
+    data = model.data_preprocessor(batch, True)
+    model(**data, mode='loss')
+    return seen, data
+
+
+def test_f_d_in_training_is_the_map_before_dropout(build: Callable, batch: dict[str, Any]) -> None:
+    """RefineNet's head drops values of the same map, and M_d sees S_d before T_d."""
+    model = build().train()
+    maps: dict[str, list[torch.Tensor]] = {'day': [], 'night': []}
+    for light, calls in maps.items():
+        getattr(model, light).backbone.register_forward_hook(
+            lambda module, args, output, calls=calls: calls.append(output[3])
+        )
+    features, _ = features_and_data(model, batch)
+    for domain in DOMAINS:
+        source, target = maps[domain.split('_')[1]]
+        assert torch.equal(features[domain], source if domain.startswith('source') else target)
+
+
+def test_f_d_of_the_decode_head_is_what_its_classifier_reads(
+    build: Callable, batch: dict[str, Any]
+) -> None:
+    head = dict(type='ProjectionHead', in_channels=8)
+    model = build(feature='decode_head', projection_head=head).eval()
+    features, data = features_and_data(model, batch)
+    read: list[torch.Tensor] = []
+    for domain in DOMAINS:
+        branch = getattr(model, domain.split('_')[1])
+        hook = branch.decode_head.conv_seg.register_forward_pre_hook(
+            lambda module, args: read.append(args[0])
+        )
+        branch(data['inputs'][domain])
+        hook.remove()
+        torch.testing.assert_close(features[domain], read[-1])
+    assert min(feature.min() for feature in features.values()) < 0  # no ReLU behind it
+
+
 def test_without_a_head_an_embedding_is_the_feature_on_the_unit_sphere(
     build: Callable, batch: dict[str, Any]
 ) -> None:
@@ -320,7 +363,7 @@ def test_auxiliary_heads_train_on_both_sources(
 
 
 @pytest.mark.parametrize('overrides', [{}, dict(loss_cdc=None, loss_cds=None)])
-def test_autocast_keeps_the_distillation_in_float32(
+def test_autocast_keeps_the_correlation_terms_in_float32(
     build: Callable, batch: dict[str, Any], overrides: dict[str, Any]
 ) -> None:
     """Every parameter keeps its gradient, though some forwards under autocast have no graph."""

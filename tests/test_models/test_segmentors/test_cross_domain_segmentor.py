@@ -117,6 +117,14 @@ def test_prediction_ignores_the_day_branch(build: Callable) -> None:
     assert torch.equal(model(image), before)
 
 
+def test_prediction_needs_neither_the_day_branch_nor_the_head(build: Callable) -> None:
+    model = build().eval()
+    image = torch.randn(1, 3, 64, 96)
+    before = model(image)
+    del model.day, model.projection_head
+    assert torch.equal(model(image), before)
+
+
 def test_the_other_branch_can_predict(build: Callable) -> None:
     model = build(predict_with='day').eval()
     image = torch.randn(1, 3, 64, 96)

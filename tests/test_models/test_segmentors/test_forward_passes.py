@@ -164,6 +164,29 @@ def test_pseudo_loss_by_hand(build: Callable, batch: dict[str, Any]) -> None:
     assert value == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_blended_labels_take_the_night_from_m_n(build: Callable, batch: dict[str, Any]) -> None:
+    """DANNet's mixture: a day + (1 - a) night, a = 0.8 where a static class's day logit exceeds 0.4, else 0.2."""
+    model = build(loss_pseudo=dict(type='StaticLoss', blend=(0.8, 0.2, 0.4), reweight='logits'))
+    model.eval()
+    with torch.no_grad():
+        for branch in (model.day, model.night):
+            for parameter in branch.decode_head.conv_seg.parameters():
+                parameter.mul_(50)
+        classifier = model.night.decode_head.conv_seg.weight
+        classifier.copy_(classifier.flip(0))  # so that the two branches differ
+    images = model.data_preprocessor(batch, True)['inputs']
+    day = upsampled(model.day, images['target_day'])
+    night = upsampled(model.night, images['target_night'])
+    share = torch.where(day > 0.4, 0.8, 0.2)
+    share[:, 11:] = 0
+    weight = W.view(1, 19, 1, 1)
+    labels = ((share * day + (1 - share) * night) * weight).argmax(1)
+    labels = labels.masked_fill(labels >= 11, 255)
+    assert torch.equal(pseudo_labels_of(model, batch), labels)
+    static = labels != 255
+    assert ((day * weight).argmax(1)[static] != labels[static]).any()
+
+
 def test_teacher_in_evaluation_mode_has_neither_dropout_nor_batch_statistics(
     build: Callable, batch: dict[str, Any]
 ) -> None:
