@@ -1,4 +1,4 @@
-"""Figures of a suite's results, as inline SVG."""
+"""Figures of a suite's results, as SVG."""
 
 from __future__ import annotations
 
@@ -68,6 +68,14 @@ def style_of(row: str) -> str:
     return STYLES[list(ROWS).index(row) // len(OKABE_ITO) % len(STYLES)]
 
 
+def svg(figure: Figure) -> str:
+    """A figure as the text of an SVG file; equal figures give equal files."""
+    out = io.StringIO()
+    with rc_context(_LOOK):  # with its salt, equal figures have equal ids
+        figure.savefig(out, format='svg', metadata={'Date': None})
+    return out.getvalue()
+
+
 def inline_svg(figure: Figure, name: str, description: str) -> str:
     """A figure as an SVG element for a page that holds several.
 
@@ -79,10 +87,7 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
     Returns:
         ``<svg>`` without prolog and metadata.
     """
-    out = io.StringIO()
-    with rc_context(_LOOK):  # with its salt, equal figures have equal ids
-        figure.savefig(out, format='svg', metadata={'Date': None})
-    text = out.getvalue()
+    text = svg(figure)
     text = text[text.index('<svg') :]
     text = re.sub(r'<metadata>.*?</metadata>', '', text, flags=re.DOTALL)
     text = re.sub(r'\bid="', f'id="{name}-', text)

@@ -18,9 +18,11 @@ import numpy as np
 import torch
 from mmseg.utils import get_classes
 
+from benchmarks.adaptation.figures import mious_figure, svg
+from benchmarks.adaptation.measure import DAY
 from benchmarks.adaptation.page import page, panel_rows, scene_panel
 from benchmarks.adaptation.rows import SeedRuns, add_variants
-from benchmarks.adaptation.tables import csv_report, markdown_report
+from benchmarks.adaptation.tables import csv_report, markdown_report, set_names
 from benchmarks.stage_folder import list_once
 from mmseg_ccdistill import __version__
 from mmseg_ccdistill.datasets.file_scan import available_cores
@@ -275,12 +277,12 @@ def _on_one_line(found: re.Match[str]) -> str:
 
 
 def write_report(results: Mapping[str, Any], out: Path, with_page: bool = True) -> Path:
-    """Write ``results.json``, ``results.csv``, ``results.md`` and ``index.html``.
+    """Write ``results.json``, ``results.csv``, ``results.md``, ``index.html`` and its first figure of each set as SVG.
 
     Args:
         results: Results; without a run there is no page.
         out: Folder of the report; pictures that lie in it become part of the page.
-        with_page: Whether to draw the page, which takes seconds.
+        with_page: Whether to draw the page and the figures, which takes seconds.
 
     Returns:
         What to read: the page, else ``results.md``.
@@ -293,6 +295,9 @@ def write_report(results: Mapping[str, Any], out: Path, with_page: bool = True) 
     }
     if with_page and results['runs']:
         files[PAGE] = page(results, out / PANEL)
+        for name in set_names(results):
+            if name != DAY:
+                files[f'miou_{name}.svg'] = svg(mious_figure(results, name))
     for name, text in files.items():
         write_atomically(out / name, text.encode())
     return out / (PAGE if PAGE in files else 'results.md')

@@ -6,6 +6,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -182,7 +183,9 @@ def test_report_is_drawn_again_from_its_own_file(
     write_report(results, tmp_path)
     assert json.loads((tmp_path / 'results.json').read_text()) == results
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert set(before) == {'results.json', 'results.csv', 'results.md', 'index.html'}
+    text = {'results.json', 'results.csv', 'results.md', 'index.html'}
+    assert set(before) == {*text, 'miou_night.svg'}
+    assert ElementTree.fromstring(before['miou_night.svg']).tag.endswith('svg')
     (tmp_path / 'index.html').unlink()
     (tmp_path / 'results.md').unlink()
     main(['mini', '--report-only', '--out', str(tmp_path)])
