@@ -32,6 +32,7 @@ from benchmarks.adaptation.tables import (
     failure_lines,
     main_set,
     means_table,
+    night_sets,
     notes,
     published_table,
     row_names,
@@ -160,7 +161,7 @@ def page(results: Results, panel: Path) -> str:
         f'<dt>{name}</dt><dd>{f"<code>{html.escape(text)}</code>" if name == "command" else html.escape(text)}</dd>\n'
         for name, text in facts(results).items()
     )
-    night = [name for name in set_names(results) if name != DAY]
+    night = night_sets(results)
     baseline = ROWS[BASELINE].title
     parts = [f'<h1>{title}</h1>', f'<dl>\n{described}</dl>', '<h2>How to read it</h2>']
     parts.append(_listed(notes(results)))

@@ -19,10 +19,9 @@ import torch
 from mmseg.utils import get_classes
 
 from benchmarks.adaptation.figures import mious_figure, svg
-from benchmarks.adaptation.measure import DAY
 from benchmarks.adaptation.page import page, panel_rows, scene_panel
 from benchmarks.adaptation.rows import SeedRuns, add_variants
-from benchmarks.adaptation.tables import csv_report, markdown_report, set_names
+from benchmarks.adaptation.tables import csv_report, markdown_report, night_sets
 from benchmarks.stage_folder import list_once
 from mmseg_ccdistill import __version__
 from mmseg_ccdistill.datasets.file_scan import available_cores
@@ -295,9 +294,8 @@ def write_report(results: Mapping[str, Any], out: Path, with_page: bool = True) 
     }
     if with_page and results['runs']:
         files[PAGE] = page(results, out / PANEL)
-        for name in set_names(results):
-            if name != DAY:
-                files[f'miou_{name}.svg'] = svg(mious_figure(results, name))
+        for name in night_sets(results):
+            files[f'miou_{name}.svg'] = svg(mious_figure(results, name))
     for name, text in files.items():
         write_atomically(out / name, text.encode())
     return out / (PAGE if PAGE in files else 'results.md')

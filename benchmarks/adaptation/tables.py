@@ -42,6 +42,11 @@ def set_names(results: Results) -> list[str]:
     return sorted(dict.fromkeys(sets), key=lambda name: name == DAY)
 
 
+def night_sets(results: Results) -> list[str]:
+    """Sets on which M_n was measured."""
+    return [name for name in set_names(results) if name != DAY]
+
+
 def main_set(results: Results) -> str:
     """The set of the per-class table and of the curves: the first."""
     return set_names(results)[0]

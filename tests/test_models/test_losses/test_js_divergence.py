@@ -46,6 +46,16 @@ def test_disjoint_distributions_reach_ln2(dtype: torch.dtype) -> None:
         assert js.item() == pytest.approx(0.6931472, abs=1e-7)
 
 
+def test_close_embeddings_keep_their_divergence_in_float32() -> None:
+    """At cos 0.9996 it is 4e-7, the difference of two entropies of 5.5."""
+    e_a = unit_maps(2, 256, 16, 16)
+    e_b = F.normalize(e_a + 0.03 * unit_maps(2, 256, 16, 16, seed=1), dim=1)
+    expected = js_by_definition(e_a, e_b, 1.0).mean().item()
+    assert expected == pytest.approx(4.4e-7, rel=0.05)
+    single = js_divergence(e_a.float(), e_b.float(), reduction='mean')
+    assert single.item() == pytest.approx(expected, rel=1e-2)
+
+
 def test_orthogonal_unit_vectors() -> None:
     assert js_divergence(axis(0), axis(1)).item() == pytest.approx(0.0721408, abs=1e-7)
     vector, other = unit_maps(1, 256, 1, 1), unit_maps(1, 256, 1, 1, seed=1)
