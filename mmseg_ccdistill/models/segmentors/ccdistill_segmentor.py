@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -48,6 +49,10 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         distill_into (str): ``'both'``: L_CDC and L_CDS train both branches, as Eq. 8 reads. ``'night'``: the day
             features are constants in them, so they train M_n and the head alone, and M_d's pass on T_d needs no
             graph. ``'target_night'``: the features of S_n are constants, too: S guides T. Defaults to ``'both'``.
+        distill_warmup (tuple[int, int]): Iterations ``(begin, end)``: L_CDC and L_CDS are multiplied by 0 up to the
+            first, by 1 from the second on, and by a factor that rises linearly between them. They are computed all
+            the same, because distributed training waits for a gradient of every parameter. The paper has no
+            warm-up. Defaults to ``(0, 0)``: 1 throughout.
         forward_mode (str): ``'separate'``: one backbone pass per domain. ``'joint'``: source and target of a branch
             in one batch, which mixes their batch statistics. Defaults to ``'separate'``.
         teacher_mode (str): ``'train'``: pseudo labels come from the training forward (dropout and batch statistics,
@@ -56,7 +61,8 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         **kwargs: See :class:`CrossDomainSegmentor`.
 
     Raises:
-        ValueError: On an unknown mode or feature, or if ``projection_head.in_channels`` does not fit the feature.
+        ValueError: On an unknown mode or feature, a warm-up that ends before it begins, or if
+            ``projection_head.in_channels`` does not fit the feature.
     """
 
     def __init__(
@@ -69,6 +75,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         loss_cds: OptConfigType = None,
         loss_pseudo: OptConfigType = None,
         distill_into: str = 'both',
+        distill_warmup: Sequence[int] = (0, 0),
         forward_mode: str = 'separate',
         teacher_mode: str = 'train',
         diagnostics_interval: int = 50,
@@ -82,6 +89,16 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         ):
             if value not in allowed:
                 raise ValueError(f'{name} must be one of {allowed}, got {value!r}.')
+        if (
+            not isinstance(distill_warmup, Sequence)
+            or len(distill_warmup) != 2
+            or not 0 <= distill_warmup[0] <= distill_warmup[1]
+        ):
+            raise ValueError(
+                'distill_warmup is (begin, end), two iterations with 0 <= begin <= end, '
+                f'got {distill_warmup}.'
+            )
+        self.distill_warmup = (distill_warmup[0], distill_warmup[1])
         self.feature = feature
         self.feature_index = backbone_index(feature)
         self.distill_into = distill_into
@@ -149,13 +166,14 @@ class CCDistillSegmentor(CrossDomainSegmentor):
                 domain: feature if domain.endswith(self.distill_into) else feature.detach()
                 for domain, feature in features.items()
             }
+        factor = warmup_factor(iteration, *self.distill_warmup)
         if self.loss_cds is not None:
-            log.update({f'cross.{key}': value for key, value in self.loss_cds(features).items()})
+            log.update(_cross_terms(self.loss_cds(features), factor))
             if diagnose:
                 log.update(style_diagnostics(self.loss_cds.gram_correlations(features)))
         if self.loss_cdc is not None:
             embeddings = {domain: self._embed(domain, features[domain]) for domain in DOMAINS}
-            log.update({f'cross.{key}': value for key, value in self.loss_cdc(embeddings).items()})
+            log.update(_cross_terms(self.loss_cdc(embeddings), factor))
             if diagnose:
                 log.update(correlation_diagnostics(embeddings))
         return log
@@ -237,6 +255,30 @@ class CCDistillSegmentor(CrossDomainSegmentor):
             return head(feature)
         with autocast_off(feature):
             return nn.functional.normalize(full_precision(feature), dim=1, eps=1e-6)
+
+
+def warmup_factor(iteration: int, begin: int, end: int) -> float:
+    """Factor of the terms in an iteration: 0 before ``begin``, 1 from ``end`` on, a straight line between them.
+
+    Args:
+        iteration: Iteration, from 0 on.
+        begin: Iteration at which the line starts; equal to ``end``, the factor jumps there.
+        end: First iteration of factor 1.
+
+    Returns:
+        A number from 0 to 1.
+    """
+    if iteration >= end:
+        return 1.0
+    return 0.0 if iteration <= begin else (iteration - begin) / (end - begin)
+
+
+def _cross_terms(terms: dict[str, Tensor], factor: float) -> dict[str, Tensor]:
+    """Terms between domains under their names in the log, the losses among them scaled."""
+    return {
+        f'cross.{key}': value * factor if 'loss' in key and factor < 1 else value
+        for key, value in terms.items()
+    }
 
 
 def build_apart(config: ConfigType) -> nn.Module:

@@ -294,6 +294,42 @@ def test_diagnostics_interval(build: Callable, batch: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ('distill_warmup', 'factors'),
+    [
+        ((0, 0), [1, 1, 1, 1, 1]),
+        ((0, 200), [0, 0.5, 0.75, 1, 1]),
+        ((100, 200), [0, 0, 0.5, 1, 1]),
+        ((150, 150), [0, 0, 1, 1, 1]),
+    ],
+)
+def test_warmup_scales_the_terms_between_domains_alone(
+    build: Callable, batch: dict[str, Any], distill_warmup: tuple[int, int], factors: list[float]
+) -> None:
+    """The factor is that of the runner's iteration; supervised loss, pseudo labels and diagnostics stay."""
+    plain, warmed = build(), build(distill_warmup=distill_warmup)
+    plain.diagnostics_interval = warmed.diagnostics_interval = 1
+    for iteration, factor in zip((0, 100, 150, 200, 10**6), factors, strict=True):
+        MessageHub.get_current_instance().update_info('iter', iteration)
+        expected, found = losses_of(plain, batch), losses_of(warmed, batch)
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            is_term = key.startswith('cross.') and 'loss' in key
+            torch.testing.assert_close(found[key], value * factor if is_term else value)
+    MessageHub.get_current_instance().runtime_info.pop('iter')
+
+
+def test_before_its_warmup_the_head_has_a_gradient_of_zeros(
+    build: Callable, batch: dict[str, Any]
+) -> None:
+    """Not none: distributed training waits for every parameter's gradient."""
+    model = build(distill_warmup=(5, 10))
+    losses = losses_of(model, batch)
+    sum(value for key, value in losses.items() if 'loss' in key).backward()
+    for parameter in model.projection_head.parameters():
+        assert parameter.grad is not None and not parameter.grad.any()
+
+
+@pytest.mark.parametrize(
     ('overrides', 'message'),
     [
         (dict(projection_head=dict(type='ProjectionHead', in_channels=2048)), 'in_channels=64'),
@@ -301,6 +337,10 @@ def test_diagnostics_interval(build: Callable, batch: dict[str, Any]) -> None:
         (dict(feature='layer4'), "must be 'backbone.<index>'"),
         (dict(forward_mode='both'), 'forward_mode'),
         (dict(distill_into='day'), 'distill_into'),
+        (dict(distill_warmup=(2, 1)), 'begin <= end'),
+        (dict(distill_warmup=(-1, 1)), 'begin <= end'),
+        (dict(distill_warmup=(1,)), 'two iterations'),
+        (dict(distill_warmup=500), 'two iterations'),
         (dict(predict_with='dusk'), 'predict_with'),
     ],
 )
