@@ -24,6 +24,7 @@ from typing import Any
 from mmengine.config import Config
 
 from benchmarks.adaptation.measure import Evaluation, loader_of
+from benchmarks.adaptation.rerun import check_same_suite, write_comparison
 from benchmarks.adaptation.results import (
     RESULTS,
     add_finished,
@@ -109,6 +110,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--report-only', action='store_true', help='draw the report of --out again, run nothing'
+    )
+    parser.add_argument(
+        '--compare',
+        type=Path,
+        metavar='RESULTS_JSON',
+        help='stated results of the same suite: say whether the means lie within their intervals',
     )
     parser.add_argument(
         '--dry-run', action='store_true', help='print the command of every stage, run nothing'
@@ -312,6 +319,8 @@ def run_suite(args: argparse.Namespace, argv: Sequence[str]) -> int:
     earlier = read_results(path) if path.exists() else None
     if earlier is not None:
         merge(earlier, results, path)  # now, not after hours
+    if args.compare:
+        check_same_suite(results, read_results(args.compare), args.compare)
     if args.suite != 'mini':
         suite = check_roots(suite, roots_of(args, args.seeds[0]))
     elif not args.dry_run:
@@ -364,11 +373,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if args.report_only:
         print(write_report(read_results(args.out / RESULTS), args.out))
+        if args.compare:
+            print(write_comparison(args.out, args.compare))
         return
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the stages, too
     try:
         failed = run_suite(args, sys.argv[1:] if argv is None else argv)
     finally:
         signal.signal(signal.SIGTERM, before)
+    if args.compare and not args.dry_run:
+        print(write_comparison(args.out, args.compare))
     if failed:
         sys.exit(1)

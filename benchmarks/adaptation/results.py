@@ -108,7 +108,8 @@ def read_results(path: Path) -> dict[str, Any]:
         missing = set(KEYS) - set(results)
     except FileNotFoundError as error:
         raise UserInputError(
-            f'{str(path)!r} does not exist: expected the results of a run; name its folder with --out'
+            f'{str(path)!r} does not exist: expected the results of a run; name its folder with --out, '
+            'or the file with --compare'
         ) from error
     except (ValueError, TypeError) as error:
         raise UserInputError(

@@ -1,0 +1,125 @@
+"""A rerun beside stated results: whether its means lie within the intervals that are stated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.adaptation.results import RESULTS, read_results
+from benchmarks.adaptation.rows import BASELINE, ROWS
+from benchmarks.adaptation.statistics import BySeed, paired_difference, spread
+from benchmarks.adaptation.tables import (
+    Results,
+    Table,
+    interval_text,
+    mious,
+    row_names,
+    set_names,
+)
+from mmseg_ccdistill.engine.launch import UserInputError
+from mmseg_ccdistill.evaluation.report import markdown_table
+from mmseg_ccdistill.utils.atomic_file import write_atomically
+
+#: Name of the file that a comparison leaves.
+COMPARISON = 'rerun.md'
+
+
+def check_same_suite(rerun: Results, stated: Results, path: Path) -> None:
+    """Refuse a comparison of runs of other lengths, worlds or data.
+
+    Args:
+        rerun: Results of the rerun.
+        stated: Results that it repeats.
+        path: File of the stated results.
+
+    Raises:
+        UserInputError: If they are not of one suite with the same settings.
+    """
+    if any(stated[key] != rerun[key] for key in ('suite', 'settings')):
+        raise UserInputError(
+            f'--compare: {str(path)!r} is of the suite {stated["suite"]} with {stated["settings"]}, these runs are of '
+            f'{rerun["suite"]} with {rerun["settings"]}: name results of the same suite and settings'
+        )
+
+
+def rerun_table(rerun: Results, stated: Results, dataset: str) -> Table:
+    """Stated and rerun mIoU of every row that both have, and their difference to w/o CDC and CDS.
+
+    A rerun of the same worlds and seeds differs by its rounding alone, and training amplifies that; its mean should
+    lie within the stated 95 % interval, which is wider because it holds for other seeds as well.
+
+    Args:
+        rerun: Results of the rerun.
+        stated: Results that it repeats.
+        dataset: Name of the set.
+
+    Returns:
+        A head, a line for each mean and one for each difference; without a common row the head alone.
+    """
+    table = [['row', 'stated', 'n', 'rerun', 'n', 'within', 'rerun - stated, same seeds']]
+    for name in row_names(rerun):
+        found, before = mious(rerun, name, dataset), mious(stated, name, dataset)
+        if not found or not before:
+            continue
+        title = ROWS[name].title
+        table.append([title, *_cells(found, before, signed=False)])
+        found = _minus(found, mious(rerun, BASELINE, dataset))
+        before = _minus(before, mious(stated, BASELINE, dataset))
+        if name != BASELINE and found and before:
+            to = f'{title}, to {ROWS[BASELINE].title}'
+            table.append([to, *_cells(found, before, signed=True)])
+    return table
+
+
+def _minus(row: BySeed, reference: BySeed) -> dict[str, float]:
+    return {seed: row[seed] - reference[seed] for seed in row if seed in reference}
+
+
+def _cells(found: BySeed, before: BySeed, signed: bool) -> list[str]:
+    stated, rerun = (spread(list(values.values())).mean for values in (before, found))
+    ends = stated.interval
+    within = '' if ends is None else 'yes' if ends[0] <= rerun.value <= ends[1] else 'no'
+    return [
+        interval_text(stated, stated.n, signed),
+        str(stated.n),
+        f'{rerun.value:{"+" if signed else ""}.1f}',
+        str(rerun.n),
+        within,
+        interval_text(paired_difference(found, before), rerun.n),
+    ]
+
+
+def write_comparison(out: Path, path: Path) -> str:
+    """Compare the results in a report's folder with stated ones, and keep that beside them as ``rerun.md``.
+
+    Args:
+        out: Folder of the report.
+        path: File of the stated results.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UserInputError: If a file is not readable, or they are not of one suite with the same settings.
+    """
+    rerun, stated = read_results(out / RESULTS), read_results(path)
+    check_same_suite(rerun, stated, path)
+    text = rerun_report(rerun, stated)
+    write_atomically(out / COMPARISON, text.encode())
+    return text
+
+
+def rerun_report(rerun: Results, stated: Results) -> str:
+    """The comparison as Markdown, a table for each set that both have.
+
+    Args:
+        rerun: Results of the rerun.
+        stated: Results that it repeats.
+    """
+    parts = ['# Rerun']
+    for name in set_names(rerun):
+        table = rerun_table(rerun, stated, name)
+        if len(table) > 1:
+            parts += [f'## mIoU on {name}', markdown_table(table)]
+    if len(parts) == 1:
+        parts.append('No row was measured in both.')
+    return '\n\n'.join(parts) + '\n'
