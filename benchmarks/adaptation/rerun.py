@@ -24,7 +24,7 @@ COMPARISON = 'rerun.md'
 
 
 def check_same_suite(rerun: Results, stated: Results, path: Path) -> None:
-    """Refuse a comparison of runs of other lengths, worlds or data.
+    """Refuse a comparison of runs of other lengths, rendered worlds or shares; other frames of ``real`` are not seen.
 
     Args:
         rerun: Results of the rerun.
@@ -42,10 +42,11 @@ def check_same_suite(rerun: Results, stated: Results, path: Path) -> None:
 
 
 def rerun_table(rerun: Results, stated: Results, dataset: str) -> Table:
-    """Stated and rerun mIoU of every row that both have, and their difference to w/o CDC and CDS.
+    """Stated and rerun mIoU of every row that both have, and its difference to w/o CDC and CDS.
 
-    A rerun of the same worlds and seeds differs by its rounding alone, and training amplifies that; its mean should
-    lie within the stated 95 % interval, which is wider because it holds for other seeds as well.
+    Both are taken over the seeds that both have. A rerun of the same worlds and seeds differs by its rounding alone,
+    and training amplifies that; its mean should lie within the stated 95 % interval, which allows for other seeds as
+    well.
 
     Args:
         rerun: Results of the rerun.
@@ -53,20 +54,18 @@ def rerun_table(rerun: Results, stated: Results, dataset: str) -> Table:
         dataset: Name of the set.
 
     Returns:
-        A head, a line for each mean and one for each difference; without a common row the head alone.
+        A head, a line for each mean and one for each difference; without a common row the head alone. With one seed
+        there is no interval, and nothing is said of lying within.
     """
-    table = [['row', 'stated', 'n', 'rerun', 'n', 'within', 'rerun - stated, same seeds']]
+    table = [['row', 'n', 'stated', 'rerun', 'within', 'rerun - stated']]
     for name in row_names(rerun):
         found, before = mious(rerun, name, dataset), mious(stated, name, dataset)
-        if not found or not before:
-            continue
         title = ROWS[name].title
-        table.append([title, *_cells(found, before, signed=False)])
-        found = _minus(found, mious(rerun, BASELINE, dataset))
-        before = _minus(before, mious(stated, BASELINE, dataset))
-        if name != BASELINE and found and before:
-            to = f'{title}, to {ROWS[BASELINE].title}'
-            table.append([to, *_cells(found, before, signed=True)])
+        table += _line(title, found, before, signed=False)
+        if name != BASELINE:
+            found = _minus(found, mious(rerun, BASELINE, dataset))
+            before = _minus(before, mious(stated, BASELINE, dataset))
+            table += _line(f'{title}, to {ROWS[BASELINE].title}', found, before, signed=True)
     return table
 
 
@@ -74,18 +73,20 @@ def _minus(row: BySeed, reference: BySeed) -> dict[str, float]:
     return {seed: row[seed] - reference[seed] for seed in row if seed in reference}
 
 
-def _cells(found: BySeed, before: BySeed, signed: bool) -> list[str]:
-    stated, rerun = (spread(list(values.values())).mean for values in (before, found))
+def _line(title: str, found: BySeed, before: BySeed, signed: bool) -> Table:
+    """One line over the common seeds; none if there are none."""
+    seeds = [seed for seed in found if seed in before]
+    if not seeds:
+        return []
+    stated, rerun = (spread([values[s] for s in seeds]).mean for values in (before, found))
     ends = stated.interval
-    within = '' if ends is None else 'yes' if ends[0] <= rerun.value <= ends[1] else 'no'
-    return [
+    cells = [
         interval_text(stated, stated.n, signed),
-        str(stated.n),
         f'{rerun.value:{"+" if signed else ""}.1f}',
-        str(rerun.n),
-        within,
+        '' if ends is None else 'yes' if ends[0] <= rerun.value <= ends[1] else 'no',
         interval_text(paired_difference(found, before), rerun.n),
     ]
+    return [[title, str(rerun.n), *cells]]
 
 
 def write_comparison(out: Path, path: Path) -> str:

@@ -111,20 +111,21 @@ def read_results(path: Path) -> dict[str, Any]:
             f'{str(path)!r} does not exist: expected the results of a run; name its folder with --out, '
             'or the file with --compare'
         ) from error
-    except (ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise UserInputError(
-            f'{str(path)!r} is not readable as JSON: restore it, or move it away to have it written anew'
+            f'{str(path)!r} is not readable as JSON: restore it, move it away to have it written anew, or name '
+            'another file with --compare'
         ) from error
     if missing:
         raise UserInputError(
             f'{str(path)!r} lacks {", ".join(sorted(missing))}: expected the results of this suite; '
-            'name another folder with --out'
+            'name another folder with --out, or another file with --compare'
         )
     for key in ('variants', 'sources'):
         if not all(isinstance(value, dict) for value in [results[key], *_values(results[key])]):
             raise UserInputError(
                 f'{str(path)!r} has {key} that are not of this form: expected one mapping for each name; '
-                'name another folder with --out'
+                'name another folder with --out, or another file with --compare'
             )
     add_variants(results['variants'])
     return results

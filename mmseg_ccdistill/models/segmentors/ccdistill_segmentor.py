@@ -49,10 +49,10 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         distill_into (str): ``'both'``: L_CDC and L_CDS train both branches, as Eq. 8 reads. ``'night'``: the day
             features are constants in them, so they train M_n and the head alone, and M_d's pass on T_d needs no
             graph. ``'target_night'``: the features of S_n are constants, too: S guides T. Defaults to ``'both'``.
-        distill_warmup (tuple[int, int]): Iterations ``(begin, end)``: L_CDC and L_CDS are multiplied by 0 up to the
-            first, by 1 from the second on, and by a factor that rises linearly between them. They are computed all
-            the same, because distributed training waits for a gradient of every parameter. The paper has no
-            warm-up. Defaults to ``(0, 0)``: 1 throughout.
+        distill_warmup (tuple[int, int]): Iterations ``(begin, end)``: L_CDC and L_CDS are multiplied by 1 from ``end``
+            on, before that by 0 up to ``begin``, and by a factor that rises linearly between the two. They are
+            computed all the same, because distributed training waits for a gradient of every parameter. The paper
+            has no warm-up. Defaults to ``(0, 0)``: 1 throughout.
         forward_mode (str): ``'separate'``: one backbone pass per domain. ``'joint'``: source and target of a branch
             in one batch, which mixes their batch statistics. Defaults to ``'separate'``.
         teacher_mode (str): ``'train'``: pseudo labels come from the training forward (dropout and batch statistics,
@@ -92,6 +92,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         if (
             not isinstance(distill_warmup, Sequence)
             or len(distill_warmup) != 2
+            or not all(type(iteration) is int for iteration in distill_warmup)
             or not 0 <= distill_warmup[0] <= distill_warmup[1]
         ):
             raise ValueError(
@@ -274,11 +275,8 @@ def warmup_factor(iteration: int, begin: int, end: int) -> float:
 
 
 def _cross_terms(terms: dict[str, Tensor], factor: float) -> dict[str, Tensor]:
-    """Terms between domains under their names in the log, the losses among them scaled."""
-    return {
-        f'cross.{key}': value * factor if 'loss' in key and factor < 1 else value
-        for key, value in terms.items()
-    }
+    """Terms between domains, scaled, under their names in the log."""
+    return {f'cross.{key}': value * factor for key, value in terms.items()}
 
 
 def build_apart(config: ConfigType) -> nn.Module:

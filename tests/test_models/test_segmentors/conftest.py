@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -67,8 +67,8 @@ def small_model(**overrides: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def build() -> Callable[..., torch.nn.Module]:
-    """Builds and initialises the small model with overrides; seeded."""
+def build() -> Iterator[Callable[..., torch.nn.Module]]:
+    """Builds and initialises the small model with overrides; seeded. A test may set the hub's iteration."""
 
     def make(**overrides: Any) -> torch.nn.Module:
         init_default_scope('mmseg')
@@ -78,7 +78,8 @@ def build() -> Callable[..., torch.nn.Module]:
         model.init_weights()
         return model
 
-    return make
+    yield make
+    MessageHub.get_current_instance().runtime_info.pop('iter', None)
 
 
 @pytest.fixture
