@@ -139,8 +139,8 @@ def test_other_settings_are_refused_before_anything_runs(
 ) -> None:
     monkeypatch.setattr(command, 'render_worlds', lambda args: pytest.fail('rendered'))
     monkeypatch.setattr(command, 'run_stages', lambda *args: pytest.fail('trained'))
-    suite = stated.pop('suite', 'mini')
-    results = {**results_of(STATED, **stated), 'suite': suite}
+    suite = stated.get('suite', 'mini')
+    results = {**results_of(STATED, first_world=stated['first_world']), 'suite': suite}
     (tmp_path / 'results.json').write_text(json.dumps(results))
     with pytest.raises(
         UserInputError, match=rf"--compare: '.*results.json' is of the suite {suite}"
