@@ -41,15 +41,18 @@ ROWS: dict[str, tuple[set[str], set[str]]] = {
 }
 
 
-#: The projection head as shipped, and the paper's to the letter: what `--cfg-options` sets.
+#: The paper's projection head, and the standardised one: what `--cfg-options` sets.
 HEADS: dict[str, dict[str, Any]] = {
-    'shipped': {},
-    'bare': {'model.projection_head.embedding_norm': None},
+    'paper': {},
+    'standardized': {'model.projection_head.embedding_norm': 'standardize'},
 }
 
-#: The full config and its variants, which are not rows of Table 3: the paper's head to the letter, and what goes
-#: beyond the paper.
-VARIANTS = {'full': FULL.name, **{f: f'{FULL.stem}_{f}.py' for f in ('bare-head', 'matched')}}
+#: The full config and its variants, which are not rows of Table 3: the other reading of lambda, and what is not of the
+#: paper.
+VARIANTS = {
+    'full': FULL.name,
+    **{name: f'{FULL.stem}_{name}.py' for name in ('reverse-js', 'standardized', 'matched')},
+}
 
 
 def path_of(row: str) -> Path:
@@ -86,7 +89,7 @@ def batch_of(cfg: Config, seed: int = 0) -> dict[str, Any]:
     return pseudo_collate(samples)
 
 
-def first_terms(path: Path, head: str = 'shipped') -> dict[str, float]:
+def first_terms(path: Path, head: str = 'paper') -> dict[str, float]:
     """Loss terms of a row at iteration 0, dropout included, from the weights that seed 0 gives."""
     init_default_scope('mmseg')
     cfg = shrink(Config.fromfile(str(path)))
@@ -127,10 +130,30 @@ def test_each_row_changes_only_its_own_terms(row: str, head: str) -> None:
     assert all(math.isfinite(value) for value in ablated.values())
 
 
-def test_the_config_of_the_bare_head_is_the_full_one_with_that_option() -> None:
-    bare, shipped = full_terms('bare'), full_terms('shipped')
-    assert first_terms(path_of('bare-head')) == bare
-    assert {key for key, value in bare.items() if value != shipped[key]} == CDC
+def test_the_full_config_has_the_head_of_the_paper() -> None:
+    """Two 1x1 convolutions with a ReLU between them, then l2 normalisation, and nothing else."""
+    model = Config.fromfile(str(FULL)).model
+    assert model.projection_head == dict(type='ProjectionHead', in_channels=2048)
+    names = sorted(path.stem for path in CONFIGS.glob('*.py'))
+    own = [name for name in names if name.endswith(('_standardized', '_matched'))]
+    for name in names:
+        head = Config.fromfile(str(CONFIGS / f'{name}.py')).model.projection_head
+        assert (head.get('embedding_norm') is not None) == (name in own), name
+
+
+def test_the_standardized_config_is_the_full_one_with_that_option() -> None:
+    paper, standardized = full_terms('paper'), full_terms('standardized')
+    assert first_terms(path_of('standardized')) == standardized
+    assert {key for key, value in paper.items() if value != standardized[key]} == CDC
+
+
+def test_the_other_reading_of_lambda_changes_the_weights_of_eq_1_alone() -> None:
+    """Eq. 1 as printed: attraction 4, repulsion 1. The sentence on "reverse JS": attraction 1, repulsion 4."""
+    paper, reverse = full_terms('paper'), first_terms(path_of('reverse-js'))
+    assert {key for key, value in paper.items() if value != reverse[key]} == {'cross.loss_cdc_js'}
+    model = Config.fromfile(str(path_of('reverse-js'))).model
+    weights = (model.loss_cdc.attraction_weight, model.loss_cdc.repulsion_weight)
+    assert weights == (1.0, 4.0)
 
 
 def test_without_lab_the_source_night_is_the_source_day() -> None:

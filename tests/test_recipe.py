@@ -119,6 +119,7 @@ def test_method_settings_in_force(config: Config) -> None:
     assert cdc == dict(
         loss_weight=2.0,
         attraction_weight=4.0,
+        repulsion_weight=1.0,
         js_weight=1.0,
         illumination_weight=1.0,
         inherent_weight=1.0,
@@ -147,7 +148,7 @@ def test_method_settings_in_force(config: Config) -> None:
         hidden_channels=None,
         out_channels=256,
         norm_cfg=None,
-        embedding_norm='standardize',
+        embedding_norm=None,
         shrinkage=0.01,
         init_cfg=None,
     )

@@ -67,7 +67,13 @@ ROWS = {
     'wo_inherent': _ablation('w/o inherent', 'w/o inherent correlation', 'wo-inherent'),
     'wo_cds': _ablation('w/o CDS', 'w/o CDS', 'wo-cds'),
     'wo_lab': _ablation('w/o LAB transfer', 'w/o LAB-based Trans', 'wo-lab'),
-    'bare_head': Row('bare head', None, 'ccdistill/refinenet_r101_cs2dz_bare-head.py'),
+    'reverse_js': Row(
+        'lambda on the repulsion', None, 'ccdistill/refinenet_r101_cs2dz_reverse-js.py'
+    ),
+    'js_mean': Row('L_JS as a mean', options={'model.loss_cdc.js_positions': '1'}),
+    'standardized': Row(
+        'standardised head', None, 'ccdistill/refinenet_r101_cs2dz_standardized.py'
+    ),
 }
 BASELINE, SOURCE_ONLY, FULL, ORACLE = 'wo_cdc_cds', 'source_only', 'full', 'oracle'
 MATCHED = 'matched'

@@ -11,8 +11,7 @@ model = dict(
     data_preprocessor=dict(_base_.data_preprocessor, type='CrossDomainPreprocessor'),
     segmentor=_base_.segmentor,
     feature='backbone.-1',
-    # Standardised, because the bare head collapses to one embedding: docs/method.md.
-    projection_head=dict(type='ProjectionHead', in_channels=2048, embedding_norm='standardize'),
+    projection_head=dict(type='ProjectionHead', in_channels=2048),
     loss_cdc=dict(type='CDCLoss', loss_weight=2.0),  # lambda_1
     loss_cds=dict(type='CDSLoss', loss_weight=1.0),  # lambda_2
     loss_pseudo=dict(type='StaticLoss'),

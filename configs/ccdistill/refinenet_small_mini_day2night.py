@@ -13,8 +13,7 @@ model = dict(
     ),
     segmentor=_base_.refinenet_small,
     feature='backbone.-1',
-    # Standardised, because the bare head collapses to one embedding: docs/method.md.
-    projection_head=dict(type='ProjectionHead', in_channels=256, embedding_norm='standardize'),
+    projection_head=dict(type='ProjectionHead', in_channels=256),
     loss_cdc=dict(type='CDCLoss', loss_weight=2.0),  # lambda_1
     loss_cds=dict(type='CDSLoss', loss_weight=1.0),  # lambda_2
     loss_pseudo=dict(type='StaticLoss'),

@@ -73,7 +73,8 @@ def test_a_small_row_changes_what_the_ablation_of_r101_changes(
     [
         ('mini', 'wo_cdc_cds', 'ablations/refinenet_small_mini_day2night_wo-cdc-cds.py'),
         ('real', 'wo_cdc_cds', 'ablations/refinenet_small_camvid_day2night_wo-cdc-cds.py'),
-        ('mini', 'bare_head', 'refinenet_small_mini_day2night_bare-head.py'),
+        ('mini', 'standardized', 'refinenet_small_mini_day2night_standardized.py'),
+        ('mini', 'reverse_js', 'refinenet_small_mini_day2night_reverse-js.py'),
     ],
 )
 def test_where_the_repository_has_the_small_config_the_derived_one_equals_it(

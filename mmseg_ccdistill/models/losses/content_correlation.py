@@ -118,9 +118,9 @@ class CDCLoss(nn.Module):
 
     .. math::
         L_{CDC} &= L_{JS} + \|Cor_{illu}^S - Cor_{illu}^T\|^2 + \|Cor_{in}^d - Cor_{in}^n\|^2 \\
-        L_{JS} &= \lambda [JS(S_d, S_n) + JS(T_d, T_n)] - [JS(S_d, T_d) + JS(S_n, T_n)]
+        L_{JS} &= \lambda [JS(S_d, S_n) + JS(T_d, T_n)] - \rho [JS(S_d, T_d) + JS(S_n, T_n)]
 
-    L_JS may be negative and is left so. Where the paper is silent: distributions are a softmax over
+    Eq. 1 prints :math:`\rho = 1`. L_JS may be negative and is left so. Where the paper is silent: distributions are a softmax over
     channels; the squares are averaged over positions and batch (the literal sum is 256 times as
     large on a 16 x 16 grid and would swamp the cross-entropy); the guides of Eqs. 2-3, Cor_illu_S
     and Cor_in_d, get no gradient from the squares. L_JS is ``js_positions`` times its mean over
@@ -133,6 +133,9 @@ class CDCLoss(nn.Module):
         loss_weight (float): λ1, weight of all three terms. Defaults to 2.0.
         attraction_weight (float): λ of Eq. 1, on the pairs that share their content. Defaults to
             4.0.
+        repulsion_weight (float): Factor on the pairs of different content, which Eq. 1 prints
+            without one. The sentence below the equation has λ control "the effect of reverse JS":
+            attraction 1 and repulsion 4 are that reading. Defaults to 1.0.
         js_weight (float): Weight of L_JS. 0 turns it off. Defaults to 1.0.
         illumination_weight (float): Weight of the illumination term. 0 turns it off. Defaults to
             1.0.
@@ -159,6 +162,7 @@ class CDCLoss(nn.Module):
         self,
         loss_weight: float = 2.0,
         attraction_weight: float = 4.0,
+        repulsion_weight: float = 1.0,
         js_weight: float = 1.0,
         illumination_weight: float = 1.0,
         inherent_weight: float = 1.0,
@@ -173,6 +177,7 @@ class CDCLoss(nn.Module):
         weights = dict(
             loss_weight=loss_weight,
             attraction_weight=attraction_weight,
+            repulsion_weight=repulsion_weight,
             js_weight=js_weight,
             illumination_weight=illumination_weight,
             inherent_weight=inherent_weight,
@@ -202,6 +207,7 @@ class CDCLoss(nn.Module):
             raise ValueError(f'CDCLoss: cor_pool must be at least 1, got {cor_pool}.')
         self.loss_weight = loss_weight
         self.attraction_weight = attraction_weight
+        self.repulsion_weight = repulsion_weight
         self.js_weight = js_weight
         self.illumination_weight = illumination_weight
         self.inherent_weight = inherent_weight
@@ -264,7 +270,9 @@ class CDCLoss(nn.Module):
         positions = js['in_day'][0].numel() if self.js_positions is None else self.js_positions
         attraction = js['illu_source'].mean() + js['illu_target'].mean()
         repulsion = js['in_day'].mean() + js['in_night'].mean()
-        return positions * (self.attraction_weight * attraction - repulsion)
+        return positions * (
+            self.attraction_weight * attraction - self.repulsion_weight * repulsion
+        )
 
 
 def _cor(name: str, embeddings: DomainTensors) -> Tensor:

@@ -143,17 +143,25 @@ def test_literal_sum_swamps_the_cross_entropy() -> None:
 
 
 @pytest.mark.parametrize(
-    ('attraction', 'indices', 'expected'),
+    ('attraction', 'repulsion', 'indices', 'expected'),
     [
-        (4.0, (0, 1, 0, 1), 8 * J),  # only day and night differ
-        (1.0, (0, 1, 0, 1), 2 * J),
-        (4.0, (0, 0, 1, 1), -2 * J),  # only source and target differ: negative, not clamped
-        (1.0, (0, 0, 1, 1), -2 * J),
-        (4.0, (2, 2, 2, 2), 0.0),
+        (4.0, 1.0, (0, 1, 0, 1), 8 * J),  # only day and night differ
+        (1.0, 1.0, (0, 1, 0, 1), 2 * J),
+        (1.0, 4.0, (0, 1, 0, 1), 2 * J),
+        (4.0, 1.0, (0, 0, 1, 1), -2 * J),  # only source and target differ: negative, not clamped
+        (1.0, 1.0, (0, 0, 1, 1), -2 * J),
+        (1.0, 4.0, (0, 0, 1, 1), -8 * J),
+        (4.0, 0.0, (0, 0, 1, 1), 0.0),
+        (4.0, 1.0, (2, 2, 2, 2), 0.0),
+        (1.0, 4.0, (2, 2, 2, 2), 0.0),
     ],
 )
-def test_attraction_and_repulsion(attraction: float, indices: tuple, expected: float) -> None:
-    loss = CDCLoss(loss_weight=1, attraction_weight=attraction, js_positions=1)
+def test_attraction_and_repulsion(
+    attraction: float, repulsion: float, indices: tuple, expected: float
+) -> None:
+    loss = CDCLoss(
+        loss_weight=1, attraction_weight=attraction, repulsion_weight=repulsion, js_positions=1
+    )
     assert loss(axes(*indices))[JS].item() == pytest.approx(expected, abs=1e-6)
 
 
