@@ -42,6 +42,13 @@ PSEUDO_CONFIG = 'configs/ccdistill/ablations/refinenet_small_mini_day2night_wo-c
 #: Iterations of the source-only stage and of one adaptation.
 SOURCE_ITERS, ADAPT_ITERS = 900, 400
 
+#: The runs that are compared, with their titles in the panel.
+COLUMNS = {
+    'source_only': 'Source only',
+    'pseudo_label_only': 'w/o CDC and CDS',
+    'ccdistill': 'CCDistill',
+}
+
 #: Evaluation scenes of the panel, by index in the sorted list.
 SCENES = (0, 7, 14, 21, 28, 35)
 
@@ -62,26 +69,23 @@ def build_stages(source_iters: int, adapt_iters: int, seed: int) -> dict[str, St
 def draw_panel(
     path: Path, results: dict[str, dict[str, Any]], scenes: dict[str, list[float]]
 ) -> None:
-    """Night input, ground truth, source-only and CCDistill for the fixed scenes (the paper's Fig. 3).
+    """Night input, ground truth and predictions of the three runs for the fixed scenes (the paper's Fig. 3).
 
-    Row titles give the scene's mIoU, source-only and CCDistill.
+    Row titles give the scene's mIoU of the three.
     """
-    base, full = results['source_only'], results['ccdistill']
+    base = results['source_only']
     palette = get_palette('cityscapes')
     rows = [
         [
             mmcv.imread(base['images'][i]),
             colorize(base['labels'][i], palette),
-            colorize(base['predictions'][i], palette),
-            colorize(full['predictions'][i], palette),
+            *(colorize(results[name]['predictions'][i], palette) for name in COLUMNS),
         ]
         for i in SCENES
     ]
-    titles = [
-        f'{a:.0f} to {b:.0f}'
-        for a, b in zip(scenes['source_only'], scenes['ccdistill'], strict=True)
-    ]
-    columns = ['Night input', 'Ground truth', 'Source only', 'CCDistill']
+    by_scene = zip(*(scenes[name] for name in COLUMNS), strict=True)
+    titles = [' / '.join(f'{value:.0f}' for value in values) for values in by_scene]
+    columns = ['Night input', 'Ground truth', *COLUMNS.values()]
     classes = get_classes('cityscapes')
     write_image(path, panel(rows, columns, titles, (320, 180), classes=classes, palette=palette))
 
@@ -115,7 +119,7 @@ def main() -> None:
             mean_iou(results[name]['predictions'][i], results[name]['labels'][i], 19)
             for i in SCENES
         ]
-        for name in ('source_only', 'ccdistill')
+        for name in COLUMNS
     }
     diagnostics = last_tenth(scalars(args.work_dir / 'ccdistill'), ('cor.', 'pseudo.'))
     summary = {
@@ -126,9 +130,10 @@ def main() -> None:
         'iterations': {'source': args.source_iters, 'adaptation': args.adapt_iters},
         'seed': args.seed,
         'scenes': {'index': SCENES, **scenes},
-        'scenes_better': int(
-            np.sum(np.array(scenes['ccdistill']) > np.array(scenes['source_only']))
-        ),
+        'scenes_better': {
+            name: int(np.sum(np.array(scenes['ccdistill']) > np.array(scenes[name])))
+            for name in ('source_only', 'pseudo_label_only')
+        },
         'diagnostics': diagnostics,
         'seconds': round(time.monotonic() - begin, 1),
         'seconds_by_part': {
@@ -148,10 +153,12 @@ def main() -> None:
     }
     draw_panel(args.work_dir / 'panel.png', results, scenes)
     (args.work_dir / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
+    better = summary['scenes_better']
     print(
-        f'night mIoU: source-only {summary["source_only_miou"]:.1f}, pseudo labels only '
-        f'{summary["pseudo_label_only_miou"]:.1f}, CCDistill {summary["ccdistill_miou"]:.1f}; '
-        f'{summary["scenes_better"]} of {len(SCENES)} scenes better; {summary["seconds"]:.0f} s on '
+        f'night mIoU: source-only {summary["source_only_miou"]:.1f}, w/o CDC and CDS '
+        f'{summary["pseudo_label_only_miou"]:.1f}, CCDistill {summary["ccdistill_miou"]:.1f}; CCDistill is better than '
+        f'source-only in {better["source_only"]} of {len(SCENES)} scenes, than w/o CDC and CDS in '
+        f'{better["pseudo_label_only"]}; {summary["seconds"]:.0f} s on '
         f'{summary["device"]}\n{args.work_dir / "summary.json"}\n{args.work_dir / "panel.png"}'
     )
 

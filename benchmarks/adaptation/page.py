@@ -23,6 +23,7 @@ from benchmarks.adaptation.figures import (
 from benchmarks.adaptation.measure import DAY
 from benchmarks.adaptation.rows import BASELINE, FULL, HEADLINE, MATCHED, ROWS
 from benchmarks.adaptation.tables import (
+    LEFT_OUT_NOTE,
     Results,
     Table,
     class_table,
@@ -30,6 +31,7 @@ from benchmarks.adaptation.tables import (
     differences_table,
     facts,
     failure_lines,
+    left_out_table,
     main_set,
     means_table,
     night_sets,
@@ -220,6 +222,7 @@ def page(results: Results, panel: Path) -> str:
             class_table(results, main_set(results)),
             f'IoU on {main_set(results)} in percent, means over seeds; classes that occur in the ground truth',
         ),
+        table_html(left_out_table(results, main_set(results)), LEFT_OUT_NOTE),
         "<h2>8. The paper's numbers</h2>",
         table_html(
             published_table(results),

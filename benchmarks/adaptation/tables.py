@@ -7,6 +7,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from benchmarks.adaptation.measure import DAY
 from benchmarks.adaptation.rows import BASELINE, FULL, ORACLE, ROWS, SOURCE_ONLY
 from benchmarks.adaptation.statistics import (
@@ -26,9 +28,17 @@ DIAGNOSTICS = {
     'cor.contrast_source': 'content contrast in S',
     'cor.contrast_target': 'content contrast in T',
     'cor.effective_rank': 'effective rank of e',
+    'cor.in_day_mean': 'Cor_in by day',
+    'cor.in_night_mean': 'Cor_in at night',
     'pseudo.share': 'share of pseudo labels',
     'pseudo.largest_class': 'largest class of them',
 }
+
+#: What :func:`left_out_table` shows.
+LEFT_OUT_NOTE = (
+    'Difference in mIoU to w/o CDC and CDS with one class left out of the mean; in brackets the difference in '
+    'IoU of that class.'
+)
 
 
 def row_names(results: Results) -> list[str]:
@@ -190,6 +200,60 @@ def class_table(results: Results, dataset: str) -> Table:
     return table
 
 
+def _iou_by_seed(results: Results, row: str, dataset: str) -> dict[str, np.ndarray]:
+    """IoU of every class by seed; NaN for a class that occurs neither in labels nor in predictions."""
+    runs = results['runs'].get(row, {})
+    return {
+        seed: np.array(run['sets'][dataset]['IoU'], dtype=np.float64)
+        for seed, run in runs.items()
+        if dataset in run['sets']
+    }
+
+
+def left_out_table(results: Results, dataset: str) -> Table:
+    """Differences to the baseline with one class left out of the mean: does a single class carry a row?
+
+    Args:
+        results: Content of ``results.json``.
+        dataset: Name of the set.
+
+    Returns:
+        A head with the rows of the suite; a row for the mean of all classes, then one for each class that some label
+        of the set has: the mean difference in mIoU without it, and its own mean difference in IoU.
+    """
+    reference = _iou_by_seed(results, BASELINE, dataset)
+    rows = [n for n in row_names(results) if n != BASELINE and mious(results, n, dataset)]
+    of_row = {name: _iou_by_seed(results, name, dataset) for name in rows}
+    common = {name: sorted(set(iou) & set(reference), key=int) for name, iou in of_row.items()}
+    rows = [name for name in rows if common[name]]
+    if not rows:
+        return [['class left out']]
+    pixels = np.array(
+        [
+            run['sets'][dataset]['label_pixels']
+            for run in results['runs'][BASELINE].values()
+            if dataset in run['sets']
+        ]
+    )
+
+    def text(name: str, index: int | None) -> str:
+        kept = np.arange(len(results['classes'])) != index
+        pairs = [(of_row[name][seed], reference[seed]) for seed in common[name]]
+        without = np.mean([np.nanmean(a[kept]) - np.nanmean(b[kept]) for a, b in pairs])
+        if index is None:
+            return f'{without:+.1f}'
+        own = np.array([a[index] - b[index] for a, b in pairs])
+        own = own[~np.isnan(own)]
+        return f'{without:+.1f} ({own.mean():+.1f})' if len(own) else f'{without:+.1f}'
+
+    table = [['class left out', *(ROWS[name].title for name in rows)]]
+    table.append(['none', *(text(name, None) for name in rows)])
+    for index, title in enumerate(results['classes']):
+        if pixels[:, index].any():
+            table.append([title, *(text(name, index) for name in rows)])
+    return table
+
+
 def diagnostics_table(results: Results) -> Table:
     """Diagnostics of the rows with two branches: means over seeds of each run's median.
 
@@ -329,6 +393,9 @@ def markdown_report(results: Results) -> str:
     if results['runs']:
         dataset = main_set(results)
         parts += [f'## Classes on {dataset}', markdown_table(class_table(results, dataset))]
+        left_out = left_out_table(results, dataset)
+        if len(left_out) > 1:
+            parts += [LEFT_OUT_NOTE, markdown_table(left_out)]
     diagnostics = diagnostics_table(results)
     if len(diagnostics) > 1:
         parts += ['## Diagnostics at the end', markdown_table(diagnostics)]

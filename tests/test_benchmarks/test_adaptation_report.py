@@ -24,6 +24,7 @@ from benchmarks.adaptation.tables import (
     csv_report,
     diagnostics_table,
     differences_table,
+    left_out_table,
     markdown_report,
     means_table,
     published_table,
@@ -68,6 +69,16 @@ def test_class_table_has_the_classes_of_the_ground_truth_only() -> None:
     head, *rows = class_table(results_of({'full': NIGHT['full']}), 'night')
     assert head == ['class', 'full CCDistill']
     assert rows == [['road', '25.0'], ['sidewalk', '12.5']]
+
+
+def test_whether_one_class_carries_a_row_by_hand() -> None:
+    """Full is 2, 1, 3 ahead in road, half of it in sidewalk, and equal in the third class of the mean."""
+    head, *rows = left_out_table(results_of({k: NIGHT[k] for k in ('wo_cdc_cds', 'full')}), 'night')
+    assert head == ['class left out', 'full CCDistill']
+    assert rows == [['none', '+1.0'], ['road', '+0.5 (+2.0)'], ['sidewalk', '+1.0 (+1.0)']]
+    head, *rows = left_out_table(results_of(NIGHT), 'night')
+    assert head[-1] == 'w/o L_JS' and rows[1][-1] == '+0.2 (+1.0)'  # one seed in common
+    assert left_out_table(results_of({'full': NIGHT['full']}), 'night') == [['class left out']]
 
 
 def test_the_papers_table_stands_beside() -> None:
