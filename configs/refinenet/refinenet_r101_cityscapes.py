@@ -1,4 +1,4 @@
-"""Source-only RefineNet on Cityscapes: Table 1's first row, and the checkpoint that starts both branches."""
+"""Source-only RefineNet on Cityscapes: the row "RefineNet" of the paper, and the start of both branches."""
 
 _base_ = [
     '../_base_/models/refinenet_r101.py',

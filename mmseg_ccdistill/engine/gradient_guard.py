@@ -37,7 +37,7 @@ class GradientGuard:
     norm on the host before every step; on a CPU that costs nothing, on a GPU it is one synchronisation.
 
     Args:
-        optimizer (Optimizer): Watched until :meth:`remove`.
+        optimizer (Optimizer): Watched until :meth:`remove`. Of a ``JointOptimizer`` all parts are skipped together.
 
     Attributes:
         norm: Norm of the last step's gradient, a scalar on the device, before the step; None before the first.
@@ -46,7 +46,8 @@ class GradientGuard:
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
         self.norm: Tensor | None = None
-        self.fused = _use_fused_kernel(optimizer)
+        self.parts: list[Optimizer] = list(getattr(optimizer, 'parts', {'': optimizer}).values())
+        self.fused = all([_use_fused_kernel(part) for part in self.parts])
         self._handles = [
             optimizer.register_step_pre_hook(self._before_step),
             optimizer.register_step_post_hook(self._after_step),
@@ -67,7 +68,8 @@ class GradientGuard:
         if scale is not None:  # a loss scaler leaves the division to the fused kernel
             self.norm = self.norm / scale
         if self.fused:
-            _start_momentum(optimizer)
+            for part in self.parts:
+                _start_momentum(part)
             bad = (~torch.isfinite(self.norm)).float()
             earlier = getattr(optimizer, 'found_inf', None)  # the loss scaler's own finding
             self._set_flag = earlier is None

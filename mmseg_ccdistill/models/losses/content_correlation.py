@@ -120,12 +120,13 @@ class CDCLoss(nn.Module):
         L_{CDC} &= L_{JS} + \|Cor_{illu}^S - Cor_{illu}^T\|^2 + \|Cor_{in}^d - Cor_{in}^n\|^2 \\
         L_{JS} &= \lambda [JS(S_d, S_n) + JS(T_d, T_n)] - \rho [JS(S_d, T_d) + JS(S_n, T_n)]
 
-    Eq. 1 prints :math:`\rho = 1`. L_JS may be negative and is left so. Where the paper is silent: distributions are a softmax over
-    channels; the squares are averaged over positions and batch (the literal sum is 256 times as
-    large on a 16 x 16 grid and would swamp the cross-entropy); the guides of Eqs. 2-3, Cor_illu_S
-    and Cor_in_d, get no gradient from the squares. L_JS is ``js_positions`` times its mean over
-    positions and batch: 256 is the literal sum at a 512 crop and stride 32, and does not change
-    with crop, stride or backbone. A mean alone would be a no-op (see :func:`js_divergence`).
+    Eq. 1 prints :math:`\rho = 1`. L_JS may be negative and is left so. Where the paper is silent:
+    distributions are a softmax over channels; the squares are averaged over positions and batch
+    (the literal sum is 256 times as large on a 16 x 16 grid and would swamp the cross-entropy); the
+    guides of Eqs. 2-3, Cor_illu_S and Cor_in_d, get no gradient from the squares. L_JS is
+    ``js_positions`` times its mean over positions and batch: 256 is the literal sum at a 512 crop
+    and stride 32, and does not change with crop, stride or backbone. A mean alone would be a no-op
+    (see :func:`js_divergence`).
 
     Computed in float32 (float64 stays float64) whatever autocast says.
 
