@@ -63,7 +63,7 @@ def make_batches(
         ``inputs`` and ``data_samples``, each by domain unless ``plain``.
     """
     generator = torch.Generator().manual_seed(0)
-    samples = []
+    samples: Any = []  # a list serves as a data set
     for _ in range(count * size):
         parts = {}
         day = make_image(generator, side, dark=False)

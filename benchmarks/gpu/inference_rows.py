@@ -8,12 +8,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmseg.structures import SegDataSample
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.gpu.settings import NotHere, Settings
 from benchmarks.gpu.step_rows import MODES
@@ -23,7 +25,7 @@ from benchmarks.gpu.training import Mode, build_model, load_config, precision
 SEGMENTOR = 'refinenet/refinenet_r101_cityscapes.py'
 
 
-def predict(model: nn.Module, image: Tensor, size: tuple[int, int]) -> Tensor:
+def predict(model: Any, image: Tensor, size: tuple[int, int]) -> Tensor:
     """Labels through the whole test path.
 
     Args:
@@ -82,20 +84,20 @@ def inference(settings: Settings) -> dict[str, Any]:
         if mode.channels_last:
             model.to(memory_format=torch.channels_last)
         for number, image in enumerate(images):
-            inputs = _normalised(model, image, settings)
+            inputs = _normalised(image, settings)
             with precision(mode), _autocast(settings, mode):
-                call = lambda image=image: predict(model, image, settings.images[-1])  # noqa: E731
+                call = partial(predict, model, image, settings.images[-1])
                 labels = call()
                 reference.setdefault(number, labels)
                 found[f'{name}, {image.shape[2]} x {image.shape[1]}'] = dict(
                     ms=latency(call, settings),
-                    network_ms=latency(lambda inputs=inputs: model(inputs), settings),
+                    network_ms=latency(partial(model, inputs), settings),
                     agreement=float((labels == reference[number]).float().mean()),
                 )
     return found
 
 
-def _normalised(model: nn.Module, image: Tensor, settings: Settings) -> Tensor:
+def _normalised(image: Tensor, settings: Settings) -> Tensor:
     """Float pixels ``(1, 3, h, w)`` on the device, of zero mean and unit spread."""
     return ((image.float() - 128) / 74)[None].to(settings.device)
 
@@ -149,16 +151,15 @@ def onnx_export(settings: Settings) -> dict[str, Any]:
         NotHere: If a package is missing.
     """
     try:
-        import onnx  # noqa: F401
-        import onnxruntime
+        import_module('onnx')
+        onnxruntime = import_module('onnxruntime')
     except ImportError as error:
         raise NotHere(f'not installed: {error.name}') from error
     model = build_model(load_config(SEGMENTOR, settings), settings).eval().cpu()
     inputs = torch.randn(1, 3, *settings.images[0], generator=torch.Generator().manual_seed(0))
     wanted = model(inputs).argmax(1)
-    options = (
-        {'dynamo': False} if 'dynamo' in inspect.signature(torch.onnx.export).parameters else {}
-    )
+    known = inspect.signature(torch.onnx.export).parameters
+    options: dict[str, Any] = {'dynamo': False} if 'dynamo' in known else {}
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / 'night.onnx')
         torch.onnx.export(model, (inputs,), path, opset_version=17, input_names=['x'], **options)

@@ -68,7 +68,7 @@ def load_config(name: str, settings: Settings) -> Config:
     return config
 
 
-def build_model(config: Config, settings: Settings) -> nn.Module:
+def build_model(config: Config, settings: Settings) -> Any:
     """The config's model on the device, initialised from one seed.
 
     Args:
@@ -76,7 +76,7 @@ def build_model(config: Config, settings: Settings) -> nn.Module:
         settings: Of the run.
 
     Returns:
-        Model in training mode.
+        ``nn.Module`` in training mode.
     """
     MMLogger.get_current_instance().setLevel('ERROR')  # not how each layer was initialised
     torch.manual_seed(0)
@@ -151,11 +151,11 @@ class Training:
         settings: Settings,
         config: Config,
         mode: Mode,
-        model: nn.Module | None = None,
+        model: Any = None,
         batches: Sequence[dict[str, Any]] | None = None,
     ) -> None:
         self.settings, self.mode = settings, mode
-        self.model = build_model(config, settings) if model is None else model
+        self.model: Any = build_model(config, settings) if model is None else model
         if mode.channels_last:
             self.model.to(memory_format=torch.channels_last)
         amp = dict(dtype='bfloat16', loss_scale=dict(enabled=False)) if mode.bf16 else None
