@@ -172,7 +172,7 @@ def run_all(
             kept = run_here(row, settings)
             answers = answers and device_answers(settings)
         else:
-            kept = run_apart(row, settings, left)
+            kept = run_apart(row, settings, min(left, row.most_seconds))
         record.add(row.name, kept)
         print(
             f'{row.name}: {kept["status"]} in {kept["seconds"]} s {kept.get("reason", "")}',

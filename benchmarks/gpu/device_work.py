@@ -7,7 +7,7 @@ import statistics
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -103,7 +103,7 @@ def profile_step(step: Callable[[], Any], settings: Settings) -> dict[str, Any]:
 
     Returns:
         On a GPU per step: ``kernels``, ``kernel_ms``, ``layout_kernels``, ``layout_ms``, ``waits`` by CUDA call,
-        ``conv_share`` of the kernels' time, and the ten longest kernels. On a CPU the share of the
+        ``copy_call_ms`` of the host in calls that copy, ``conv_share`` of the kernels' time, and the ten ``longest`` kernels. On a CPU the share of the
         convolutions in the time of all operators.
     """
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if settings.cuda else [])
@@ -117,15 +117,32 @@ def profile_step(step: Callable[[], Any], settings: Settings) -> dict[str, Any]:
         total = sum(event.self_cpu_time_total for event in averages)
         conv = sum(event.cpu_time_total for event in averages if event.key in CONVOLUTIONS)
         return dict(kernels=None, conv_share=conv / total)
+    return summarise(profiler.events(), averages, steps)
+
+
+def summarise(events: Iterable[Any], averages: Iterable[Any], steps: int) -> dict[str, Any]:
+    """Sum up what the profiler saw on a GPU.
+
+    Args:
+        events: Its events: spans on the device, operators and CUDA calls on the host.
+        averages: Its averages by operator.
+        steps: Number of steps.
+
+    Returns:
+        See :func:`profile_step`.
+    """
     kernels: dict[str, list[float]] = {}
     calls: Counter[str] = Counter()
-    for event in profiler.events():
+    copying = 0.0
+    for event in events:
         if event.device_type == torch.autograd.DeviceType.CUDA:
             named = getattr(event, 'is_user_annotation', False)
             if not named and not event.name.startswith(NO_KERNEL):
                 kernels.setdefault(event.name, []).append(event.time_range.elapsed_us())
         elif event.name in WAITS:
             calls[event.name] += 1
+        elif event.name == 'cudaMemcpyAsync':  # waits too if the host's memory is not pinned
+            copying += event.time_range.elapsed_us()
     total = sum(map(sum, kernels.values()))
     layout = [d for name, durations in kernels.items() if LAYOUT.search(name) for d in durations]
     conv = sum(_microseconds(event) for event in averages if event.key in CONVOLUTIONS)
@@ -137,5 +154,6 @@ def profile_step(step: Callable[[], Any], settings: Settings) -> dict[str, Any]:
         layout_kernels=len(layout) / steps,
         layout_ms=sum(layout) / steps / 1e3,
         waits={name: count / steps for name, count in calls.items()},
+        copy_call_ms=copying / steps / 1e3,
         longest={name[:120]: sum(durations) / steps / 1e3 for name, durations in longest},
     )

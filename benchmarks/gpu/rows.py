@@ -28,12 +28,14 @@ class Row:
         apart: Whether it runs in a process of its own, which is ended when the time is up. For what may hang,
             spoil the device's context or leave something behind.
         least_seconds: It is not begun with less time left.
+        most_seconds: It is ended after that, if it runs apart.
     """
 
     name: str
     run: Callable[[Settings], dict[str, Any]]
     apart: bool = False
     least_seconds: float = 5.0
+    most_seconds: float = 120.0
 
 
 def all_rows() -> list[Row]:
@@ -54,8 +56,14 @@ def all_rows() -> list[Row]:
             Row(f'method: {name}', partial(method_row, name=name), least_seconds=10)
             for name in method_names()
         ),
+        Row(
+            'step: bf16 channels_last compiled',
+            compiled,
+            apart=True,
+            least_seconds=60,
+            most_seconds=400,
+        ),
         Row('inference: ONNX Runtime', onnx_export, apart=True, least_seconds=30),
-        Row('step: bf16 channels_last compiled', compiled, apart=True, least_seconds=60),
     ]
 
 

@@ -66,7 +66,7 @@ def read_losses(logs: dict[str, Any]) -> dict[str, float]:
     Raises:
         FloatingPointError: If one is not finite.
     """
-    losses = {key: float(value) for key, value in logs.items() if 'loss' in key}
+    losses = {key: float(value.detach()) for key, value in logs.items() if 'loss' in key}
     bad = [key for key, value in losses.items() if not math.isfinite(value)]
     if bad:
         raise FloatingPointError(f'not finite: {", ".join(bad)}')
