@@ -103,8 +103,8 @@ def profile_step(step: Callable[[], Any], settings: Settings) -> dict[str, Any]:
 
     Returns:
         On a GPU per step: ``kernels``, ``kernel_ms``, ``layout_kernels``, ``layout_ms``, ``waits`` by CUDA call,
-        ``copy_call_ms`` of the host in calls that copy, ``conv_share`` of the kernels' time, and the ten ``longest`` kernels. On a CPU the share of the
-        convolutions in the time of all operators.
+        ``copy_call_ms`` of the host in calls that copy, ``conv_share`` of the kernels' time, and the ten
+        ``longest`` kernels. On a CPU the share of the convolutions in the time of all operators.
     """
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if settings.cuda else [])
     with profile(activities=activities) as profiler:

@@ -14,8 +14,7 @@ FASTEST = (EAGER, 'step: bf16 channels_last graphed', 'step: bf16 channels_last 
 class Goal(NamedTuple):
     """A number that the step should reach on an H100.
 
-    The goals follow from the counted work of an iteration (10.9 TFLOP, docs/performance.md) and the rates of the
-    card: 43 iterations per second if convolutions ran at its measured bf16 rate, 23 at half of that without fusion.
+    Where they come from: docs/performance.md, "On a GPU".
 
     Attributes:
         what: Its name.
