@@ -56,8 +56,9 @@ def process_row(settings: Settings) -> dict[str, Any]:
             losses = read_losses(logs)
         finally:
             dist.destroy_process_group()
+    pairs = zip(wrapped.module.parameters(), plain.model.parameters(), strict=True)
     differences = [
-        float((ours - theirs).abs().max() / theirs.abs().max().clamp(min=1e-6))
-        for ours, theirs in zip(wrapped.module.parameters(), plain.model.parameters(), strict=True)
+        float((ours - theirs).detach().abs().max() / theirs.detach().abs().max().clamp(min=1e-6))
+        for ours, theirs in pairs
     ]
     return dict(backend=backend, losses=losses, difference=max(differences))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 import warnings
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,12 +17,15 @@ import torch
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import device_work
 from benchmarks.gpu.batches import make_batches
+from benchmarks.gpu.inference_rows import inference_graph
 from benchmarks.gpu.method_rows import method_names
 from benchmarks.gpu.page import EAGER, GOALS, verdict, write_page
 from benchmarks.gpu.precision_rows import deviation
 from benchmarks.gpu.record import JSON, PAGE, Record
 from benchmarks.gpu.rows import Row, all_rows
-from benchmarks.gpu.settings import NotHere, make_settings
+from benchmarks.gpu.settings import NotHere, Settings, make_settings
+from benchmarks.gpu.step_rows import MODES, measure_graph
+from benchmarks.gpu.training import PAPER, Training, load_config, precision
 from mmseg_ccdistill.engine.launch import UserInputError
 from mmseg_ccdistill.utils.typing_utils import DOMAINS
 
@@ -309,6 +314,42 @@ def test_host_waits_are_the_warnings_of_torch(monkeypatch: pytest.MonkeyPatch) -
     ((place, times),) = found['places'].items()
     assert place.startswith('test_benchmarks/test_gpu.py:') and times == 2
     assert modes == ['warn', 'default']
+
+
+class Graph:
+    """Stands in for a CUDA graph: a replay does what ``work`` does."""
+
+    work: Any = None
+
+    def replay(self) -> None:
+        self.work()
+
+
+@pytest.fixture
+def graphs(monkeypatch: pytest.MonkeyPatch) -> type[Graph]:
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    for name in ('Stream', 'current_stream', 'synchronize'):
+        monkeypatch.setattr(torch.cuda, name, lambda *args: stream)
+    for name in ('stream', 'graph'):
+        monkeypatch.setattr(torch.cuda, name, lambda what: nullcontext())
+    monkeypatch.setattr(torch.cuda, 'CUDAGraph', Graph)
+    return Graph
+
+
+def test_a_captured_step_learns(graphs: type[Graph], monkeypatch: pytest.MonkeyPatch) -> None:
+    with precision(MODES['fp32']):
+        training = Training(TINY, load_config(PAPER, TINY), MODES['fp32'])
+        monkeypatch.setattr(graphs, 'work', lambda graph: training.bare_step())
+        found = measure_graph(TINY, training)
+    assert 0.5 < found['changes'] <= 1
+    assert found['its_per_second'] > 0 and found['conv_share'] is None
+
+
+def test_a_captured_network_is_timed(graphs: type[Graph], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphs, 'work', lambda graph: time.sleep(0.002))
+    monkeypatch.setattr(Settings, 'cuda', property(lambda settings: True))
+    ms = inference_graph(TINY)['96 x 54']['network_ms']
+    assert 2 < ms < 20
 
 
 def test_every_method_at_the_true_size_has_a_row() -> None:
