@@ -19,9 +19,9 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
-from shrink import SIDE, shrink
 
 import mmseg_ccdistill  # noqa: F401
+from benchmarks.shrink import SIDE, shrink
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs/ccdistill'
 FULL = CONFIGS / 'refinenet_r101_cs2dz.py'

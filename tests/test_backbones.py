@@ -20,11 +20,11 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
 from parameter_rates import parameter_rates
-from shrink import shrink
 from test_configs import changed
 from torch import nn
 
 import mmseg_ccdistill  # noqa: F401
+from benchmarks.shrink import shrink
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 PAPER = CONFIGS / 'ccdistill/refinenet_r101_cs2dz.py'

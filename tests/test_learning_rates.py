@@ -11,9 +11,10 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from mmseg.registry import MODELS
 from parameter_rates import parameter_rates
-from shrink import shrink
 from test_backbones import CONFIGS, NAMES, adaptation, family, load, small_model, source_only
 from torch import nn
+
+from benchmarks.shrink import shrink
 
 SGD = dict(type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=5e-4)
 ADAMW = dict(type='AdamW', lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01)

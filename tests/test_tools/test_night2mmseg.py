@@ -19,8 +19,8 @@ from mmengine.config import Config
 from mmseg.apis import MMSegInferencer, inference_model, init_model
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import MODELS
-from shrink import shrink
 
+from benchmarks.shrink import shrink
 from mmseg_ccdistill.engine.launch import run_main
 
 ROOT = Path(__file__).resolve().parents[2]
