@@ -36,8 +36,6 @@ def guard_row(settings: Settings, scaler: bool, fused: bool) -> dict[str, Any]:
     if scaler and not settings.cuda and not hasattr(torch.amp, 'GradScaler'):
         raise NotHere(f'torch {torch.__version__} has no loss scaler for a CPU')
     config = load_config(SMALL, settings)
-    if fused:
-        config.optim_wrapper.optimizer.fused = True
     amp = None
     if scaler:
         scale = dict(init_scale=LOSS_SCALE, growth_interval=10**6)
@@ -47,6 +45,8 @@ def guard_row(settings: Settings, scaler: bool, fused: bool) -> dict[str, Any]:
         training = Training(settings, config, mode)
         for hook in training.hooks:
             hook.after_train(training.runner)
+        if fused:
+            config.optim_wrapper.optimizer.fused = True
         try:
             wrapper = make_optim_wrapper(training.model, config, settings, amp)
         except (RuntimeError, TypeError, ValueError) as error:

@@ -99,6 +99,8 @@ def show(number: Any) -> str:
 
 
 def _table(headings: Sequence[str], lines: Sequence[Sequence[Any]]) -> list[str]:
+    if not lines:
+        return []
     rows = [list(headings), ['---'] * len(headings), *([show(c) for c in line] for line in lines)]
     return ['| ' + ' | '.join(row) + ' |' for row in rows] + ['']
 
@@ -211,6 +213,6 @@ def write_page(rows: Rows, tiny: bool) -> str:
         *_inference(rows),
         *_methods(rows),
         *_facts(rows),
-        *(_table(['not measured', 'status', 'reason'], left) if left else []),
+        *_table(['not measured', 'status', 'reason'], left),
     ]
     return '\n'.join(lines)

@@ -31,6 +31,13 @@ class CrossDomainPreprocessor(SegDataPreProcessor):
         self._swaps_channels = getattr(self, name)
         setattr(self, name, False)
 
+    def _one_list(self, data: dict[str, Any], training: bool) -> dict[str, Any]:
+        """One list of images, its channels swapped on the device if the config says so."""
+        images = self.cast_data(data['inputs'])
+        if self._swaps_channels and images[0].size(0) == 3:
+            images = [image.flip(0) for image in images]
+        return super().forward(dict(data, inputs=images), training)
+
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Preprocess one batch.
 
@@ -42,20 +49,13 @@ class CrossDomainPreprocessor(SegDataPreProcessor):
             dict: ``inputs`` and ``data_samples`` of the same structure; inputs are float ``(B, 3, H, W)``.
         """
         if not isinstance(data['inputs'], Mapping):
-            return self._plain(data, training)
+            return self._one_list(data, training)
         samples = data.get('data_samples') or {}
         domains = {
-            domain: self._plain({'inputs': images, 'data_samples': samples.get(domain)}, training)
+            domain: self._one_list({'inputs': images, 'data_samples': samples.get(domain)}, training)
             for domain, images in data['inputs'].items()
         }
         return {
             key: {domain: part[key] for domain, part in domains.items()}
             for key in ('inputs', 'data_samples')
         }
-
-    def _plain(self, data: dict[str, Any], training: bool) -> dict[str, Any]:
-        """One list of images, its channels swapped on the device if the config says so."""
-        images = self.cast_data(data['inputs'])
-        if self._swaps_channels and images[0].size(0) == 3:
-            images = [image.flip(0) for image in images]
-        return super().forward(dict(data, inputs=images), training)
