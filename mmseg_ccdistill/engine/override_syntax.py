@@ -82,7 +82,13 @@ def parse_overrides(words: Sequence[str], option: str = '--cfg-options') -> dict
     overrides: dict[str, Any] = {}
     for index, word in enumerate(words):
         key, equals, text = word.partition('=')
-        if not equals or not key.strip() or not text.strip() or key != key.strip() or text[0].isspace():
+        if (
+            not equals
+            or not key.strip()
+            or not text.strip()
+            or key != key.strip()
+            or text[0].isspace()
+        ):
             raise OverrideError(f'{option}: {_fault(words, index)}')
         if any(not part or part != part.strip() for part in key.split('.')):
             raise OverrideError(
@@ -146,7 +152,7 @@ def _fault(words: Sequence[str], index: int) -> str:
     if not value:
         return (
             f'{word!r} has no value: expected KEY=VALUE; write {_tidy(key)}=None for no value, or '
-            f"{_tidy(key)}=\"''\" for an empty text"
+            f'{_tidy(key)}="\'\'" for an empty text'
         )
     return f'{word!r} has spaces around "=": expected KEY=VALUE; write {_tidy(key)}={value}'
 
@@ -304,7 +310,7 @@ def _format(value: Any) -> str:
     if not isinstance(value, str):
         return str(value)
     once = [f'"{value}"', f"'{value}'"]
-    twice = [f'"\'{value}\'"', f"'\"{value}\"'"]
+    twice = [f'"\'{value}\'"', f'\'"{value}"\'']
     for text in [*([] if ',' in value else [value]), *once, *twice]:
         try:
             if text.strip() and _parse(text) == value and _bracketed(f'[{text}]') == [value]:

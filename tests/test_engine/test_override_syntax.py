@@ -174,7 +174,7 @@ def test_the_option_collects_all_its_words_and_the_last_value_counts() -> None:
         ('/x/my out', 'a=/x/my out'),
         ('/x/a,b', 'a="/x/a,b"'),
         ("/x/it's=a", "a=/x/it's=a"),
-        ('"/x",b', "a='\"/x\",b'"),
+        ('"/x",b', 'a=\'"/x",b\''),
         ('1', 'a="\'1\'"'),
         ('', 'a=""'),
         ([1, 'b c', (True, None)], 'a=[1,b c,(True,None)]'),

@@ -32,6 +32,7 @@ from mmseg_ccdistill.engine.inference import (
     predict_files,
 )
 from mmseg_ccdistill.engine.launch import (
+    NAMED_BY_CHECKPOINT,
     UserInputError,
     load_config,
     run_main,
@@ -99,7 +100,7 @@ def read_models(
                 f'{pair!r} names no checkpoint: expected CONFIG:CHECKPOINT, for example '
                 'configs/refinenet/refinenet_small_mini.py:work_dirs/source/iter_600.pth'
             )
-        models.append((load_config(config, options), checkpoint))
+        models.append((load_config(config, options, NAMED_BY_CHECKPOINT), checkpoint))
     if names is None:
         paths = [Path(checkpoint).resolve() for _, checkpoint in models]
         folders = [path.parent.name for path in paths]
