@@ -11,6 +11,8 @@ from mmengine.config import Config
 from mmengine.dist import init_dist
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
+from mmseg.evaluation import IoUMetric
+from mmseg.registry import METRICS
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.utils.data import DataLoader
 
@@ -132,6 +134,7 @@ def check_settings(config: Config, path: str, overrides: Collection[str] = ()) -
     """
     values = config.to_dict()
     used = {name: value for name, value in values.items() if name in READ_NAMES}
+    of_tools = {k: v for k, v in values.items() if k.endswith(('_dataloader', '_evaluator'))}
     for name in values:
         slip = _slip(name)
         if slip is not None and not _equal_places(values[name], used):
@@ -139,7 +142,7 @@ def check_settings(config: Config, path: str, overrides: Collection[str] = ()) -
                 f'The config {path!r} sets {name!r}, which nothing reads: expected {slip!r}; correct the name, '
                 'or give a variable of your own another name.'
             )
-    for place, node in _dicts(used):
+    for place, node in _dicts({**used, **of_tools}):
         known, is_complete = _known(place, node)
         for name in node:
             similar = difflib.get_close_matches(name, sorted(known), n=1, cutoff=_CLOSE)
@@ -168,6 +171,11 @@ def _known(place: str, node: Mapping[str, Any]) -> tuple[Collection[str], bool]:
         return _LOADER, True
     if place == 'default_hooks':
         return _DEFAULT_HOOKS, True
+    # mmseg's IoUMetric takes any other setting and drops it.
+    if parts[0].endswith('_evaluator') and str(node.get('type')).endswith('IoUMetric'):
+        metric = METRICS.get(node['type']) if isinstance(node['type'], str) else node['type']
+        is_strict = isinstance(metric, type) and issubclass(metric, IoUMetric)
+        return (settings_of(metric) | {'type', 'keep_results'} if is_strict else ()), is_strict
     if 'type' in node and parts[-1] != 'clip_grad':
         return (), False
     if parts[-1] == 'clip_grad' and parts[0] != 'optim_wrapper':
@@ -199,13 +207,12 @@ def _slip(name: str) -> str | None:
 def _nearest(name: str, rest: str, values: Mapping[str, Any], read: Collection[str]) -> list[str]:
     """Dotted keys that are read and stand for a top-level name: at most three."""
     used = {key: value for key, value in values.items() if key in read}
+    names = sorted((place for place, _ in dotted_places(used)), key=lambda place: place.count('.'))
+    inside = [place for place in names if place.endswith(f'.{name}')]
     if isinstance(values.get(name), dict | list | tuple | str) and values[name]:
         same = _equal_places(values[name], used)
-        if same:
+        if same and not (inside and inside[0].count('.') < same[0].count('.')):
             return same[:3]
-    places = sorted(_places(used), key=lambda item: item[0].count('.'))
-    names = [place for place, _ in places]
-    inside = [place for place in names if place.endswith(f'.{name}')]
     if rest:
         whole = [place for place in inside if f'{place}.{rest}' in set(names)]
         inside = whole or inside
@@ -221,11 +228,35 @@ def _nearest(name: str, rest: str, values: Mapping[str, Any], read: Collection[s
 
 def _equal_places(value: Any, used: Mapping[str, Any]) -> list[str]:
     """Dotted keys at which the same value stands."""
-    return [place for place, node in _places(used) if type(node) is type(value) and node == value]
+    return [
+        place for place, node in dotted_places(used) if type(node) is type(value) and node == value
+    ]
 
 
-def _places(node: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
-    """Yield (dotted key, value) of everything in a config, outer values before inner ones."""
+def settings_of(built: type) -> set[str]:
+    """Arguments of a class, and of its bases as far as it passes others on to them.
+
+    Args:
+        built: The class.
+    """
+    names: set[str] = set()
+    for cls in built.__mro__:
+        init = vars(cls).get('__init__')
+        if inspect.isfunction(init):
+            parameters = inspect.signature(init).parameters
+            names.update(parameters)
+            if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+                break
+    return names - {'self', 'args', 'kwargs'}
+
+
+def dotted_places(node: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value) of everything in a config, outer values before inner ones.
+
+    Args:
+        node: Part of a config: dicts, lists and tuples are walked.
+        prefix: Dotted key of the part itself.
+    """
     items: Iterable[tuple[Any, Any]] = ()
     if isinstance(node, Mapping):
         items = node.items()
@@ -234,11 +265,11 @@ def _places(node: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
     for key, child in items:
         place = f'{prefix}.{key}' if prefix else str(key)
         yield place, child
-        yield from _places(child, place)
+        yield from dotted_places(child, place)
 
 
 def _dicts(used: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    return ((place, node) for place, node in _places(used) if isinstance(node, Mapping))
+    return ((place, node) for place, node in dotted_places(used) if isinstance(node, Mapping))
 
 
 def _either(names: Iterable[str]) -> str:
