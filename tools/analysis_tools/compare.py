@@ -14,14 +14,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
-from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from rich.console import Console
 
@@ -42,6 +41,9 @@ from mmseg_ccdistill.engine.start_up_checks import check_data_roots
 from mmseg_ccdistill.evaluation import published_table, score_table
 from mmseg_ccdistill.visualization.panel import check_picture_path, write_image
 from mmseg_ccdistill.visualization.scene_comparison import Scene, comparison_figure, measure
+
+if TYPE_CHECKING:
+    from mmseg.datasets import BaseSegDataset
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
