@@ -108,7 +108,7 @@ def test_arguments_are_those_of_mmseg(name) -> None:
     assert {'--work-dir', '--cfg-options', '--launcher', '--local-rank'} <= flags
     positional = ['c.py'] if name == 'train' else ['c.py', 'm.pth']
     values = {'--launcher': 'none', '--local_rank': '1', '--local-rank': '1', '--wait-time': '1'}
-    switches = {'--resume', '--amp', '--show', '--tta'}
+    switches = {'--resume', '--amp', '--show', '--tta', '--auto-scale-lr'}
     for flag in flags:
         value = [] if flag in switches else [values.get(flag, 'a=1')]
         arguments = _load(name).parse_args([*positional, flag, *value])
