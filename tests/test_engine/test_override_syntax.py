@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.config import DictAction
 
@@ -55,6 +55,7 @@ LISTS = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(LISTS)
 def test_any_nested_list_means_what_it_means_to_mmengine(value: Any) -> None:
     word = format_override('a', value)
@@ -64,6 +65,7 @@ def test_any_nested_list_means_what_it_means_to_mmengine(value: Any) -> None:
         assert repr(DictAction._parse_iterable(text)) == repr(value)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec='utf-8', exclude_characters='\x00'), max_size=12))
 def test_any_text_survives_writing_and_reading(text: str) -> None:
     try:

@@ -135,6 +135,27 @@ def test_a_missing_config_is_one_sentence_on_stderr(tmp_path) -> None:
         ('train', ['tiny.py', '--launcher', 'pytorch'], '--launcher pytorch needs'),
         ('test', ['tiny.py', 'gone.pth'], "CHECKPOINT: .*'gone.pth' does not exist"),
         (
+            'test',
+            ['tiny.py', 'gone.pth', '--cfg-options', 'load_from=a.pth'],
+            '--cfg-options load_from: .* the argument CHECKPOINT names the weights; leave it out',
+        ),
+        (
+            'train',
+            ['tiny.py', '--cfg-options', 'train_cfg.max_iters', '=', '4'],
+            'spaces around "=": .* write train_cfg.max_iters=4$',
+        ),
+        ('train', ['tiny.py', '--cfg-options', 'model.loss_cds=none'], 'write None'),
+        (
+            'train',
+            ['tiny.py', '--cfg-options', 'optimizer.lr=0.5'],
+            "nothing reads 'optimizer'.*write optim_wrapper.optimizer.lr",
+        ),
+        (
+            'train',
+            ['tiny.py', '--cfg-options', 'load_from=/x/a b,c.pth'],
+            "load_from: .*'/x/a b,c.pth' does not exist",
+        ),
+        (
             'train',
             ['tiny.py', '--cfg-options', 'val_dataloader.dataset.data_root=gone'],
             "val_dataloader.dataset: .*'gone' .* does not exist",
