@@ -98,6 +98,7 @@ def main() -> None:
     parser.add_argument('--adapt-iters', type=int, default=ADAPT_ITERS)
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
+    args.work_dir = args.work_dir.resolve()  # the stages run elsewhere
     begin = time.monotonic()
     cores = os.cpu_count() or 1
     gpu = torch.cuda.is_available()

@@ -36,6 +36,7 @@ from benchmarks.stage_folder import (
     start_run,
 )
 from mmseg_ccdistill.datasets.file_scan import available_cores
+from mmseg_ccdistill.engine.override_syntax import format_override
 from mmseg_ccdistill.evaluation import NightIoUMetric
 
 #: Seconds between two looks at the running stages.
@@ -132,7 +133,7 @@ class Stage:
             '--work-dir',
             str(work_dir / self.name),
             '--cfg-options',
-            *(f'{key}={value}' for key, value in options.items()),
+            *(format_override(key, value) for key, value in options.items()),
         ]
 
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from rich.console import Console
@@ -26,6 +25,7 @@ from torch import Tensor
 
 from mmseg_ccdistill.engine.inference import load_segmentor
 from mmseg_ccdistill.engine.launch import load_config, run_main
+from mmseg_ccdistill.engine.override_syntax import add_override_argument
 
 #: Terms that the others are compared with.
 SUPERVISED = ('loss_seg', 'loss_pseudo')
@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument('--batches', type=int, default=20)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
+    add_override_argument(parser)
     args = parser.parse_args()
     config = load_config(args.config, args.cfg_options)
     init_default_scope('mmseg')

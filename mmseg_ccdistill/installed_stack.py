@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
+from .import_notice import without_notice
+
 #: Upstream's distributions; the fork's have the same names after ``onedl-``.
 DISTRIBUTIONS = ('mmengine', 'mmcv', 'mmsegmentation')
 
@@ -42,7 +44,9 @@ def check_installed_stack() -> None:
             f'`pip uninstall {" ".join(installed)}`, then install one, {_CHOICE}.'
         )
     try:
-        import_module('mmseg.models')
+        with without_notice():
+            import_module('mmseg.models')
+            import_module('mmseg.datasets')
     except ModuleNotFoundError as error:
         if error.name == 'mmcv._ext':
             raise ImportError(

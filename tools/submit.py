@@ -30,7 +30,13 @@ from mmseg_ccdistill.engine.inference import (
     predict_files,
     unlabelled_pipeline,
 )
-from mmseg_ccdistill.engine.launch import UserInputError, load_config, run_main, trust_pickle
+from mmseg_ccdistill.engine.launch import (
+    NAMED_BY_CHECKPOINT,
+    UserInputError,
+    load_config,
+    run_main,
+    trust_pickle,
+)
 from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_file
 from mmseg_ccdistill.evaluation.submission import (
     SUBMISSION_SETS,
@@ -190,7 +196,7 @@ def predict(args: argparse.Namespace, target: SubmissionSet) -> None:
         args: Parsed arguments.
         target: The test set.
     """
-    config = load_config(args.config, args.cfg_options)
+    config = load_config(args.config, args.cfg_options, NAMED_BY_CHECKPOINT)
     check_checkpoint_file(args.checkpoint, 'the argument CHECKPOINT')
     unlabelled_pipeline(config)  # names what the config lacks
     images = list_images(args.data_root or data_root_of(config), target)

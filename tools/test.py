@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_ccdistill.engine.launch import (
+    NAMED_BY_CHECKPOINT,
     UserInputError,
     add_launch_arguments,
     load_config,
@@ -106,7 +107,7 @@ def main() -> None:
     """Test."""
     args = parse_args()
     trust_pickle(args.trust_pickle)
-    config = load_config(args.config, args.cfg_options)
+    config = load_config(args.config, args.cfg_options, NAMED_BY_CHECKPOINT)
     set_work_dir(config, args.config, args.work_dir)
     check_data_roots(config, ['test_dataloader'])
     check_checkpoint_content(args.checkpoint, 'the argument CHECKPOINT')

@@ -13,7 +13,9 @@ from mmengine.runner import Runner, TestLoop
 from rich.console import Console
 
 from mmseg_ccdistill.datasets.file_check import DatasetCheckError, build_dataset
+from mmseg_ccdistill.engine.config_overrides import apply_overrides
 from mmseg_ccdistill.engine.launch import (
+    NAMED_BY_CHECKPOINT,
     UserInputError,
     add_launch_arguments,
     load_config,
@@ -31,6 +33,11 @@ SETS = {
     'bdd100k-night': 'bdd100k_night',
     'night-driving': 'night_driving',
 }
+#: What this tool sets for each set in turn.
+OVERRULED = dict.fromkeys(
+    ('test_dataloader', 'test_evaluator', 'test_cfg'),
+    'it is set from the names of --sets; write, for example, acdc_night_val_dataloader in its place',
+)
 DEFAULT_SETS = ('dz-val', 'acdc-night-val', 'bdd100k-night')
 _BASES = Path(__file__).resolve().parents[1] / 'configs' / '_base_' / 'datasets'
 
@@ -164,7 +171,9 @@ def main() -> None:
     sets = list(dict.fromkeys(args.sets))
     config = load_config(args.config)
     add_night_sets(config, sets)
-    config.merge_from_dict(args.cfg_options or {})
+    own = [f'{name}_{part}' for name in SETS.values() for part in ('dataloader', 'evaluator')]
+    overruled = {**NAMED_BY_CHECKPOINT, **OVERRULED}
+    apply_overrides(config, args.config, args.cfg_options, own, overruled)
     set_work_dir(config, args.config, args.work_dir)
     check_checkpoint_file(args.checkpoint, 'the argument CHECKPOINT')
     stem = report_stem(args.out, args.checkpoint) if args.out is not None else None

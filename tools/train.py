@@ -16,6 +16,7 @@ from mmseg_ccdistill.engine.launch import (
     set_work_dir,
     trust_pickle,
 )
+from mmseg_ccdistill.engine.learning_rate_scale import set_auto_scale_lr
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots, check_initial_weights
 
 
@@ -36,6 +37,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='continue from the newest whole checkpoint in the work dir',
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision (GPU only)')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='multiply the learning rate by processes x train_dataloader.batch_size / '
+        'auto_scale_lr.base_batch_size',
+    )
     add_launch_arguments(parser)
     return parser.parse_args(argv)
 
@@ -45,6 +52,7 @@ def main() -> None:
     args = parse_args()
     trust_pickle(args.trust_pickle)
     config = load_config(args.config, args.cfg_options)
+    set_auto_scale_lr(config, args.auto_scale_lr)
     set_work_dir(config, args.config, args.work_dir)
     if args.resume:
         resume_last_checkpoint(config)

@@ -52,6 +52,7 @@ from benchmarks.stages import ROOT, Stage, processes_at_a_time, run_stages
 from mmseg_ccdistill.datasets.mini_night import write_mini_night
 from mmseg_ccdistill.datasets.mini_night.writer import MANIFEST
 from mmseg_ccdistill.engine.launch import UserInputError
+from mmseg_ccdistill.engine.override_syntax import parse_overrides
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots
 
 #: Rendered frames of one world (those of ``write_mini_night``), of which ``--share`` takes a part.
@@ -158,12 +159,10 @@ def read_variant(words: Sequence[str]) -> tuple[str, dict[str, str]]:
         The name, and values by key, as text.
 
     Raises:
-        UserInputError: If a word is no override.
+        OverrideError: If a word is no override.
     """
     name, *overrides = words
-    for word in overrides:
-        if '=' not in word:
-            raise UserInputError(f'--variant {name}: expected KEY=VALUE, got {word!r}')
+    parse_overrides(overrides, f'--variant {name}')
     return name, dict(word.split('=', 1) for word in overrides)
 
 

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 
 from benchmarks.stages import ROOT, Stage, evaluate, history, last_tenth
 from mmseg_ccdistill.engine.inference import load_segmentor
 from mmseg_ccdistill.engine.launch import UserInputError, load_config, run_main
+from mmseg_ccdistill.engine.override_syntax import add_override_argument, format_override
 from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_content
 from mmseg_ccdistill.engine.training_draws import training_dataset, training_draws
 from mmseg_ccdistill.models.losses import correlation_maps
@@ -107,7 +108,7 @@ class Evaluation(Stage):
             *(['--day-set', self.day_set] if self.day_set else []),
             *(['--correlations-since', str(before.checkpoint(work_dir))] if before else []),
             '--cfg-options',
-            *(f'{key}={value}' for key, value in options.items()),
+            *(format_override(key, value) for key, value in options.items()),
         ]
 
 
@@ -263,7 +264,7 @@ def main() -> None:
     parser.add_argument(
         '--correlations-since', type=Path, help='checkpoint that the run started from'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    add_override_argument(parser)
     args = parser.parse_args()
     options = dict(args.cfg_options or {})
     config = load_config(args.config, options)

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from benchmarks.adaptation.measure import Evaluation
 from benchmarks.stages import ROOT, Stage
 from mmseg_ccdistill.engine.launch import UserInputError
+from mmseg_ccdistill.engine.override_syntax import parse_overrides
 from mmseg_ccdistill.utils.atomic_file import write_atomically
 
 CONFIGS = ROOT / 'configs'
@@ -80,14 +81,15 @@ MATCHED = 'matched'
 HEADLINE = (SOURCE_ONLY, BASELINE, FULL, MATCHED, ORACLE)
 
 
-def add_variants(variants: Mapping[str, Mapping[str, Any]]) -> None:
+def add_variants(variants: Mapping[str, Mapping[str, str]]) -> None:
     """Add rows of other settings to :data:`ROWS`.
 
     Args:
-        variants: By name, overrides of the full config; ``'NAME:ROW'`` overrides that of another row.
+        variants: By name, overrides of the full config, values as text; ``'NAME:ROW'`` overrides that of another row.
 
     Raises:
         UserInputError: If the name is taken or reserved, or there is no such row.
+        OverrideError: If a value cannot be read.
     """
     for name, options in variants.items():
         own, _, base = name.partition(':')
@@ -99,7 +101,9 @@ def add_variants(variants: Mapping[str, Mapping[str, Any]]) -> None:
             raise UserInputError(
                 f'--variant {name}: expected NAME or NAME:ROW with a row of {", ".join(ROWS)}'
             )
-        row = replace(ROWS[base or FULL], title=own, published=None, options=dict(options))
+        words = [f'{key}={value}' for key, value in options.items()]
+        values = parse_overrides(words, f'--variant {name}')
+        row = replace(ROWS[base or FULL], title=own, published=None, options=values)
         if ROWS.setdefault(own, row) != row:
             raise UserInputError(
                 f'--variant {name}: there is a row {own!r} already; take another name'

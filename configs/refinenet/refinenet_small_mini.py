@@ -9,6 +9,7 @@ _base_ = [
 model = _base_.refinenet_small
 train_dataloader = dict(_delete_=True, **_base_.source_only_dataloader)
 val_dataloader = _base_.source_val_dataloader
+auto_scale_lr = dict(base_batch_size=8)
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(240, 135), keep_ratio=True),

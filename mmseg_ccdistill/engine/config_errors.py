@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import mmengine.registry
 import mmseg.registry
+from mmengine.config import Config
 from mmengine.registry import Registry
 
+from .read_settings import READ_NAMES, dotted_places, settings_of
+
 _UNKNOWN_TYPE = re.compile(r'^(?P<name>\S+) is not in the (?P<registry>\S+) registry')
-_UNKNOWN_SETTING = re.compile(r"__init__\(\) got an unexpected keyword argument '(?P<name>\w+)'")
+_UNKNOWN_SETTING = re.compile(
+    r"(?:(?P<owner>\w+)\.)?__init__\(\) got an unexpected keyword argument '(?P<name>\w+)'"
+)
 _MISSING_SETTING = re.compile(
     r'__init__\(\) missing \d+ required [\w-]+ arguments?: (?P<names>.+)$'
 )
 _MISSING_TYPE = re.compile(r'must contain the key "type", but got (?P<what>.+)', re.DOTALL)
+#: A class with at most so many settings has them listed where none is alike.
+_FEW = 12
 _BUILDER = os.path.join('mmengine', 'registry', 'build_functions.py')
 
 
@@ -49,20 +56,79 @@ def config_error(error: BaseException) -> str | None:
             f'{found["registry"]}{similar}; correct it, or add the module that registers it to custom_imports.'
         )
     built = _class_being_built(error.__traceback__) if isinstance(error, TypeError) else None
+    if isinstance(error, TypeError) and (found := _UNKNOWN_SETTING.search(text)):
+        return _unknown_setting(error, found['owner'], found['name'], built, file)
     if built is None:
         return None
-    if found := _UNKNOWN_SETTING.search(text):
-        similar = _such_as(found['name'], _settings(built))
-        return (
-            f'The config {file!r} gives {built.__name__} the setting {found["name"]!r}: expected one that it '
-            f'has{similar}; correct its name or take it out.'
-        )
     if found := _MISSING_SETTING.search(text):
         return (
             f'The config {file!r} builds {built.__name__} without {found["names"]}: expected these settings; '
             'add them or correct their names.'
         )
     return None
+
+
+def _unknown_setting(
+    error: TypeError, owner: str | None, name: str, built: type | None, file: str
+) -> str | None:
+    """The sentence for a setting that a class does not take, with its dotted key where the config is at hand.
+
+    A class may pass settings on to another one that no registry builds, such as torch's DataLoader: what
+    python says of the error names that one, and the blame is its own.
+    """
+    config = _config_at_hand(error.__traceback__)
+    if built is not None and owner in {None, *(cls.__name__ for cls in built.__mro__)}:
+        owner, known = built.__name__, settings_of(built)
+        keys = _keys_of(config, name, built)
+    else:
+        refused = _class_named(error.__traceback__, owner)
+        if refused is None or owner is None:
+            return None
+        known = settings_of(refused)
+        keys = _keys_of(config, name, refused) or _keys_of(config, name, None)
+        if not keys:  # not from the config: a fault of the code
+            return None
+    similar = _such_as(name, known)
+    if not similar and len(known) <= _FEW:
+        similar = f' ({", ".join(sorted(known))})'
+    where = f' ({" and ".join(keys[:2])})' if keys else ''
+    return (
+        f'The config {file!r} gives {owner} the setting {name!r}{where}: expected one that it '
+        f'has{similar}; correct its name or take it out.'
+    )
+
+
+def _config_at_hand(trace: TracebackType | None) -> Config | None:
+    """The config in the outermost frame that holds one."""
+    while trace is not None:
+        found = [v for v in trace.tb_frame.f_locals.values() if isinstance(v, Config)]
+        if found:
+            return found[0]
+        trace = trace.tb_next
+    return None
+
+
+def _keys_of(config: Config | None, name: str, built: type | None) -> list[str]:
+    """Dotted keys of a setting: in the parts of that class, or in those without a type."""
+    if config is None:
+        return []
+    types = (None,) if built is None else (built, built.__name__)
+    read = {key: value for key, value in config.items() if key in READ_NAMES}
+    return [
+        f'{place}.{name}'
+        for place, node in dotted_places(read)
+        if isinstance(node, Mapping) and name in node and node.get('type') in types
+    ]
+
+
+def _class_named(trace: TracebackType | None, name: str | None) -> type | None:
+    """The class of that name which the innermost frame calls."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or name is None:
+        return None
+    found = {**trace.tb_frame.f_globals, **trace.tb_frame.f_locals}.get(name)
+    return found if isinstance(found, type) else None
 
 
 def _config_file() -> str:
@@ -92,13 +158,3 @@ def _class_being_built(trace: TracebackType | None) -> type | None:
             built = trace.tb_frame.f_locals.get('obj_cls', built)
         trace = trace.tb_next
     return built if isinstance(built, type) else None
-
-
-def _settings(built: type) -> set[str]:
-    """Arguments of a class and of those it passes the rest on to."""
-    names: set[str] = set()
-    for cls in built.__mro__:
-        init = vars(cls).get('__init__')
-        if inspect.isfunction(init):
-            names.update(inspect.signature(init).parameters)
-    return names - {'self', 'args', 'kwargs'}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
@@ -24,6 +24,7 @@ from ..models.segmentors import CrossDomainSegmentor
 from ..utils.checkpoint_file import read_checkpoint
 from ..utils.checkpoint_match import check_match
 from .launch import UserInputError
+from .override_syntax import add_override_argument
 from .start_up_checks import check_checkpoint_file
 
 
@@ -33,13 +34,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: Parser to extend.
     """
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config',
-    )
+    add_override_argument(parser)
     parser.add_argument(
         '--trust-pickle',
         action='store_true',

@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
 from torch import distributed as torch_dist
 
 from ..datasets.file_check import DatasetCheckError
 from ..utils.checkpoint_file import TRUST_VARIABLE
+from .config_overrides import apply_overrides
+from .override_syntax import add_override_argument
 from .resume import newest_good_checkpoint
 from .run_errors import StoppedBySignal, ending_of
 from .work_dir import make_work_dir
@@ -51,6 +53,13 @@ _DEFAULT_PORT = '29500'
 _PACKAGE = __name__.partition('.')[0]
 
 
+#: What ``--cfg-options`` cannot set in a tool whose weights an argument names.
+NAMED_BY_CHECKPOINT = {
+    'load_from': 'the argument CHECKPOINT names the weights; leave it out',
+    'resume': 'only a training is resumed; leave it out',
+}
+
+
 class UserInputError(ValueError):
     """Something the user gave is wrong; the message says what was expected and how to mend it."""
 
@@ -66,14 +75,7 @@ def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder for logs and checkpoints; else that of the config, '
         'else ./work_dirs/<config name>',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, for example train_dataloader.batch_size=4 '
-        'or model.loss_cdc=None; lists as key="[a,b]" without white space',
-    )
+    add_override_argument(parser)
     parser.add_argument(
         '--launcher',
         choices=LAUNCHERS,
@@ -105,18 +107,25 @@ def trust_pickle(is_trusted: bool) -> None:
         )
 
 
-def load_config(path: str, overrides: Mapping[str, Any] | None = None) -> Config:
+def load_config(
+    path: str,
+    overrides: Mapping[str, Any] | None = None,
+    overruled: Mapping[str, str] | None = None,
+) -> Config:
     """Read a config file and apply the command line's settings to it.
 
     Args:
         path: Config file (.py, .yaml, .json).
         overrides: Dotted keys and their values, from ``--cfg-options``.
+        overruled: Top-level names that the tool sets itself, and what to do instead.
 
     Returns:
         The merged config.
 
     Raises:
         UserInputError: If the file or one of its bases is missing or not a config.
+        OverrideError: If an override has no place in the config.
+        UnreadSettingError: If nothing reads a setting.
     """
     if not os.path.isfile(path):
         what = 'is a folder' if os.path.isdir(path) else 'does not exist'
@@ -132,8 +141,7 @@ def load_config(path: str, overrides: Mapping[str, Any] | None = None) -> Config
             f'the config file {path!r} cannot be read ({type(error).__name__}: {reason}): expected a '
             'config whose _base_ files and custom_imports exist; correct it'
         ) from error
-    if overrides:
-        config.merge_from_dict(dict(overrides))
+    apply_overrides(config, path, overrides, overruled=overruled)
     return config
 
 

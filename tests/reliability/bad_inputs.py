@@ -333,3 +333,28 @@ MODEL = [
     ),
     Kind('type left out', config("type='EncoderDecoder',", ''), r"tiny\.py'", 'type', 'correct'),
 ]
+
+# Settings that nothing reads: the config would train as if they were not there.
+CONFIG += [
+    Kind(
+        'slip in a top-level name',
+        config('param_scheduler = [', 'param_schedulers = ['),
+        r"tiny\.py'",
+        "expected 'param_scheduler'",
+        'correct the name',
+    ),
+    Kind(
+        'unknown setting of a data loader',
+        config('    batch_size=2,', '    batch_size=2, batchsize=2,'),
+        r"tiny\.py' has train_dataloader\.batchsize",
+        "such as 'batch_size'",
+        'correct the name',
+    ),
+    Kind(
+        'unknown setting of a metric',
+        config("iou_metrics=['mIoU']", "iou_metric=['mIoU']"),
+        r"tiny\.py' has val_evaluator\.iou_metric:",
+        "such as 'iou_metrics'",
+        'correct the name',
+    ),
+]

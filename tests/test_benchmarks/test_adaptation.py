@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -19,8 +20,10 @@ from benchmarks.adaptation.command import check_roots, estimate, main, parse_arg
 from benchmarks.adaptation.measure import measure_set
 from benchmarks.adaptation.results import write_report
 from benchmarks.adaptation.rows import SUITES, seed_runs
+from benchmarks.demo import build_stages
 from benchmarks.stages import Stage
 from mmseg_ccdistill.engine.launch import UserInputError, run_main
+from mmseg_ccdistill.engine.override_syntax import parse_overrides
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,6 +32,10 @@ CONFIG = 'configs/refinenet/refinenet_small_mini.py'
 
 def exit_code(*arguments: Any) -> int:
     return run_main(lambda: main(list(map(str, arguments))))
+
+
+#: A folder's name with what a shell, a list or an override might trip over.
+AWKWARD = "it's my, out=[1] \"2\""
 
 
 # --- command line -----------------------------------------------------------------------------
@@ -248,11 +255,46 @@ def test_tools_name_a_missing_file_in_one_sentence(
         assert message in error and error.startswith('error: ') and error.count('\n') == 1
 
 
+def overrides_of(line: str) -> dict[str, Any]:
+    """What the tool reads of the overrides of a printed command."""
+    words = shlex.split(line)
+    return parse_overrides(words[words.index('--cfg-options') + 1 :])
+
+
+def test_paths_with_spaces_commas_quotes_and_equals_signs_reach_the_tools(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    cityscapes = make_cityscapes(tmp_path / AWKWARD / 'cs', with_train_ids=True)
+    dark_zurich = make_dark_zurich(tmp_path / AWKWARD / 'dz', pair_list=True)
+    work_dir = tmp_path / AWKWARD / 'work'
+    options = ['--cityscapes', cityscapes, '--dark-zurich', dark_zurich, '--work-dir', work_dir]
+    variant = ['--variant', 'js', 'model.loss_cdc.js_tau=0.1', 'model.loss_cds=None']
+    assert exit_code('cs2dz', '--rows', 'full', *variant, '--dry-run', *options) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if '--cfg-options' in line]
+    source, full, measured, js, _ = [overrides_of(line) for line in lines]
+    assert shlex.split(lines[1])[4] == str(work_dir / 'seed0/full')
+    assert source['load_from'] is None
+    assert full['load_from'] == str(work_dir / 'seed0/source/iter_40000.pth')
+    for options_read in (full, measured):
+        assert options_read['train_dataloader.dataset.source.data_root'] == str(cityscapes)
+        assert options_read['test_dataloader.dataset.data_root'] == str(dark_zurich)
+    assert (js['model.loss_cdc.js_tau'], js['model.loss_cds']) == (0.1, None)
+
+
+def test_the_demo_starts_from_a_checkpoint_below_any_folder(tmp_path: Path) -> None:
+    work_dir = tmp_path / AWKWARD
+    stages = build_stages(9, 4, 0)
+    read = overrides_of(shlex.join(stages['ccdistill'].command(work_dir)))
+    assert read['load_from'] == str(work_dir / 'source/iter_9.pth')
+    assert read['train_cfg.max_iters'] == 4 and read['model.diagnostics_interval'] == 10
+
+
 @pytest.mark.slow
 def test_a_whole_suite_on_a_tiny_world(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     """Trains, measures and reports; goes on with more rows; reports a row that fails and exits with 1."""
+    tmp_path = tmp_path / AWKWARD
     monkeypatch.setenv('PYTHONWARNINGS', 'ignore')
     options = [
         *('mini', '--first-world', 900, '--share', 0.02, '--source-iters', 6, '--adapt-iters', 6),

@@ -24,9 +24,9 @@ def _write(path: Path, text: str) -> str:
 
 
 def test_config_is_loaded_with_overrides(tmp_path) -> None:
-    path = _write(tmp_path / 'a.py', 'loader = dict(batch_size=2, workers=4)')
-    config = launch.load_config(path, {'loader.batch_size': 8})
-    assert config.loader == dict(batch_size=8, workers=4)
+    path = _write(tmp_path / 'a.py', 'train_dataloader = dict(batch_size=2, num_workers=4)')
+    config = launch.load_config(path, {'train_dataloader.batch_size': 8})
+    assert config.train_dataloader == dict(batch_size=8, num_workers=4)
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,12 @@ def test_other_mistakes(project, monkeypatch, capsys) -> None:
         load_tool().parse_args(['c.py', 'm.pth', '--sets', 'dz-test'])
 
 
+def test_settings_that_the_tool_makes_itself_are_refused(project, monkeypatch, capsys) -> None:
+    options = ['--cfg-options', 'test_dataloader.batch_size=2']
+    assert call(monkeypatch, 'plain.py', 'plain.pth', *options) == 2
+    assert 'write, for example, acdc_night_val_dataloader in its place' in capsys.readouterr().err
+
+
 def test_the_others_results_are_kept_when_a_set_fails(project, monkeypatch, capsys) -> None:
     """A label with labelIds in the second set: its name is printed, and the first set's table."""
     save_weights(project / 'plain.py', project / 'plain.pth')

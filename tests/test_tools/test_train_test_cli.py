@@ -108,7 +108,7 @@ def test_arguments_are_those_of_mmseg(name) -> None:
     assert {'--work-dir', '--cfg-options', '--launcher', '--local-rank'} <= flags
     positional = ['c.py'] if name == 'train' else ['c.py', 'm.pth']
     values = {'--launcher': 'none', '--local_rank': '1', '--local-rank': '1', '--wait-time': '1'}
-    switches = {'--resume', '--amp', '--show', '--tta'}
+    switches = {'--resume', '--amp', '--show', '--tta', '--auto-scale-lr'}
     for flag in flags:
         value = [] if flag in switches else [values.get(flag, 'a=1')]
         arguments = _load(name).parse_args([*positional, flag, *value])
@@ -134,6 +134,27 @@ def test_a_missing_config_is_one_sentence_on_stderr(tmp_path) -> None:
         ('train', ['tiny.py', '--cfg-options', 'load_from=gone.pth'], "load_from: .*'gone.pth'"),
         ('train', ['tiny.py', '--launcher', 'pytorch'], '--launcher pytorch needs'),
         ('test', ['tiny.py', 'gone.pth'], "CHECKPOINT: .*'gone.pth' does not exist"),
+        (
+            'test',
+            ['tiny.py', 'gone.pth', '--cfg-options', 'load_from=a.pth'],
+            '--cfg-options load_from: .* the argument CHECKPOINT names the weights; leave it out',
+        ),
+        (
+            'train',
+            ['tiny.py', '--cfg-options', 'train_cfg.max_iters', '=', '4'],
+            'spaces around "=": .* write train_cfg.max_iters=4$',
+        ),
+        ('train', ['tiny.py', '--cfg-options', 'model.loss_cds=none'], 'write None'),
+        (
+            'train',
+            ['tiny.py', '--cfg-options', 'optimizer.lr=0.5'],
+            "nothing reads 'optimizer'.*write optim_wrapper.optimizer.lr",
+        ),
+        (
+            'train',
+            ['tiny.py', '--cfg-options', 'load_from=/x/a b,c.pth'],
+            "load_from: .*'/x/a b,c.pth' does not exist",
+        ),
         (
             'train',
             ['tiny.py', '--cfg-options', 'val_dataloader.dataset.data_root=gone'],

@@ -13,13 +13,12 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmseg.models.segmentors import BaseSegmentor
 from torch import Tensor
 
 from mmseg_ccdistill.datasets.file_check import leaf_datasets
@@ -33,6 +32,9 @@ from mmseg_ccdistill.engine.training_draws import packed_image, training_dataset
 from mmseg_ccdistill.models.segmentors import CCDistillSegmentor
 from mmseg_ccdistill.visualization.draw_rows import DrawRow, draw_panel
 from mmseg_ccdistill.visualization.panel import check_picture_path, write_image
+
+if TYPE_CHECKING:
+    from mmseg.models.segmentors import BaseSegmentor
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

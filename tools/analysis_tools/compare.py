@@ -14,14 +14,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
-from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from rich.console import Console
 
@@ -32,6 +31,7 @@ from mmseg_ccdistill.engine.inference import (
     predict_files,
 )
 from mmseg_ccdistill.engine.launch import (
+    NAMED_BY_CHECKPOINT,
     UserInputError,
     load_config,
     run_main,
@@ -41,6 +41,9 @@ from mmseg_ccdistill.engine.start_up_checks import check_data_roots
 from mmseg_ccdistill.evaluation import published_table, score_table
 from mmseg_ccdistill.visualization.panel import check_picture_path, write_image
 from mmseg_ccdistill.visualization.scene_comparison import Scene, comparison_figure, measure
+
+if TYPE_CHECKING:
+    from mmseg.datasets import BaseSegDataset
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -99,7 +102,7 @@ def read_models(
                 f'{pair!r} names no checkpoint: expected CONFIG:CHECKPOINT, for example '
                 'configs/refinenet/refinenet_small_mini.py:work_dirs/source/iter_600.pth'
             )
-        models.append((load_config(config, options), checkpoint))
+        models.append((load_config(config, options, NAMED_BY_CHECKPOINT), checkpoint))
     if names is None:
         paths = [Path(checkpoint).resolve() for _, checkpoint in models]
         folders = [path.parent.name for path in paths]

@@ -24,7 +24,13 @@ from mmseg_ccdistill.engine.inference import (
     add_model_arguments,
     load_segmentor,
 )
-from mmseg_ccdistill.engine.launch import UserInputError, load_config, run_main, trust_pickle
+from mmseg_ccdistill.engine.launch import (
+    NAMED_BY_CHECKPOINT,
+    UserInputError,
+    load_config,
+    run_main,
+    trust_pickle,
+)
 from mmseg_ccdistill.engine.training_draws import packed_image, training_dataset, training_draws
 from mmseg_ccdistill.models.losses import CDCLoss, CDSLoss, correlation_maps, gram_cosine
 from mmseg_ccdistill.models.segmentors import CCDistillSegmentor
@@ -158,7 +164,7 @@ def main() -> None:
     check_picture_path(args.out, args.force)
     if min(args.draws) < 0:
         raise UserInputError(f'there is no draw {min(args.draws)}; draws are counted from 0')
-    config = load_config(args.config, args.cfg_options)
+    config = load_config(args.config, args.cfg_options, NAMED_BY_CHECKPOINT)
     dataset = training_dataset(config)
     model = load_model(config, args.checkpoint)
     if not hasattr(dataset, 'target'):

@@ -1,0 +1,71 @@
+"""A setting that a class does not take is laid on the part of the config that has it."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from mmengine.config import Config
+from mmengine.runner.log_processor import LogProcessor
+from tiny_run import make_run, train
+from torch.utils.data import DataLoader
+
+from mmseg_ccdistill.engine.config_errors import config_error
+
+KINDS = [
+    ('loop', 'train_cfg.max_iterss', 'IterBasedTrainLoop', ", such as 'max_iters'"),
+    ('hook', 'custom_hooks.0.manifest_dirr', 'DatasetCheckHook', ", such as 'manifest_dir'"),
+    ('scheduler', 'param_scheduler.0.powr', 'PolyLR', ", such as 'power'"),
+    ('optimizer', 'optim_wrapper.optimizer.momentumm', 'SGD', ", such as 'momentum'"),
+    ('wrapper', 'optim_wrapper.optmizer', 'OptimWrapper', ", such as 'optimizer'"),
+    (
+        'dataset',
+        'train_dataloader.dataset.dataset.img_sufix',
+        'CityscapesDataset',
+        ", such as 'img_suffix' or 'seg_map_suffix'",
+    ),
+    ('transform', 'train_dataloader.dataset.dataset.pipeline.2.probb', 'RandomFlip', ", such as 'prob'"),
+    ('sampler', 'train_dataloader.sampler.shufle', 'DrawSampler', ' (dataset, seed, start)'),
+    (
+        'loss',
+        'model.decode_head.loss_decode.loss_weigt',
+        'WeightedCrossEntropyLoss',
+        ", such as 'loss_weight' or 'class_weight'",
+    ),
+    ('log processor', 'log_processor.window_sise', 'LogProcessor', ", such as 'window_size'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ('key', 'owner', 'similar'), [kind[1:] for kind in KINDS], ids=[kind[0] for kind in KINDS]
+)
+def test_the_sentence_names_the_part_and_the_nearest_setting(
+    tmp_path, monkeypatch, capfd, key, owner, similar
+) -> None:
+    monkeypatch.chdir(make_run(tmp_path))
+    for name in ('RANK', 'WORLD_SIZE'):
+        monkeypatch.delenv(name, raising=False)
+    assert train(monkeypatch, '--cfg-options', f'{key}=1', 'train_cfg.max_iters=1') == 2
+    errors = [line for line in capfd.readouterr().err.splitlines() if line.startswith('error: ')]
+    assert errors == [
+        f"error: The config 'tiny.py' gives {owner} the setting {key.rpartition('.')[2]!r} ({key}): expected one "
+        f'that it has{similar}; correct its name or take it out.'
+    ]
+
+
+def test_a_data_loader_is_not_mistaken_for_the_loop_that_builds_it(monkeypatch) -> None:
+    monkeypatch.setattr(sys, 'argv', ['train.py', 'c.py'])
+    config = Config(dict(train_dataloader=dict(batch_size=2, batchsize=4)))
+    with pytest.raises(TypeError) as raised:
+        DataLoader([1], **config.train_dataloader)
+    assert config_error(raised.value) == (
+        "The config 'c.py' gives DataLoader the setting 'batchsize' (train_dataloader.batchsize): expected one "
+        "that it has, such as 'batch_size' or 'batch_sampler'; correct its name or take it out."
+    )
+
+
+def test_a_fault_of_the_code_is_not_laid_on_the_config() -> None:
+    config = Config(dict(train_dataloader=dict(batch_size=2)))
+    with pytest.raises(TypeError) as raised:
+        LogProcessor(batchsize=config.train_dataloader.batch_size)
+    assert config_error(raised.value) is None
