@@ -16,6 +16,7 @@ from mmseg_ccdistill.engine.launch import (
     set_work_dir,
     trust_pickle,
 )
+from mmseg_ccdistill.engine.resume import misplaced_checkpoint
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots, check_initial_weights
 
 
@@ -37,7 +38,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision (GPU only)')
     add_launch_arguments(parser)
-    return parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    mistake = misplaced_checkpoint(words)
+    if mistake is not None:
+        parser.error(mistake)
+    return parser.parse_args(words)
 
 
 def main() -> None:

@@ -150,7 +150,7 @@ def _check_optimizer(part: _Part) -> None:
         was = before or f'of another type (it has no {", ".join(sorted(missing))})'
         raise ValueError(
             f'{part.where}the optimizer of the checkpoint is {was}, that of the config (optim_wrapper.optimizer.type) '
-            f'is {now}: its state does not fit; configure the checkpoint\'s optimizer, {_OWN_RUN}'
+            f"is {now}: its state does not fit; configure the checkpoint's optimizer, {_OWN_RUN}"
         )
     sizes = [len(group['params']) for group in optimizer.param_groups]
     saved_sizes = [len(group['params']) for group in saved[: len(saved) - (len(sizes) > 1)]]
@@ -162,9 +162,7 @@ def _check_optimizer(part: _Part) -> None:
         )
 
 
-def _check_state(
-    part: _Part, saved: Sequence[Mapping[str, Any]], changed: Collection[str]
-) -> None:
+def _check_state(part: _Part, saved: Sequence[Mapping[str, Any]], changed: Collection[str]) -> None:
     """Refuse to switch on what needs state that the optimizer has not gathered."""
     needs = {'amsgrad', 'centered'}
     if 'nesterov' not in part.wrapper.optimizer.defaults:  # SGD begins its momentum by itself
@@ -190,7 +188,9 @@ def _check_replayable(part: _Part, texts: Sequence[str]) -> None:
 def _schedule_changes(part: _Part) -> list[str]:
     """One text per setting in which the configured schedules differ from the saved ones."""
     if len(part.schedulers) != len(part.states):
-        return [f'param_scheduler of {len(part.states)} parts -> {len(part.schedulers)} parts']
+        now = ', '.join(type(scheduler).__name__ for scheduler in part.schedulers)
+        before = ', '.join(part.scheduler_types or ['another'] * len(part.states))
+        return [f'param_scheduler {before or "none"} -> {now or "none"}']
     texts = []
     types = part.scheduler_types or [''] * len(part.states)
     for index, (scheduler, state) in enumerate(zip(part.schedulers, part.states, strict=True)):

@@ -78,7 +78,9 @@ class Diary(Hook):
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         groups = runner.optim_wrapper.param_groups
-        groups = [g for some in groups.values() for g in some] if isinstance(groups, dict) else groups
+        groups = (
+            [g for some in groups.values() for g in some] if isinstance(groups, dict) else groups
+        )
         self.rows[runner.iter] = [
             {k: v for k, v in group.items() if k in ('lr', 'momentum', 'betas', 'weight_decay')}
             for group in groups
@@ -174,8 +176,8 @@ GROUPS = dict(paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.0, decay_
         ([poly(HALF)], [poly(WHOLE)], 'param_scheduler.0.end 6 -> 12'),
         ([poly(WHOLE)], [poly(WHOLE, power=0.5)], 'param_scheduler.0.power 0.9 -> 0.5'),
         ([warm_up(3), poly(HALF, 3)], [warm_up(4), poly(WHOLE, 4)], 'param_scheduler.1.end 6 -> 12'),
-        ([poly(HALF)], [warm_up(2), poly(WHOLE, 2)], 'param_scheduler of 1 parts -> 2 parts'),
-        ([warm_up(2), poly(HALF, 2)], [poly(WHOLE)], 'param_scheduler of 2 parts -> 1 parts'),
+        ([poly(HALF)], [warm_up(2), poly(WHOLE, 2)], 'param_scheduler PolyLR -> LinearLR, PolyLR'),
+        ([warm_up(2), poly(HALF, 2)], [poly(WHOLE)], 'param_scheduler LinearLR, PolyLR -> PolyLR'),
         (
             [poly(HALF)],
             [dict(COSINE, T_max=WHOLE)],
@@ -188,8 +190,8 @@ GROUPS = dict(paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.0, decay_
             [dict(type='ConstantLR', factor=0.1, end=9, by_epoch=False)],
             'param_scheduler.0.factor 0.5 -> 0.1',
         ),
-        ([poly(HALF)], None, 'param_scheduler of 1 parts -> 0 parts'),
-        (None, [poly(WHOLE)], 'param_scheduler of 0 parts -> 1 parts'),
+        ([poly(HALF)], None, 'param_scheduler PolyLR -> none'),
+        (None, [poly(WHOLE)], 'param_scheduler none -> PolyLR'),
         (poly(HALF), poly(WHOLE), 'param_scheduler.0.end 6 -> 12'),
         (
             [dict(type='OneCycleLR', eta_max=0.1, total_steps=WHOLE, by_epoch=False)],
@@ -198,19 +200,18 @@ GROUPS = dict(paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.0, decay_
         ),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize('groups', [{}, GROUPS], ids=['one group', 'groups'])
 def test_a_changed_schedule_is_that_of_a_run_that_had_it_from_the_start(
-    tmp_path: Path, log: Any, before: Any, after: Any, named: str, groups: dict[str, Any]
+    tmp_path: Path, log: Any, before: Any, after: Any, named: str
 ) -> None:
-    Run(tmp_path / 'a', HALF, before, **groups)
-    resumed = Run(tmp_path / 'a', WHOLE, after, resume=True, **groups)
-    whole = Run(tmp_path / 'whole', WHOLE, after, **groups)
+    Run(tmp_path / 'a', HALF, before, **GROUPS)
+    resumed = Run(tmp_path / 'a', WHOLE, after, resume=True, **GROUPS)
+    whole = Run(tmp_path / 'whole', WHOLE, after, **GROUPS)
     assert list(resumed.rows) == list(range(HALF, WHOLE))
     assert resumed.rows == {i: whole.rows[i] for i in range(HALF, WHOLE)}
     assert any(named in text for text in changes(log))
     # a second resume finds nothing changed
     log.clear()
-    Run(tmp_path / 'a', WHOLE, after, resume=True, **groups)
+    Run(tmp_path / 'a', WHOLE, after, resume=True, **GROUPS)
     assert changes(log) == []
 
 
@@ -302,17 +303,20 @@ def test_two_optimizers(tmp_path: Path, log: Any) -> None:
         model = Line()
         schedule = dict(backbone=[poly(end)], head=[poly(end + 3)])
         resume = folder == 'a' and iters == WHOLE
-        run = Run(tmp_path / folder, iters, schedule, two_optimizers(model, lr), resume, model=model)
+        run = Run(
+            tmp_path / folder, iters, schedule, two_optimizers(model, lr), resume, model=model
+        )
         rows.append(run.rows)
     assert rows[1] == {i: rows[2][i] for i in range(HALF, WHOLE)}
-    assert changes(log)[:2] == ['backbone: param_scheduler.0.end 6 -> 12', 'backbone: lr 0.1 -> 0.2']
+    assert changes(log)[:2] == [
+        'backbone: param_scheduler.0.end 6 -> 12',
+        'backbone: lr 0.1 -> 0.2',
+    ]
     with pytest.raises(ValueError, match='has the optimizers backbone, head, the config makes one'):
         Run(tmp_path / 'a', WHOLE + 2, None, SGD, resume=True)
 
 
-OWN_RUN = (
-    'or start a run of its own from these weights: load_from=CHECKPOINT, another work dir, no resume'
-)
+OWN_RUN = 'or start a run of its own from these weights: load_from=CHECKPOINT, another work dir, no resume'
 
 
 @pytest.mark.parametrize('marked', [True, False], ids=['own checkpoint', 'unmarked'])
@@ -338,7 +342,9 @@ def test_state_that_does_not_fit_is_refused(
         torch.save(saved, path)
     head, _, rest = sentence.partition('{')
     own, _, other = rest.partition('}')[0].partition('|')
-    expected = head + (own if marked or not other else f'of another type (it has no {other}' if other else '')
+    expected = head + (
+        own if marked or not other else f'of another type (it has no {other}' if other else ''
+    )
     with pytest.raises(ValueError) as raised:
         Run(tmp_path, WHOLE, None, after, resume=True)
     assert expected in str(raised.value) and str(raised.value).endswith(OWN_RUN)
@@ -367,7 +373,9 @@ def test_a_schedule_that_follows_metrics_is_kept_or_refused(tmp_path: Path, log:
     Run(tmp_path, HALF, [plateau])
     Run(tmp_path, HALF + 1, [plateau], resume=True)
     assert changes(log) == []
-    with pytest.raises(ValueError, match='ReduceOnPlateauLR follows the metrics .*patience 10 -> 3'):
+    with pytest.raises(
+        ValueError, match='ReduceOnPlateauLR follows the metrics .*patience 10 -> 3'
+    ):
         Run(tmp_path, WHOLE, [dict(plateau, patience=3)], resume=True)
 
 
@@ -416,9 +424,7 @@ def test_a_finished_run_says_so(tmp_path: Path, log: Any, iters: int) -> None:
 
 
 def test_without_saved_optimizer_the_rate_is_right(tmp_path: Path, log: Any) -> None:
-    hook = dict(
-        type='AtomicCheckpointHook', by_epoch=False, interval=HALF, save_optimizer=False
-    )
+    hook = dict(type='AtomicCheckpointHook', by_epoch=False, interval=HALF, save_optimizer=False)
     Run(tmp_path / 'a', HALF, [poly(WHOLE)], checkpoint=hook)
     resumed = Run(tmp_path / 'a', WHOLE, [poly(WHOLE)], resume=True)
     whole = Run(tmp_path / 'b', WHOLE, [poly(WHOLE)])
@@ -447,9 +453,7 @@ def test_another_batch_is_told(tmp_path: Path, log: Any) -> None:
 
 
 def setup(processes: int, batch_size: int, accumulative_counts: int = 1) -> dict[str, int]:
-    return dict(
-        processes=processes, batch_size=batch_size, accumulative_counts=accumulative_counts
-    )
+    return dict(processes=processes, batch_size=batch_size, accumulative_counts=accumulative_counts)
 
 
 @pytest.mark.parametrize(
@@ -466,11 +470,15 @@ def test_other_processes_are_told(saved: dict, now: dict, expected: str) -> None
     told = batch_change(saved, now, 10)
     assert told is not None and re.search(expected, told), told
     assert batch_change(saved, saved, 10) is None
-    assert batch_change({}, now, 10) is None and batch_change(dict(saved, batch_size=None), now, 1) is None
+    assert (
+        batch_change({}, now, 10) is None
+        and batch_change(dict(saved, batch_size=None), now, 1) is None
+    )
 
 
 def test_schedules_by_epoch_are_replayed_in_order() -> None:
     """Steps of an epoch come after those of its last iteration, as in training."""
+
     def fresh() -> tuple[torch.optim.Optimizer, list[Any]]:
         optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
         poly = PolyLR(optimizer, end=20, by_epoch=False)
