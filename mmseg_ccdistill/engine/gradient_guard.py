@@ -82,7 +82,7 @@ class GradientGuard:
         """Take a step as left out until the optimizer makes it."""
         step = wrapper.step
 
-        @functools.wraps(step)  # with the mark by which mmengine's schedulers know their own wrapping
+        @functools.wraps(step)  # copies the mark by which mmengine's schedulers know a step
         def watched(*args: Any, **kwargs: Any) -> Any:
             self._untaken = float('nan')
             return step(*args, **kwargs)

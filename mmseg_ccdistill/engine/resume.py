@@ -81,7 +81,10 @@ def misplaced_checkpoint(words: Sequence[str]) -> str | None:
             given = following
     if given is None or Path(given).suffix in ('.py', '.yaml', '.yml', '.json'):
         return None
-    head = f'--resume takes no value, but {given!r} follows it: it continues from the newest whole checkpoint of the work dir'
+    head = (
+        f'--resume takes no value, but {given!r} follows it: it continues from the newest whole checkpoint of the '
+        'work dir'
+    )
     if Path(given).is_dir():
         return f'{head}; to continue that run: {shlex.join(["--resume", "--work-dir", given])}'
     if not Path(given).suffix:

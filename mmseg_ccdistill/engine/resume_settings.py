@@ -81,7 +81,8 @@ def _parts(runner: Any, checkpoint: Mapping[str, Any]) -> dict[str, _Part]:
     """Match the run's optimizers with those of the checkpoint."""
     wrappers, schedulers = by_name(runner.optim_wrapper), by_name(runner.param_schedulers or [])
     saved = checkpoint.get('optimizer')
-    optimizers = {'': saved} if saved is None or 'param_groups' in saved else dict(saved)
+    single = saved is None or 'param_groups' in saved
+    optimizers: dict[str, Any] = {'': saved} if single else dict(saved or {})
     if saved is not None and set(optimizers) != set(wrappers):
         raise ValueError(
             f'the checkpoint has {_names(optimizers)}, the config makes {_names(wrappers)} (optim_wrapper): its state '
@@ -188,9 +189,9 @@ def _check_replayable(part: _Part, texts: Sequence[str]) -> None:
 def _schedule_changes(part: _Part) -> list[str]:
     """One text per setting in which the configured schedules differ from the saved ones."""
     if len(part.schedulers) != len(part.states):
-        now = ', '.join(type(scheduler).__name__ for scheduler in part.schedulers)
-        before = ', '.join(part.scheduler_types or ['another'] * len(part.states))
-        return [f'param_scheduler {before or "none"} -> {now or "none"}']
+        names = [type(scheduler).__name__ for scheduler in part.schedulers]
+        saved = part.scheduler_types or ['another'] * len(part.states)
+        return [f'param_scheduler {", ".join(saved) or "none"} -> {", ".join(names) or "none"}']
     texts = []
     types = part.scheduler_types or [''] * len(part.states)
     for index, (scheduler, state) in enumerate(zip(part.schedulers, part.states, strict=True)):

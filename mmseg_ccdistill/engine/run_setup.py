@@ -1,4 +1,4 @@
-"""What a checkpoint says of the run that wrote it, beside its state: processes, batch, kinds of optimizer and schedule."""
+"""What a checkpoint says of the run that wrote it: processes, batch, types of optimizer and schedules."""
 
 from __future__ import annotations
 

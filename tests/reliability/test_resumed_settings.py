@@ -69,8 +69,8 @@ def test_a_longer_run_has_the_rates_of_a_run_of_that_length(
         (
             MORE[1:],
             "dict(type='AdamW', lr=0.1)",
-            'error: the optimizer of the checkpoint is SGD, that of the config (optim_wrapper.optimizer.type) is AdamW: '
-            "its state does not fit; configure the checkpoint's optimizer, or start a run of its own from these "
+            'error: the optimizer of the checkpoint is SGD, that of the config (optim_wrapper.optimizer.type) is '
+            "AdamW: its state does not fit; configure the checkpoint's optimizer, or start a run of its own from these "
             'weights: load_from=CHECKPOINT, another work dir, no resume',
         ),
     ],

@@ -299,7 +299,8 @@ def two_optimizers(model: Line, lr: float) -> OptimWrapperDict:
 
 def test_two_optimizers(tmp_path: Path, log: Any) -> None:
     rows = []
-    for folder, iters, lr, end in (('a', HALF, 0.1, HALF), ('a', WHOLE, 0.2, WHOLE), ('b', WHOLE, 0.2, WHOLE)):  # fmt: skip
+    runs = (('a', HALF, 0.1, HALF), ('a', WHOLE, 0.2, WHOLE), ('b', WHOLE, 0.2, WHOLE))
+    for folder, iters, lr, end in runs:
         model = Line()
         schedule = dict(backbone=[poly(end)], head=[poly(end + 3)])
         resume = folder == 'a' and iters == WHOLE

@@ -232,10 +232,11 @@ class FiniteGuardHook(Hook):
                 buffer.copy_(self._statistics[name])
                 repaired.append(name)
         files = [path for group in bad[0].paths.values() for path in group]
+        terms = ', '.join(bad[0].bad_terms())
         note = f'; batch statistics of {len(repaired)} tensors were restored' if repaired else ''
         runner.logger.warning(
             f'{len(bad)} of the last {len(self._unchecked)} iterations were not finite, first {bad[0].iteration} '
-            f'({", ".join(bad[0].bad_terms())}; {", ".join(files) or "files unknown"}): steps without a finite gradient '
+            f'({terms}; {", ".join(files) or "files unknown"}): steps without a finite gradient '
             f'were skipped{note}. {self.skipped} so far.'
         )
 
@@ -247,8 +248,12 @@ class FiniteGuardHook(Hook):
             row['values'] = {key: str(value) for key, value in row['values'].items()}
         path.write_text(json.dumps(rows, indent=2) + '\n')
         last = self._checked[-1]
-        terms = dict.fromkeys(t for r in list(self._checked)[-self._accumulated :] for t in r.bad_terms())
-        what = 'iterations' if self._accumulated == 1 else f'steps of {self._accumulated} iterations'
+        terms = dict.fromkeys(
+            t for r in list(self._checked)[-self._accumulated :] for t in r.bad_terms()
+        )
+        what = (
+            'iterations' if self._accumulated == 1 else f'steps of {self._accumulated} iterations'
+        )
         raise NonFiniteError(
             f'{self.max_in_row} {what} in a row were not finite (up to {last.iteration}: {", ".join(terms)}), '
             f'see {path}: lower the learning rate or clip gradients and resume from the last checkpoint.'

@@ -200,11 +200,13 @@ def test_one_bad_micro_batch_costs_its_step_and_no_more(tmp_path: Path, log: Any
         'without a finite gradient were skipped'
     )
     assert guard.skipped == 1
-    assert len(norms(spoiled)) == 3 and [norm != norm for norm in norms(spoiled)] == [True, False, False]
+    assert len(norms(spoiled)) == 3 and [norm != norm for norm in norms(spoiled)] == [
+        True,
+        False,
+        False,
+    ]
     # as if the first four iterations had had no gradient
-    other = run(
-        tmp_path / 'b', lambda step: (1, float(step > 4), 1), optim_wrapper=accumulate()
-    )
+    other = run(tmp_path / 'b', lambda step: (1, float(step > 4), 1), optim_wrapper=accumulate())
     assert torch.equal(spoiled.model.linear.weight, other.model.linear.weight)
 
 
@@ -429,30 +431,10 @@ def test_a_collapse_is_told_once_until_it_is_over(tmp_path: Path, log: Any) -> N
     run(tmp_path, hooks=(CollapseAlarmHook(begin=0),))
     (message,) = messages(log, 'cor.in_day_mean is')
     assert (
-        message.startswith('iteration 4: cor.in_day_mean is 0.999') and 'teaches nothing' in message
+        message.startswith('iteration 4: cor.in_day_mean is 0.999') and 'teaches little' in message
     )
 
 
 def test_no_alarm_while_a_head_settles(tmp_path: Path, log: Any) -> None:
     run(tmp_path, hooks=(CollapseAlarmHook(begin=100),))
     assert messages(log, 'cor.in_day_mean is') == []
-
-
-@pytest.mark.parametrize(
-    ('key', 'value', 'rings'),
-    [
-        ('pseudo.largest_class', 0.96, True),
-        ('pseudo.largest_class', 0.94, False),
-        ('cor.in_night_mean', -0.99, True),
-        ('cor.in_night_mean', 0.85, False),
-        ('cor.contrast_source', 0.001, True),
-        ('cor.contrast_target', 0.3, False),
-        ('cor.illu_source_mean', 0.999, False),
-    ],
-)
-def test_limits_of_the_alarms(key: str, value: float, rings: bool) -> None:
-    warned: list[str] = []
-    logger = type('', (), {'warning': staticmethod(warned.append)})
-    runner = type('', (), {'iter': 500, 'logger': logger})
-    CollapseAlarmHook().after_train_iter(runner, 0, None, {key: torch.tensor(value)})
-    assert bool(warned) == rings
