@@ -15,6 +15,8 @@ from .schedule_replay import Replay, replay_schedules
 _SWITCHES = {'params', 'foreach', 'fused', 'capturable', 'differentiable'}
 # Added to existing optimizers by later versions of torch, so a saved group may lack them.
 _ADDED_BY_TORCH = {'maximize', 'decoupled_weight_decay'}
+# Gathered values that have the shape of their parameter.
+_SHAPED = {'momentum_buffer', 'exp_avg'}
 # What changes in a scheduler as it steps; the last four belong to ReduceOnPlateau.
 _SCHEDULER_STATE = {
     *('optimizer', 'verbose', 'base_values', 'last_step', '_global_step', '_last_value'),
@@ -31,6 +33,7 @@ class _Part(NamedTuple):
         wrapper: mmengine's wrapper around it, fresh.
         schedulers: Its schedulers, fresh.
         groups: Saved parameter groups, the checkpoint's own objects; None if the optimizer was not saved.
+        gathered: What it had gathered for each parameter, by its number.
         states: Saved states of its schedulers.
         optimizer_type: Saved name of its class; None in checkpoints that do not tell.
         scheduler_types: Likewise, of its schedulers.
@@ -40,6 +43,7 @@ class _Part(NamedTuple):
     wrapper: Any
     schedulers: list[Any]
     groups: list[dict[str, Any]] | None
+    gathered: Mapping[Any, Any]
     states: list[dict[str, Any]]
     optimizer_type: str | None
     scheduler_types: list[str]
@@ -98,6 +102,7 @@ def _parts(runner: Any, checkpoint: Mapping[str, Any]) -> dict[str, _Part]:
             wrapper=wrapper,
             schedulers=list(schedulers.get(name) or []),
             groups=None if saved is None else _saved_groups(optimizers[name], wrapper),
+            gathered={} if saved is None else optimizers[name].get('state') or {},
             states=list(states.get(name) or []),
             optimizer_type=types.get(name),
             scheduler_types=list(scheduler_types.get(name) or []),
@@ -143,7 +148,7 @@ def _saved_groups(state: dict[str, Any], wrapper: Any) -> list[dict[str, Any]]:
 
 
 def _check_optimizer(part: _Part) -> None:
-    """Refuse the state of another type of optimizer or of other parameter groups."""
+    """Refuse the state of another type of optimizer, of other parameter groups or of another model."""
     optimizer, saved = part.wrapper.optimizer, part.groups or []
     now, before = type(optimizer).__name__, part.optimizer_type
     missing = set(optimizer.defaults) - _SWITCHES - _ADDED_BY_TORCH - set(saved[0])
@@ -161,6 +166,16 @@ def _check_optimizer(part: _Part) -> None:
             f'{_sizes(sizes)}: its state does not fit; configure the model and optim_wrapper.paramwise_cfg as they '
             f'were, {_OWN_RUN}'
         )
+    parameters = [p for group in optimizer.param_groups for p in group['params']]
+    numbers = [number for group in saved[: len(sizes)] for number in group['params']]
+    for number, parameter in zip(numbers, parameters, strict=True):
+        for key in _SHAPED & set(part.gathered.get(number) or {}):
+            shape = getattr(part.gathered[number][key], 'shape', parameter.shape)
+            if shape != parameter.shape:
+                raise ValueError(
+                    f'{part.where}the optimizer of the checkpoint holds a parameter of shape {tuple(shape)} where the '
+                    f'model has {tuple(parameter.shape)}: configure the model as it was, {_OWN_RUN}'
+                )
 
 
 def _check_state(part: _Part, saved: Sequence[Mapping[str, Any]], changed: Collection[str]) -> None:
@@ -197,11 +212,12 @@ def _schedule_changes(part: _Part) -> list[str]:
     for index, (scheduler, state) in enumerate(zip(part.schedulers, part.states, strict=True)):
         now, before = _schedule_settings(scheduler.state_dict()), _schedule_settings(state)
         name = type(scheduler).__name__
-        if types[index] not in ('', name) or set(now) != set(before):
+        if types[index] != name and (types[index] or set(now) != set(before)):
             was = types[index] or 'another type'
             texts.append(f'param_scheduler.{index}.type {was} -> {name}')
             continue
-        differing = [key for key in now if not _same(now[key], before[key])]
+        # of one type, only another version of mmengine may keep other values
+        differing = [key for key in now if key in before and not _same(now[key], before[key])]
         arguments = _arguments(type(scheduler))
         shown = [key for key in differing if key in arguments] or differing
         texts += [

@@ -17,6 +17,7 @@ from mmengine.model import BaseModel
 from mmengine.optim import ExponentialLR, OptimWrapper, OptimWrapperDict, PolyLR
 from mmengine.runner import Runner
 
+from mmseg_ccdistill.datasets import Draw
 from mmseg_ccdistill.engine.run_setup import SETUP_KEY, batch_change
 from mmseg_ccdistill.engine.schedule_replay import replay_schedules
 
@@ -65,7 +66,9 @@ class Points(torch.utils.data.Dataset):
         return 64
 
     def __getitem__(self, draw: Any) -> dict[str, Any]:
-        return dict(inputs=torch.randn(2, generator=torch.Generator().manual_seed(draw.index)))
+        index = draw.index if isinstance(draw, Draw) else int(draw)
+        generator = torch.Generator().manual_seed(index)
+        return dict(inputs=torch.randn(2, generator=generator))
 
 
 class Diary(Hook):
@@ -100,6 +103,7 @@ class Run:
         batch_size: int = 4,
         model: BaseModel | None = None,
         checkpoint: dict[str, Any] | None = None,
+        epochs: int = 0,
         **wrapper: Any,
     ) -> None:
         self.diary = Diary()
@@ -112,12 +116,14 @@ class Run:
             work_dir=str(folder),
             train_dataloader=dict(
                 dataset=Points(),
-                sampler=dict(type='DrawSampler', seed=0),
+                sampler=dict(type='DefaultSampler' if epochs else 'DrawSampler', seed=0),
                 batch_size=batch_size,
                 num_workers=0,
                 collate_fn=dict(type='pseudo_collate'),
             ),
-            train_cfg=dict(type='IterBasedTrainLoop', max_iters=iters, val_interval=10**6),
+            train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=epochs)
+            if epochs
+            else dict(type='IterBasedTrainLoop', max_iters=iters, val_interval=10**6),
             optim_wrapper=wrapped,
             param_scheduler=schedule,
             cfg=Config(dict(param_scheduler=schedule)),
@@ -367,6 +373,33 @@ def test_other_parameter_groups_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError) as raised:
         Run(tmp_path, WHOLE, None, resume=True, **GROUPS)
     assert str(raised.value) == expected
+
+
+def test_another_model_is_refused(tmp_path: Path) -> None:
+    Run(tmp_path, HALF, None)
+    with pytest.raises(ValueError) as raised:
+        Run(tmp_path, WHOLE, None, resume=True, model=Line(width=3))
+    assert str(raised.value) == (
+        'the optimizer of the checkpoint holds a parameter of shape (1, 2) where the model has (3, 2): configure the '
+        f'model as it was, {OWN_RUN}'
+    )
+
+
+def test_epochs(tmp_path: Path, log: Any) -> None:
+    """Two of four epochs of 16 iterations, with schedules of both kinds."""
+
+    def schedule(gamma: float) -> list[dict[str, Any]]:
+        return [poly(64), dict(type='StepLR', step_size=1, gamma=gamma, by_epoch=True)]
+
+    hook = dict(type='AtomicCheckpointHook', by_epoch=True, interval=2)
+    Run(tmp_path / 'a', 0, schedule(0.5), epochs=2, checkpoint=hook)
+    resumed = Run(tmp_path / 'a', 0, schedule(0.8), epochs=4, checkpoint=hook, resume=True)
+    whole = Run(tmp_path / 'b', 0, schedule(0.8), epochs=4, checkpoint=hook)
+    assert list(resumed.rows) == list(range(32, 64))
+    assert resumed.rows == {i: whole.rows[i] for i in range(32, 64)}
+    assert any('param_scheduler.1.gamma 0.5 -> 0.8' in text for text in warnings(log))
+    again = Run(tmp_path / 'a', 0, schedule(0.8), epochs=4, checkpoint=hook, resume=True)
+    assert again.rows == {} and any('64 iterations are done' in text for text in warnings(log))
 
 
 def test_a_schedule_that_follows_metrics_is_kept_or_refused(tmp_path: Path, log: Any) -> None:
