@@ -119,11 +119,18 @@ def _settle(part: _Part, progress: tuple[int, int, int]) -> tuple[list[str], Rep
         _check_optimizer(part)
     initial = {key for key in fresh[0] if key.startswith('initial_')}
     driven = {key.removeprefix('initial_') for key in initial} | initial
+    second_beta: list[str] = []
     if any(getattr(scheduler, 'use_betas', False) for scheduler in part.schedulers):
-        driven.add('betas')
+        driven.add('betas')  # the first is the scheduled momentum
+        old, new = ([{'second beta': g['betas'][1]} for g in groups] for groups in (saved, fresh))
+        second_beta += _changes(old, new, ['second beta']).values()
     fixed = _changes(saved, fresh, set(fresh[0]) - driven - _SWITCHES)
     _check_state(part, saved, fixed)
-    schedule = [*_schedule_changes(part), *_changes(saved, fresh, initial).values()]
+    schedule = [
+        *_schedule_changes(part),
+        *_changes(saved, fresh, initial).values(),
+        *second_beta,
+    ]
     texts = [*schedule, *fixed.values()]
     replay = None
     if schedule or (part.groups is None and part.schedulers):

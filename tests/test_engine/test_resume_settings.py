@@ -296,6 +296,16 @@ def test_scheduled_momentum(tmp_path: Path, log: Any, optimizer: dict[str, Any])
     assert resumed.rows[HALF][0]['momentum'] != resumed.rows[HALF + 1][0]['momentum']
 
 
+def test_the_beta_beside_a_scheduled_one(tmp_path: Path, log: Any) -> None:
+    schedule = [dict(type='LinearMomentum', start_factor=0.5, end=WHOLE, by_epoch=False)]
+    Run(tmp_path / 'a', HALF, schedule, ADAM)
+    other = dict(ADAM, betas=(0.9, 0.5))
+    resumed = Run(tmp_path / 'a', WHOLE, schedule, other, resume=True)
+    whole = Run(tmp_path / 'b', WHOLE, schedule, other)
+    assert resumed.rows == {i: whole.rows[i] for i in range(HALF, WHOLE)}
+    assert changes(log) == ['second beta 0.99 -> 0.5']
+
+
 def two_optimizers(model: Line, lr: float) -> OptimWrapperDict:
     parts = dict(backbone=model.backbone, head=model.head)
     return OptimWrapperDict(
