@@ -17,6 +17,7 @@ from mmseg_ccdistill.engine.launch import (
     trust_pickle,
 )
 from mmseg_ccdistill.engine.learning_rate_scale import set_auto_scale_lr
+from mmseg_ccdistill.engine.resume import misplaced_checkpoint
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots, check_initial_weights
 
 
@@ -44,7 +45,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'auto_scale_lr.base_batch_size',
     )
     add_launch_arguments(parser)
-    return parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    mistake = misplaced_checkpoint(words)
+    if mistake is not None:
+        parser.error(mistake)
+    return parser.parse_args(words)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,14 +39,20 @@ class GradientGuard:
 
     Args:
         optimizer (Optimizer): Watched until :meth:`remove`. Of a ``JointOptimizer`` all parts are skipped together.
+        wrapper (OptimWrapper | None): mmengine's wrapper around it. With a loss scaler, its steps are watched, too:
+            the scaler leaves out the optimizer's step where it finds an infinity. Defaults to None.
 
     Attributes:
         norm: Norm of the last step's gradient, a scalar on the device, before the step; None before the first.
     """
 
-    def __init__(self, optimizer: Optimizer) -> None:
+    def __init__(self, optimizer: Optimizer, wrapper: Any = None) -> None:
         self.optimizer = optimizer
         self.norm: Tensor | None = None
+        self._untaken: Tensor | float | None = None
+        self._scaled = wrapper if hasattr(wrapper, 'loss_scaler') else None
+        if self._scaled is not None:
+            self._watch_scaled_steps(self._scaled)
         self.parts: list[Optimizer] = list(getattr(optimizer, 'parts', {'': optimizer}).values())
         self.fused = all([_use_fused_kernel(part) for part in self.parts])
         self._handles = [
@@ -58,15 +65,39 @@ class GradientGuard:
         """Stop watching."""
         for handle in self._handles:
             handle.remove()
+        if self._scaled is not None:
+            self._scaled.step = self._scaled.step.__wrapped__
+            self._scaled = None
+
+    def take_norm(self) -> Tensor | float | None:
+        """Norm of the step since the last call.
+
+        Returns:
+            Tensor | float | None: Scalar on the device; NaN if a loss scaler left the step out; None if there was no
+            step, as in most iterations under gradient accumulation.
+        """
+        norm, self._untaken = self._untaken, None
+        return norm
+
+    def _watch_scaled_steps(self, wrapper: Any) -> None:
+        """Take a step as left out until the optimizer makes it."""
+        step = wrapper.step
+
+        @functools.wraps(step)  # copies the mark by which mmengine's schedulers know a step
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            self._untaken = float('nan')
+            return step(*args, **kwargs)
+
+        wrapper.step = watched
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         parameters = [p for group in optimizer.param_groups for p in group['params']]
-        self.norm = gradient_norm(parameters)
+        self.norm = self._untaken = gradient_norm(parameters)
         if self.norm is None:
             return
         scale = getattr(optimizer, 'grad_scale', None)
         if scale is not None:  # a loss scaler leaves the division to the fused kernel
-            self.norm = self.norm / scale
+            self.norm = self._untaken = self.norm / scale
         if self.fused:
             for part in self.parts:
                 _start_momentum(part)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,6 +62,36 @@ def newest_good_checkpoint(work_dir: str | Path) -> ResumeChoice:
         else:
             return ResumeChoice(file, skipped)
     return ResumeChoice(None, skipped)
+
+
+def misplaced_checkpoint(words: Sequence[str]) -> str | None:
+    """Say what to use instead of ``--resume PATH``.
+
+    Args:
+        words: Arguments of the training tool.
+
+    Returns:
+        One sentence; None if ``--resume`` is not followed by anything but another option or the config.
+    """
+    given = None
+    for word, following in zip(words, [*words[1:], '-'], strict=True):
+        if word.startswith('--resume='):
+            given = word.partition('=')[2]
+        elif word == '--resume' and not following.startswith('-'):
+            given = following
+    if given is None or Path(given).suffix in ('.py', '.yaml', '.yml', '.json'):
+        return None
+    head = (
+        f'--resume takes no value, but {given!r} follows it: it continues from the newest whole checkpoint of the '
+        'work dir'
+    )
+    if Path(given).is_dir():
+        return f'{head}; to continue that run: {shlex.join(["--resume", "--work-dir", given])}'
+    if not Path(given).suffix:
+        return f'{head}; leave {given!r} out'
+    folder, setting = str(Path(given).parent), f'load_from={given}'
+    command = shlex.join(['--work-dir', folder, '--cfg-options', 'resume=True', setting])
+    return f'{head}; to continue from this checkpoint leave --resume out and write: {command}'
 
 
 def _candidates(work_dir: Path) -> tuple[list[Path], list[str]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ import torch
 from domain_batch import domain_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmseg.datasets import BaseSegDataset
@@ -30,7 +33,12 @@ from mmseg_ccdistill.datasets.unreadable import (
     fetch_readable,
     unreadable_reason,
 )
-from mmseg_ccdistill.engine.hooks.data_guard_hook import COUNTS_KEY, DataGuardHook, wrong_ids
+from mmseg_ccdistill.engine.hooks.data_guard_hook import (
+    COUNTS_KEY,
+    DataGuardHook,
+    UnreadableFilesError,
+    wrong_ids,
+)
 from mmseg_ccdistill.models.losses import WeightedCrossEntropyLoss
 
 
@@ -363,3 +371,28 @@ def test_the_guard_takes_far_less_than_a_hundredth_of_a_step() -> None:
         hook.after_train_iter(FakeRunner(), 0, batch)  # type: ignore[arg-type]
         seconds.append(time.perf_counter() - begin)
     assert sorted(seconds)[10] < 0.002
+
+
+@pytest.mark.parametrize(
+    ('replaced', 'drawn', 'ends'),
+    [
+        (10, 100, False),  # max_replaced: that many are always accepted
+        (11, 100, True),
+        (11, 11000, False),  # max_share: 0.1 % is accepted
+        (11, 10999, True),
+    ],
+)
+def test_how_many_replacements_end_a_run(replaced: int, drawn: int, ends: bool) -> None:
+    hook = DataGuardHook()
+    hook._drawn, hook._replaced = drawn, [f'{index}.png' for index in range(replaced)]
+    runner: Any = SimpleNamespace(
+        message_hub=MessageHub('counts'), logger=logging.getLogger('counts'), iter=49, max_iters=99
+    )
+    if not ends:
+        hook.after_train_iter(runner, 0)
+        assert runner.message_hub.get_info(COUNTS_KEY) == [drawn, replaced]
+        return
+    with pytest.raises(
+        UnreadableFilesError, match=f'{replaced} of {drawn} samples could not be read'
+    ):
+        hook.after_train_iter(runner, 0)

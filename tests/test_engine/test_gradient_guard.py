@@ -87,3 +87,51 @@ def test_the_finding_of_a_loss_scaler_is_kept() -> None:
     optimizer.found_inf = torch.tensor(0.0)
     optimizer.step()
     torch.testing.assert_close(weight.detach(), torch.full((2,), 1 - 0.1 * (2 + 0.1)))
+
+
+def test_a_norm_is_taken_once() -> None:
+    """Under accumulation most iterations have no step: they have no norm, not that of the last step."""
+    weight = torch.ones(4, requires_grad=True)
+    guard = GradientGuard(torch.optim.SGD([weight], lr=0.1))
+    assert guard.take_norm() is None
+    weight.grad = torch.full((4,), 2.0)
+    guard.optimizer.step()
+    norm = guard.take_norm()
+    assert isinstance(norm, torch.Tensor) and norm.item() == 4
+    assert guard.take_norm() is None and guard.norm is not None
+
+
+class Scaler:
+    """What torch's GradScaler does with an optimizer that is not fused: the step, or none after an infinity."""
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        gradients = [p.grad for group in optimizer.param_groups for p in group['params']]
+        if all(torch.isfinite(g).all() for g in gradients if g is not None):
+            optimizer.step()
+
+
+class Scaled:
+    """mmengine's wrapper with a loss scaler, as far as a step goes."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+        self.loss_scaler = Scaler()
+
+    def step(self) -> None:
+        self.loss_scaler.step(self.optimizer)
+
+
+def test_a_step_that_a_scaler_leaves_out_has_no_number() -> None:
+    weight = torch.ones(4, requires_grad=True)
+    wrapper = Scaled(torch.optim.SGD([weight], lr=0.1))
+    guard = GradientGuard(wrapper.optimizer, wrapper)
+    taken = []
+    for value in (2.0, float('inf'), 2.0):
+        weight.grad = torch.full((4,), value)
+        wrapper.step()
+        taken.append(float(guard.take_norm() or 0.0))
+    assert taken[::2] == [4, 4] and taken[1] != taken[1]
+    guard.remove()
+    weight.grad = torch.full((4,), float('inf'))
+    wrapper.step()
+    assert guard.take_norm() is None and wrapper.step == wrapper.__class__.step.__get__(wrapper)

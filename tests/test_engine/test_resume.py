@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmseg_ccdistill.engine.resume import newest_good_checkpoint
+from mmseg_ccdistill.engine.resume import misplaced_checkpoint, newest_good_checkpoint
 from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY
 
 
@@ -120,3 +120,41 @@ def test_files_that_cannot_be_resumed_are_passed_over(work_dir: Path) -> None:
     torch.save({'state_dict': {}, OWN_KEY: '0'}, work_dir / 'published-12345678.pth')
     shutil.copy(work_dir / 'iter_30.pth', work_dir / 'iter_40.pth.unfinished')
     assert newest_good_checkpoint(work_dir) == (work_dir / 'iter_30.pth', [])
+
+
+@pytest.mark.parametrize(
+    ('words', 'expected'),
+    [
+        (
+            ['c.py', '--resume', 'runs/a b/iter_4.pth'],
+            "--resume takes no value, but 'runs/a b/iter_4.pth' follows it: it continues from the newest whole "
+            'checkpoint of the work dir; to continue from this checkpoint leave --resume out and write: '
+            "--work-dir 'runs/a b' --cfg-options resume=True 'load_from=runs/a b/iter_4.pth'",
+        ),
+        (
+            ['--resume=iter_4.pth', 'c.py'],
+            "--resume takes no value, but 'iter_4.pth' follows it: it continues from the newest whole checkpoint of "
+            'the work dir; to continue from this checkpoint leave --resume out and write: '
+            '--work-dir . --cfg-options resume=True load_from=iter_4.pth',
+        ),
+        (
+            ['c.py', '--resume', 'run'],
+            "--resume takes no value, but 'run' follows it: it continues from the newest whole checkpoint of the work "
+            'dir; to continue that run: --resume --work-dir run',
+        ),
+        (
+            ['c.py', '--resume', 'auto'],
+            "--resume takes no value, but 'auto' follows it: it continues from the newest whole checkpoint of the work "
+            "dir; leave 'auto' out",
+        ),
+        (['c.py', '--resume'], None),
+        (['--resume', 'c.py', '--amp'], None),
+        (['c.py', '--resume', '--cfg-options', 'load_from=a.pth'], None),
+    ],
+)
+def test_a_path_after_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], expected: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'run').mkdir()
+    assert misplaced_checkpoint(words) == expected

@@ -25,7 +25,12 @@ class Alarm(NamedTuple):
     meaning: str
 
 
-def alarms(largest_class: float, correlation: float, contrast: float) -> tuple[Alarm, ...]:
+_ADVICE = "projection_head.embedding_norm='whiten' and *_reverse-js.py keep embeddings apart, see docs/method.md"
+
+
+def alarms(
+    largest_class: float, share: float, correlation: float, contrast: float, rank: float
+) -> tuple[Alarm, ...]:
     """The alarms at the given limits, see :class:`CollapseAlarmHook`."""
     return (
         Alarm(
@@ -34,16 +39,26 @@ def alarms(largest_class: float, correlation: float, contrast: float) -> tuple[A
             'one class takes nearly all pseudo labels; check the source-only checkpoint on the target days',
         ),
         Alarm(
+            ('pseudo.share',),
+            lambda value: value < share,
+            'hardly a pixel gets a pseudo label; check the source-only checkpoint on the target days and the static '
+            'classes',
+        ),
+        Alarm(
             ('cor.in_day_mean', 'cor.in_night_mean'),
             lambda value: abs(value) > correlation,
-            'source and target embeddings are all equal (+1) or all opposite (-1), so L_CDC teaches nothing; use '
-            "projection_head.embedding_norm='standardize' or a smaller loss_cdc.loss_weight",
+            'source and target embeddings are nearly all equal (+1) or all opposite (-1), so L_CDC teaches '
+            f'little; {_ADVICE}',
         ),
         Alarm(
             ('cor.contrast_source', 'cor.contrast_target'),
             lambda value: value < contrast,
-            'the embedding is the same everywhere in an image, so L_CDC teaches nothing; use '
-            "projection_head.embedding_norm='standardize'",
+            f'the embedding is the same everywhere in an image, so L_CDC teaches nothing; {_ADVICE}',
+        ),
+        Alarm(
+            ('cor.effective_rank',),
+            lambda value: value < rank,
+            f'the embeddings use next to no directions, so most of what they compare is lost; {_ADVICE}',
         ),
     )
 
@@ -53,14 +68,19 @@ class CollapseAlarmHook(Hook):
     """Warns when a diagnostic crosses its limit, once until it has come back.
 
     Reads the diagnostics of ``CCDistillSegmentor`` in the iterations that compute them
-    (``model.diagnostics_interval``), in one transfer; other iterations cost nothing.
+    (``model.diagnostics_interval``), in one transfer; other iterations cost nothing. The limits are those of the
+    table of diagnostics in docs/training.md. What was measured is that of the runs in docs/results.
 
     Args:
-        largest_class (float): Largest class's share of the pseudo labels. Defaults to 0.95.
-        correlation (float): Absolute mean of a Cor_in map. Collapsed heads were measured at 0.997 and above, useful
-            ones below 0.85. Defaults to 0.97.
-        contrast (float): Content contrast. Collapsed heads were measured at 0.001, useful ones above 0.8. Defaults
-            to 0.02.
+        largest_class (float): Largest class's share of the pseudo labels, an alarm above it. Defaults to 0.95.
+        share (float): Share of the pixels that get a pseudo label, an alarm below it. Defaults to 0.05.
+        correlation (float): Absolute mean of a Cor_in map, an alarm above it: +1 is one embedding for everything, -1
+            is v for the source and -v for the target. Heads that keep content apart were measured below 0.75,
+            collapsed ones at +0.998, flipped ones down to -0.99. Defaults to 0.85.
+        contrast (float): Content contrast, an alarm below it. Collapsed heads were measured at 0.001, others above 0.3.
+            Defaults to 0.02.
+        rank (float): Effective rank of the embeddings, an alarm below it. Collapsed heads were measured at 1.0,
+            flipped and pinned ones at 1.3 to 3.6, those that keep content apart at 5.2 and above. Defaults to 4.
         begin (int): Iterations at the start of a run without alarms, while a fresh head settles. Defaults to 200.
     """
 
@@ -69,11 +89,13 @@ class CollapseAlarmHook(Hook):
     def __init__(
         self,
         largest_class: float = 0.95,
-        correlation: float = 0.97,
+        share: float = 0.05,
+        correlation: float = 0.85,
         contrast: float = 0.02,
+        rank: float = 4.0,
         begin: int = 200,
     ) -> None:
-        self.alarms = alarms(largest_class, correlation, contrast)
+        self.alarms = alarms(largest_class, share, correlation, contrast, rank)
         self.begin = begin
         self._ringing: set[str] = set()
 

@@ -20,6 +20,9 @@ from ...datasets.draw_sampler import STEP_STREAM
 from ...datasets.random_state import seed_generators
 from ...utils.checkpoint_file import CheckpointFileError
 from ..resume import ResumeChoice, newest_good_checkpoint
+from ..resume_settings import settle_settings
+from ..run_setup import SETUP_KEY, batch_change, run_setup
+from ..schedule_end import check_schedule_end
 
 
 class _AlreadyPositioned:
@@ -54,6 +57,10 @@ class ExactResumeHook(Hook):
     - Before each step the generators of ``random``, numpy and torch (CPU, CUDA) are seeded with
       (seed, iteration, rank): dropout needs no saved state. No generator is read, and the device is
       not waited for.
+    - Optimizer and schedule settings of the config count, not those of the checkpoint; what has
+      changed is said in one line, and what cannot go on is refused (:func:`settle_settings`).
+    - A run that is made longer than its schedule, one that is finished, and one with another number
+      of processes or samples are told so.
     """
 
     priority = 'VERY_HIGH'
@@ -89,13 +96,56 @@ class ExactResumeHook(Hook):
         elif choice.skipped:
             raise CheckpointFileError(f'nothing to resume from: {choice.describe()}')
 
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Note how the run is set up.
+
+        Args:
+            runner: The runner.
+            checkpoint: What is about to be saved; its ``meta`` gets one key.
+        """
+        checkpoint.setdefault('meta', {})[SETUP_KEY] = run_setup(runner)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Let the settings of the config count where a run is resumed.
+
+        Args:
+            runner: The runner, with fresh optimizer and schedulers.
+            checkpoint: What was read, before anything is taken from it; changed in place.
+
+        Raises:
+            ValueError: If its state does not go with the configured settings, or the run was made
+                longer than a schedule that ends at zero.
+        """
+        if not runner._resume or not hasattr(runner.optim_wrapper, 'param_groups'):
+            return
+        meta = checkpoint.get('meta') or {}
+        iteration = meta.get('iter', 0)
+        if iteration < runner.max_iters:
+            known = (checkpoint.get('message_hub') or {}).get('runtime_info') or {}
+            check_schedule_end(runner, known.get('max_iters'))
+        changes = settle_settings(runner, checkpoint)
+        if changes:
+            _warn(
+                f'resuming at iteration {iteration}: the settings of this run count, not those of the '
+                f'checkpoint: {"; ".join(changes)}'
+            )
+        note = batch_change(meta.get(SETUP_KEY) or {}, run_setup(runner), iteration)
+        if note is not None:
+            _warn(note)
+
     def before_train(self, runner: Runner) -> None:
-        """Set the sampler to the first sample that was not trained on.
+        """Set the sampler to the first sample that was not trained on; say if nothing is left to do.
 
         Args:
             runner: The runner.
         """
         loop = runner.train_loop
+        if 0 < runner.max_iters <= runner.iter:
+            _warn(
+                f'this run is finished: {runner.iter} iterations are done, train_cfg asks for '
+                f'{runner.max_iters}, so nothing is trained; to train on, raise train_cfg.max_iters '
+                'and the end of param_scheduler'
+            )
         if runner.iter == 0 or not isinstance(loop, IterBasedTrainLoop):
             return
         loader = loop.dataloader
@@ -122,6 +172,10 @@ class ExactResumeHook(Hook):
         seed_generators(np.random.SeedSequence(runner.seed, spawn_key=key))
         if torch.cuda.is_available():
             torch.cuda.manual_seed_all(torch.initial_seed())
+
+
+def _warn(message: str) -> None:
+    print_log(message, logger='current', level=logging.WARNING)
 
 
 def _lies_in(path: str | None, folder: str) -> bool:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..gradient_guard import GradientGuard
 from ..run_errors import RunError
+from ..run_setup import by_name
 from .deferred_info_hook import is_due, to_host
 
 
@@ -31,12 +32,18 @@ class StepRecord(NamedTuple):
     Attributes:
         iteration: From 1.
         paths: Image files of the batch, by domain.
-        values: Loss terms and ``grad_norm``; tensors on the device until they are checked.
+        values: Loss terms and, where there was a step, ``grad_norm``; tensors on the device until they are checked.
+        ends_step: Whether the optimizer was to step here; False while gradients are accumulated.
     """
 
     iteration: int
     paths: dict[str, list[str]]
     values: dict[str, Any]
+    ends_step: bool = True
+
+    def bad_terms(self) -> list[str]:
+        """Names of the values that are not finite, once they are on the host."""
+        return [key for key, value in self.values.items() if not math.isfinite(value)]
 
 
 def batch_paths(data_batch: Any) -> dict[str, list[str]]:
@@ -72,12 +79,17 @@ class FiniteGuardHook(Hook):
 
     A step whose gradient norm is not finite changes nothing (:class:`GradientGuard`). The host looks at loss terms
     and norms once per interval, in one transfer. It warns of bad iterations, restores running batch statistics
-    that one of them made non-finite to those of the last clean interval, and after ``max_in_row`` bad ones in a
+    that one of them made non-finite to those of the last clean interval, and after ``max_in_row`` bad steps in a
     row writes ``nonfinite_iter_<n>_rank<r>.json`` (files, terms and norms of the iterations) and ends the run.
-    Weights that are not finite are never saved. ``grad_norm`` is added to the log, measured before the step.
+    Weights that are not finite are never saved.
+
+    A step is one iteration; under gradient accumulation it is all that were accumulated, and bad if one of them is.
+    A step that a loss scaler leaves out is bad, with a norm of NaN. ``grad_norm`` is added to the log, measured before
+    the step, in iterations with a step. Where mmengine clips by norm it logs its own, measured before clipping; of
+    several optimizers then each has its own, ``<name>.grad_norm``.
 
     Args:
-        max_in_row (int): Bad iterations in a row that end the run. Defaults to 10.
+        max_in_row (int): Bad steps in a row that end the run. Defaults to 10.
         interval (int): Iterations between two looks. Defaults to 50.
 
     Raises:
@@ -95,8 +107,11 @@ class FiniteGuardHook(Hook):
         self.interval = interval
         self.skipped = 0
         self._in_row = 0
-        self._guards: list[GradientGuard] = []
+        self._guards: dict[str, GradientGuard] = {}
+        self._logged: set[str] = set()
+        self._accumulated = 1
         self._unchecked: list[StepRecord] = []
+        self._step: list[StepRecord] = []  # iterations since the last step
         self._checked: deque[StepRecord] = deque(maxlen=max_in_row)
         self._statistics: dict[str, Tensor] = {}
 
@@ -106,10 +121,13 @@ class FiniteGuardHook(Hook):
         Args:
             runner: The runner.
         """
-        wrappers = runner.optim_wrapper
-        wrappers = wrappers.values() if hasattr(wrappers, 'values') else [wrappers]
-        self._guards = [GradientGuard(wrapper.optimizer) for wrapper in wrappers]
-        self._log_norm = not any(getattr(w, 'clip_grad_kwargs', None) for w in wrappers)
+        wrappers = by_name(runner.optim_wrapper)
+        self._guards = {name: GradientGuard(w.optimizer, w) for name, w in wrappers.items()}
+        self._logged = {name for name, wrapper in wrappers.items() if _logs_norm(wrapper)}
+        for name in self._logged if len(wrappers) > 1 else ():
+            wrappers[name].grad_name = f'{name}.grad_norm'
+        self._accumulated = max(getattr(w, '_accumulative_counts', 1) for w in wrappers.values())
+        self._checked = deque(maxlen=self.max_in_row * self._accumulated)
         self._statistics = {name: b.clone() for name, b in _batch_statistics(runner.model)}
 
     def after_train(self, runner: Any) -> None:
@@ -119,7 +137,7 @@ class FiniteGuardHook(Hook):
             runner: The runner.
         """
         self._check(runner)
-        for guard in self._guards:
+        for guard in self._guards.values():
             guard.remove()
 
     def after_train_iter(
@@ -134,14 +152,19 @@ class FiniteGuardHook(Hook):
             outputs: What the model's ``train_step`` returned; ``grad_norm`` is added.
         """
         outputs = {} if outputs is None else outputs
-        norms = [guard.norm for guard in self._guards if guard.norm is not None]
-        if norms and self._log_norm:
-            outputs['grad_norm'] = norms[0] if len(norms) == 1 else torch.stack(norms).norm()
+        norms = {name: guard.take_norm() for name, guard in self._guards.items()}
+        norms = {name: norm for name, norm in norms.items() if norm is not None}
+        outputs.update(self._norms_to_log(norms))
         values = {
-            k: v for k, v in outputs.items() if k == 'grad_norm' or ('loss' in k and k != 'loss')
+            k: v for k, v in outputs.items() if 'loss' in k and k != 'loss' and 'grad_norm' not in k
         }
+        if norms:
+            values['grad_norm'] = _total(norms)
         values = {k: v.detach() if isinstance(v, Tensor) else v for k, v in values.items()}
-        self._unchecked.append(StepRecord(runner.iter + 1, batch_paths(data_batch), values))
+        ends_step = bool(norms) or self._accumulated == 1
+        self._unchecked.append(
+            StepRecord(runner.iter + 1, batch_paths(data_batch), values, ends_step)
+        )
         if is_due(runner, self.interval):
             self._check(runner)
 
@@ -173,20 +196,32 @@ class FiniteGuardHook(Hook):
             to_host([value for step in self._unchecked for value in step.values.values()])
         )
         bad: list[StepRecord] = []
-        for step in self._unchecked:
-            step.values.update({key: next(numbers) for key in step.values})
-            self._checked.append(step)
-            is_bad = not all(map(math.isfinite, step.values.values()))
-            self._in_row = self._in_row + 1 if is_bad else 0
-            bad += [step] if is_bad else []
-            if self._in_row == self.max_in_row:
-                self._stop(runner)
+        for record in self._unchecked:
+            record.values.update({key: next(numbers) for key in record.values})
+            self._checked.append(record)
+            self._step.append(record)
+            if record.bad_terms() not in ([], ['grad_norm']):
+                bad.append(record)
+            if record.ends_step:
+                step, self._step = self._step, []
+                spoiled = [r for r in step if r.bad_terms()]
+                if spoiled == [record] and record.bad_terms() == ['grad_norm']:
+                    bad.append(_whole_step(step))
+                self._in_row = self._in_row + 1 if spoiled else 0
+                if self._in_row == self.max_in_row:
+                    self._stop(runner)
         if bad:
             self._report(runner, bad)
         elif self._unchecked:
             for name, buffer in _batch_statistics(runner.model):
                 self._statistics[name].copy_(buffer)
         self._unchecked.clear()
+
+    def _norms_to_log(self, norms: dict[str, Any]) -> dict[str, Any]:
+        """Entries for the log, beside those that mmengine makes."""
+        if len(self._guards) > 1 and self._logged:
+            return {f'{name}.grad_norm': n for name, n in norms.items() if name not in self._logged}
+        return {'grad_norm': _total(norms)} if norms and not self._logged else {}
 
     def _report(self, runner: Any, bad: list[StepRecord]) -> None:
         """Warn of bad iterations and repair the batch statistics they left."""
@@ -196,28 +231,56 @@ class FiniteGuardHook(Hook):
             if not torch.isfinite(buffer).all():
                 buffer.copy_(self._statistics[name])
                 repaired.append(name)
-        terms = [key for key, value in bad[0].values.items() if not math.isfinite(value)]
         files = [path for group in bad[0].paths.values() for path in group]
+        terms = ', '.join(bad[0].bad_terms())
         note = f'; batch statistics of {len(repaired)} tensors were restored' if repaired else ''
         runner.logger.warning(
             f'{len(bad)} of the last {len(self._unchecked)} iterations were not finite, first {bad[0].iteration} '
-            f'({", ".join(terms)}; {", ".join(files) or "files unknown"}): steps without a finite gradient were '
-            f'skipped{note}. {self.skipped} so far.'
+            f'({terms}; {", ".join(files) or "files unknown"}): steps without a finite gradient '
+            f'were skipped{note}. {self.skipped} so far.'
         )
 
     def _stop(self, runner: Any) -> None:
         """Write what is known of the last iterations and end the run."""
         path = Path(runner.work_dir) / f'nonfinite_iter_{runner.iter + 1}_rank{get_rank()}.json'
-        rows = [step._asdict() for step in self._checked]
+        rows = [record._asdict() for record in self._checked]
         for row in rows:  # strict JSON knows no NaN
             row['values'] = {key: str(value) for key, value in row['values'].items()}
         path.write_text(json.dumps(rows, indent=2) + '\n')
         last = self._checked[-1]
-        terms = [key for key, value in last.values.items() if not math.isfinite(value)]
+        terms = dict.fromkeys(
+            t for r in list(self._checked)[-self._accumulated :] for t in r.bad_terms()
+        )
+        what = (
+            'iterations' if self._accumulated == 1 else f'steps of {self._accumulated} iterations'
+        )
         raise NonFiniteError(
-            f'{self.max_in_row} iterations in a row were not finite (up to {last.iteration}: {", ".join(terms)}), '
+            f'{self.max_in_row} {what} in a row were not finite (up to {last.iteration}: {", ".join(terms)}), '
             f'see {path}: lower the learning rate or clip gradients and resume from the last checkpoint.'
         )
+
+
+def _logs_norm(wrapper: Any) -> bool:
+    """Whether mmengine logs the gradient norm, as it does where it clips by norm."""
+    return bool(getattr(wrapper, 'clip_grad_kwargs', None)) and 'grad_norm' in wrapper.grad_name
+
+
+def _total(norms: Mapping[str, Any]) -> Any:
+    """Norm over the gradients of several optimizers."""
+    values = list(norms.values())
+    if len(values) == 1:
+        return values[0]
+    device = next((v.device for v in values if isinstance(v, Tensor)), torch.device('cpu'))
+    return torch.stack([torch.as_tensor(v, device=device).float() for v in values]).norm()
+
+
+def _whole_step(step: list[StepRecord]) -> StepRecord:
+    """The last iteration of a step, with the files of all: any of them may have spoiled the gradient."""
+    paths: dict[str, list[str]] = {}
+    for record in step:
+        for domain, files in record.paths.items():
+            paths.setdefault(domain, []).extend(files)
+    return step[-1]._replace(paths=paths)
 
 
 def _batch_statistics(model: torch.nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -19,7 +19,7 @@ from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY
 
 
 def runner(work_dir: Path, iteration: int = 0, seed: int = 0, **more: Any) -> Any:
-    defaults = dict(_resume=True, _load_from=None)
+    defaults = dict(_resume=True, _load_from=None, max_iters=100)
     return SimpleNamespace(
         work_dir=str(work_dir), iter=iteration, seed=seed, **{**defaults, **more}
     )
