@@ -52,6 +52,17 @@ def read_palette(image: Image.Image) -> str:
     return bytes(image.getpalette() or ()).hex()
 
 
+def shows_own_greys(values: Sequence[int], palette: str) -> bool:
+    """Tell whether every value of an image shows the grey of its own number.
+
+    Args:
+        values: Its values.
+        palette: What :func:`read_palette` returned.
+    """
+    raw = bytes.fromhex(palette)
+    return all(raw[3 * value : 3 * value + 3] == bytes([value] * 3) for value in values)
+
+
 def voc_colours() -> tuple[Colour, ...]:
     """Colours of PASCAL VOC's palette, index 0 to 255: bits of the index, highest colour bit first.
 
@@ -100,11 +111,11 @@ def palette_fault(label: str, values: Sequence[int], palette: str, ids: LabelIds
     shown = _shown(values, palette, ids)
     if not shown:
         return None
-    found = _as_class(shown, ids.colours)
-    if found == 'right' or _is_binary_mask(shown, ids) or _is_voc(shown):
+    if _is_of_classes(shown, ids.colours) or _is_binary_mask(shown, ids) or _is_voc(shown):
         return None
-    if found is not None:
-        index, other = found
+    index_and_class = _as_class(shown, ids.colours)
+    if index_and_class is not None:
+        index, other = index_and_class
         return _sentence(
             label, index, f'the colour of class {other} ({ids.names[other]})', 'the id of its class'
         )
@@ -117,9 +128,9 @@ def palette_fault(label: str, values: Sequence[int], palette: str, ids: LabelIds
             'its own grey',
             "write the greys as one channel, Image.open(FILE).convert('L').save(FILE) of Pillow, or ",
         )
-    index_and_class = _as_voc(shown, palette, ids)
-    if index_and_class is not None:
-        index, other = index_and_class
+    index_and_place = _as_voc(shown, palette, ids)
+    if index_and_place is not None:
+        index, other = index_and_place
         return _sentence(
             label, index, f"the colour of index {other} of PASCAL VOC's palette", 'its own colour'
         )
@@ -149,15 +160,14 @@ def _stands_for(value: int, ids: LabelIds) -> bool:
     return not ids.names or (value < len(ids.names) and ids.names[value] is not None)
 
 
-def _as_class(
-    shown: dict[int, Colour], colours: Sequence[Colour | None]
-) -> tuple[int, int] | str | None:
-    """Compare with the colours of the classes.
+def _is_of_classes(shown: dict[int, Colour], colours: Sequence[Colour | None]) -> bool:
+    return all(index < len(colours) and colours[index] == shown[index] for index in shown)
 
-    Returns:
-        ``'right'`` if every index shows its class; the first index that shows another class, and that
-        class, if the palette is one of classes; else None. One other colour may be among them: ignored
-        pixels have one of their own.
+
+def _as_class(shown: dict[int, Colour], colours: Sequence[Colour | None]) -> tuple[int, int] | None:
+    """The first index that shows another class, and that class, if the palette is one of classes.
+
+    One other colour may be among them: ignored pixels have one of their own.
     """
     wrong: dict[int, int] = {}
     others = 0
@@ -165,12 +175,10 @@ def _as_class(
         if index < len(colours) and colours[index] == colour:
             continue
         if colour in colours:
-            wrong[index] = list(colours).index(colour)
+            wrong[index] = colours.index(colour)
         else:
             others += 1
-    if not wrong:
-        return 'right' if not others else None
-    return next(iter(wrong.items())) if others <= 1 else None
+    return next(iter(wrong.items()), None) if others <= 1 else None
 
 
 def _is_binary_mask(shown: dict[int, Colour], ids: LabelIds) -> bool:
@@ -240,7 +248,7 @@ def disagreement_fault(
     first: dict[int, tuple[str, Colour]] = {}
     for label, values, palette in labels:
         shown = _shown(values, palette, ids)
-        known = _as_class(shown, ids.colours) == 'right' or _is_voc(shown)
+        known = _is_of_classes(shown, ids.colours) or _is_voc(shown)
         if known or all(colour == (index,) * 3 for index, colour in shown.items()):
             continue
         for index, colour in shown.items():

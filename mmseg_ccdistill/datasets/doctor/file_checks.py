@@ -128,7 +128,11 @@ def _palettes(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> Iterator[s
         for label in listed.labels.values()
         if facts[label].palette
     ]
-    faults = {label: fault for label, *rest in read if (fault := palette_fault(label, *rest, _IDS))}
+    faults = {
+        label: fault
+        for label, values, palette in read
+        if (fault := palette_fault(label, values, palette, _IDS))
+    }
     if faults:
         yield with_example(next(iter(faults.values())), list(faults))
     elif (fault := disagreement_fault(read, _IDS)) is not None:

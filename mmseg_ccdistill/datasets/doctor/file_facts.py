@@ -70,9 +70,9 @@ def read_file(request: Request) -> FileFacts:
         return FileFacts(error=f'a link to {os.readlink(request.path)!r}, which does not exist')
     try:
         if not request.decode:
-            facts = read_facts(request.path, with_values=False)
-            size = (facts.width, facts.height)
-            return FileFacts(size, facts.mode, orientation=facts.orientation)
+            header = read_facts(request.path, with_values=False)
+            size = (header.width, header.height)
+            return FileFacts(size, header.mode, orientation=header.orientation)
         with open(request.path, 'rb') as file:
             content = file.read()
         digest = hash_bytes(content)
