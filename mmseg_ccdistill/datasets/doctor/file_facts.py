@@ -16,6 +16,7 @@ from ..image_facts import (
     UnreadableFileError,
     distinct_values,
     read_facts,
+    too_large_reason,
     unreadable_reason_of,
 )
 from ..image_orientation import UPRIGHT, read_orientation
@@ -77,6 +78,9 @@ def read_file(request: Request) -> FileFacts:
             content = file.read()
         digest = hash_bytes(content)
         with Image.open(io.BytesIO(content)) as image:
+            reason = too_large_reason(*image.size)
+            if reason is not None:
+                return FileFacts(error=reason)
             orientation = read_orientation(image, content[-TAIL_BYTES:])
             image.load()
             facts = FileFacts(image.size, image.mode, None, digest, None, orientation)
