@@ -21,6 +21,8 @@ _LOADING = 'LoadAnnotations'
 #: Packages whose transforms are known, and their other loaders of labels.
 _PACKAGES = frozenset({'mmcv', 'mmseg', 'mmseg_ccdistill'})
 _OTHER_LOADERS = ('LoadBiomedical', 'LoadDepth')
+#: Segmentors that are trained on labels alone.
+_SUPERVISED = ('EncoderDecoder', 'CascadeEncoderDecoder')
 _WITHOUT_LABELS = 'has no labels (no data_prefix.seg_map_path)'
 
 
@@ -117,6 +119,12 @@ def _scores(evaluator: Mapping[str, Any]) -> bool:
     return kind is not None and issubclass(kind, IoUMetric) and not evaluator.get('format_only')
 
 
+def _trains_on_labels(config: Config, key: str) -> bool:
+    """Tell whether a loss compares with the labels of a data set: others' segmentors are not known."""
+    is_plain = type_name(config.get('model') or {}) in _SUPERVISED
+    return is_plain or 'source' in key.split('.')
+
+
 def check_labels(config: Config, loaders: Sequence[str]) -> None:
     """Check that there are labels wherever they are loaded or scored, before anything is built.
 
@@ -138,7 +146,14 @@ def check_labels(config: Config, loaders: Sequence[str]) -> None:
                     f'{key} {_WITHOUT_LABELS}: expected labels, because its pipeline holds {_LOADING}; '
                     f'set {key}.data_prefix.seg_map_path, or take {_LOADING} out'
                 )
-            if scorers and not any(map(_may_load, _flat(steps))):
+            if any(map(_may_load, _flat(steps))):
+                continue
+            if loader == 'train_dataloader' and _trains_on_labels(config, key):
+                raise UserInputError(
+                    f'{key}.pipeline loads no labels: expected {_LOADING}, because the loss on this data set '
+                    f'needs them; add dict(type={_LOADING!r}) after LoadImageFromFile'
+                )
+            if scorers:
                 raise UserInputError(
                     f'{key}.pipeline loads no labels: expected {_LOADING}, because '
                     f'{type_name(scorers[0])} scores; add dict(type={_LOADING!r}) after Resize'

@@ -265,6 +265,27 @@ def test_the_doctor_refuses_them_alike(root) -> None:
     assert any(f"The label '{path}' holds the index 0, which shows grey 10" in t for t in texts)
 
 
+def test_the_lines_of_the_page_write_the_ids_back(root, tmp_path, monkeypatch) -> None:
+    page = (Path(__file__).resolve().parents[2] / 'docs/data.md').read_text(encoding='utf-8')
+    lines = page.partition('## Labels with a palette')[2].partition('```python\n')[2]
+    label = ids(0, 3, 255)
+    colours = {**dict(enumerate(CLASSES)), 255: (0, 0, 0)}
+    (tmp_path / 'data').mkdir()
+    root.rename(tmp_path / 'data/cityscapes')
+    monkeypatch.chdir(tmp_path)
+    for content in (
+        renumbered(label, [3, 255, 0], 2),
+        renumbered(label, [3, 255, 0], 2, colours),
+        (tmp_path / 'data/cityscapes' / LABEL).read_bytes(),
+    ):
+        path = replace(tmp_path / 'data/cityscapes', content)
+        with Image.open(path) as image:
+            expected = label if image.mode == 'P' else np.asarray(image)
+        exec(lines.partition('```')[0], {})  # noqa: S102
+        assert np.array_equal(loaded(path), expected)
+        check(tmp_path / 'data/cityscapes')
+
+
 @pytest.mark.skipif(not CASES.is_dir(), reason='the cases lie beside the project')
 def test_a_real_label_before_and_after_an_optimiser(root) -> None:
     before, after = (CASES / f'{name}_labelTrainIds.png' for name in ('before', 'after'))

@@ -13,8 +13,12 @@ from mmseg.visualization import SegLocalVisualizer
 from PIL import Image
 from tool_project import error_of, load_tool, make_project, run_tool
 
-from mmseg_ccdistill.engine.label_needs import adapt_to_unlabelled, without_annotations
-from mmseg_ccdistill.engine.launch import UserInputError
+from mmseg_ccdistill.engine.label_needs import (
+    adapt_to_unlabelled,
+    check_labels,
+    without_annotations,
+)
+from mmseg_ccdistill.engine.launch import UserInputError, load_config
 from mmseg_ccdistill.engine.prediction_folders import keep_folders
 
 _MORE = """
@@ -171,6 +175,11 @@ def test_scores_without_loading_are_one_sentence(here, tmp_path, monkeypatch, ca
     ('loader', 'sentence'),
     [
         (
+            'source',
+            'train_dataloader.dataset.pipeline loads no labels: expected LoadAnnotations, because the loss on '
+            "this data set needs them; add dict(type='LoadAnnotations') after LoadImageFromFile",
+        ),
+        (
             'train',
             'train_dataloader.dataset has no labels (no data_prefix.seg_map_path): expected labels, because '
             'its pipeline holds LoadAnnotations; set train_dataloader.dataset.data_prefix.seg_map_path, or take '
@@ -196,6 +205,11 @@ def test_training_without_labels_is_one_sentence(
             'train_dataloader = dict(dataset=dict(data_prefix=dict(_delete_=True,\n'
             "    img_path='leftImg8bit/train')))\n"
         )
+    elif loader == 'source':
+        text += (
+            "train_dataloader = dict(dataset=dict(pipeline=[dict(type='LoadImageFromFile'),\n"
+            "    dict(type='PackSegInputs')]))\n"
+        )
     else:
         text = text.replace('{{_base_.test_dataloader}}', (
             "dict(batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler'), dataset=dict(\n"
@@ -203,10 +217,20 @@ def test_training_without_labels_is_one_sentence(
             "    data_prefix=dict(img_path='rgb_anon/val/night', seg_map_path='gt/val/night'),\n"
             "    pipeline=[dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]))"
         ))  # fmt: skip
-    (here / f'{loader}.py').write_text(text)
+    (here / f'without_{loader}.py').write_text(text)
     tool = load_tool('tools/train.py')
-    assert run_tool(tool, monkeypatch, f'{loader}.py', '--work-dir', 'trained') == 2
+    assert run_tool(tool, monkeypatch, f'without_{loader}.py', '--work-dir', 'trained') == 2
     assert error_of(capsys) == sentence
+
+
+def test_the_source_of_an_adaptation_needs_labels(here) -> None:
+    config = load_config('tiny.py')
+    init_default_scope('mmseg')
+    check_labels(config, ['train_dataloader'])
+    source = config.train_dataloader.dataset.source
+    source.pipeline = without_annotations(source.pipeline)
+    with pytest.raises(UserInputError, match=r'^train_dataloader.dataset.source.pipeline loads no'):
+        check_labels(config, ['train_dataloader'])
 
 
 def test_a_loader_of_ones_own_may_load_labels() -> None:

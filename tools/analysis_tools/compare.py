@@ -25,7 +25,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from rich.console import Console
 
-from mmseg_ccdistill.datasets.file_check import build_dataset
+from mmseg_ccdistill.datasets.file_check import build_dataset, check_dataset
 from mmseg_ccdistill.engine.inference import (
     add_model_arguments,
     load_segmentor,
@@ -159,6 +159,7 @@ def scenes_of_test_set(
 
     Raises:
         UserInputError: If the set has no such place.
+        DatasetCheckError: If an image or label of these is not what it must be.
     """
     count = len(dataset)
     if indices is None:
@@ -166,6 +167,7 @@ def scenes_of_test_set(
     outside = [index for index in indices if not 0 <= index < count]
     if outside:
         raise UserInputError(f'there is no image {outside[0]}: the test set has 0 to {count - 1}')
+    check_dataset(dataset.get_subset(indices))
     load = Compose([dict(type='LoadAnnotations')])
     scenes = []
     for index in indices:
