@@ -30,7 +30,7 @@ def keep_folders(config: Config, stage: str) -> None:
 
     Args:
         config: Config, changed in place.
-        stage: ``'val'`` or ``'test'``.
+        stage: ``'val'``, ``'test'`` or what else stands before ``_dataloader`` and ``_evaluator``.
 
     Raises:
         UserInputError: If two images would have one prediction, or a prediction the name of an input.

@@ -95,7 +95,9 @@ def test_images_of_one_name_have_a_prediction_each(
     here, tmp_path, monkeypatch, capsys, metric
 ) -> None:
     expected = ['a/0_rgb_anon.png', 'b/0_rgb_anon.png', 'c/0_rgb_anon.png']
-    assert call(monkeypatch, f'{metric}.py', '--out', tmp_path / 'out', *TWICE) == 0
+    arguments = ['--out', tmp_path / 'out', '--show-dir', tmp_path / 'painted', *TWICE]
+    assert call(monkeypatch, f'{metric}.py', *arguments) == 0
+    assert len(predictions(tmp_path / 'painted')) == 3
     assert predictions(tmp_path / 'out') == expected
     assert 'mIoU' in capsys.readouterr().out
     options = [*TWICE, f'test_evaluator.output_dir={tmp_path / "own"}']
