@@ -65,6 +65,29 @@ def test_a_label_whose_indices_show_other_classes_is_not_measured(
         path.write_bytes(before)
 
 
+def test_an_image_that_the_config_does_not_turn_is_shown_as_stored(
+    files, tool, monkeypatch, tmp_path, capsys
+) -> None:
+    path = Path(f'data/dark_zurich/rgb_anon/val/night/{VAL_STEMS[0]}_rgb_anon.png')
+    before = path.read_bytes()
+    stored = cv2.imread(str(path))
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    with Image.open(path) as image:
+        image.save(path, exif=exif)
+    out = tmp_path / 'a.png'
+    arguments = ['tiny.py:tiny.pth', '--num', 1, '--tile-width', 96, '--out', out]
+    key = 'test_dataloader.dataset.pipeline.0.color_type'
+    try:
+        assert run_tool(tool, monkeypatch, *arguments) == 2
+        assert 'has the EXIF orientation 3' in error_of(capsys)
+        options = ['--cfg-options', f'{key}=color_ignore_orientation']
+        assert run_tool(tool, monkeypatch, *arguments, *options) == 0
+    finally:
+        path.write_bytes(before)
+    assert np.array_equal(tile(cv2.imread(str(out)), 0, 0), stored)
+
+
 def test_any_number_of_models_beside_input_and_truth(files, tool, monkeypatch, tmp_path) -> None:
     out = tmp_path / 'figure.png'
     models = ['source.py:source.pth', 'tiny.py:tiny.pth', 'tiny.py:tiny.pth']
