@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import zlib
 from pathlib import Path
@@ -23,7 +24,7 @@ from mmseg_ccdistill.datasets.image_facts import read_facts
 from mmseg_ccdistill.datasets.published_sets import CITYSCAPES
 
 STEM = 'train/ulm/ulm_000002_000019'
-CASES = Path(__file__).resolve().parents[3] / 'shared/data/cases/exif'
+CASES = Path(os.environ.get('CCDISTILL_CASES', 'nowhere')) / 'exif'
 IGNORE = dict(type='LoadImageFromFile', color_type='color_ignore_orientation')
 ORIENTATIONS = range(1, 9)
 
@@ -213,7 +214,7 @@ def test_unlabelled_pairs_turn_alike(tmp_path) -> None:
         check_dataset(build_dataset(target_config(root)))
 
 
-@pytest.mark.skipif(not CASES.is_dir(), reason='the cases lie beside the project')
+@pytest.mark.skipif(not CASES.is_dir(), reason='CCDISTILL_CASES names no folder of cases')
 @pytest.mark.parametrize(
     ('case', 'sentence'),
     [
