@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
+from mmseg_ccdistill.engine.label_needs import adapt_to_unlabelled, evaluators_of
 from mmseg_ccdistill.engine.launch import (
     NAMED_BY_CHECKPOINT,
     UserInputError,
@@ -17,6 +18,7 @@ from mmseg_ccdistill.engine.launch import (
     set_work_dir,
     trust_pickle,
 )
+from mmseg_ccdistill.engine.prediction_folders import keep_folders
 from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_content, check_data_roots
 
 
@@ -71,16 +73,14 @@ def draw_predictions(config: Config, show: bool, show_dir: str | None, wait_time
 
 
 def keep_predictions(config: Config, folder: str) -> None:
-    """Make the test metrics write every prediction.
+    """Write every prediction, beside what the test metrics do.
 
     Args:
         config: Config, changed in place.
         folder: Folder to write into.
     """
-    evaluators = config.test_evaluator
-    for evaluator in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
-        evaluator['output_dir'] = folder
-        evaluator['keep_results'] = True
+    writer = dict(type='PredictionFiles', output_dir=folder)
+    config.test_evaluator = [*evaluators_of(config, 'test'), writer]
 
 
 def augment_at_test_time(config: Config) -> None:
@@ -118,6 +118,8 @@ def main() -> None:
         keep_predictions(config, args.out)
     if args.tta:
         augment_at_test_time(config)
+    keep_folders(config, 'test')
+    adapt_to_unlabelled(config, bool(args.show or args.show_dir))
     set_up_processes(config, args.launcher, args.local_rank)
     runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
     runner.test()

@@ -23,6 +23,7 @@ from mmseg_ccdistill.engine.launch import (
     set_up_processes,
     set_work_dir,
 )
+from mmseg_ccdistill.engine.prediction_folders import keep_folders
 from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_file
 from mmseg_ccdistill.evaluation import NightIoUMetric, SetReport, rich_table, write_reports
 
@@ -178,6 +179,8 @@ def main() -> None:
     check_checkpoint_file(args.checkpoint, 'the argument CHECKPOINT')
     stem = report_stem(args.out, args.checkpoint) if args.out is not None else None
     check_night_sets(config, sets)
+    for name in sets:
+        keep_folders(config, SETS[name])
     config.load_from, config.resume = args.checkpoint, False
     config.test_dataloader = config[f'{SETS[sets[0]]}_dataloader']
     config.test_evaluator = config[f'{SETS[sets[0]]}_evaluator']

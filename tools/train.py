@@ -6,6 +6,7 @@ import sys
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
+from mmseg_ccdistill.engine.label_needs import check_labels
 from mmseg_ccdistill.engine.launch import (
     add_launch_arguments,
     enable_amp,
@@ -18,6 +19,7 @@ from mmseg_ccdistill.engine.launch import (
 )
 from mmseg_ccdistill.engine.learning_rate_scale import set_auto_scale_lr
 from mmseg_ccdistill.engine.resume import misplaced_checkpoint
+from mmseg_ccdistill.engine.prediction_folders import keep_folders
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots, check_initial_weights
 
 
@@ -63,6 +65,8 @@ def main() -> None:
         resume_last_checkpoint(config)
     check_initial_weights(config)
     check_data_roots(config, ['train_dataloader', 'val_dataloader'])
+    check_labels(config, ['train_dataloader', 'val_dataloader'])
+    keep_folders(config, 'val')
     if args.amp:
         enable_amp(config)
     set_up_processes(config, args.launcher, args.local_rank)

@@ -15,8 +15,18 @@ from typing import Any
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
-from .file_faults import Sample, missing_fault, size_fault, unreadable_fault, values_fault
-from .file_scan import ImageFacts, Manifest, map_parallel, read_stamp, scan_files
+from .file_faults import (
+    Sample,
+    missing_fault,
+    size_fault,
+    turned_fault,
+    unreadable_fault,
+    values_fault,
+)
+from .file_scan import map_parallel, scan_files
+from .image_facts import ImageFacts, read_stamp
+from .label_palette import disagreement_fault, ids_of
+from .manifest import Manifest
 
 
 class DatasetCheckError(ValueError):
@@ -155,8 +165,9 @@ def check_dataset(dataset: Any, manifest_dir: str | None = None) -> None:
     """Check every file that a dataset will read.
 
     For each image: it exists, its header can be read, its day image exists and has the same size.
-    For each label: it exists, has one channel and the size of its image, and holds nothing but the
-    ids of the classes and ``ignore_index``. Headers and label values are remembered in a manifest,
+    For each label: it exists, has one channel and the size of its image as it is loaded, holds nothing
+    but the ids of the classes and ``ignore_index``, and its palette, if it has one, shows these.
+    Headers and label values are remembered in a manifest,
     so a second start only stats the files.
 
     Args:
@@ -197,8 +208,22 @@ def _check_leaf(dataset: Any, manifest_dir: str | None) -> None:
     _report(unreadable_fault(path, entry) for path, entry in scanned.items())
 
     facts = {path: entry for path, entry in scanned.items() if isinstance(entry, ImageFacts)}
-    _report(size_fault(sample, facts) for sample in samples)
+    _report(turned_fault(sample, facts, dataset) for sample in samples)
+    _report(size_fault(sample, facts, dataset) for sample in samples)
     _report(values_fault(sample.label, facts, dataset) for sample in samples if sample.label)
+    _report([_disagreement(labels, facts, dataset)])
+
+
+def _disagreement(
+    labels: Iterable[str | None], facts: Mapping[str, ImageFacts], dataset: Any
+) -> str | None:
+    """Say that two labels show one class in two colours, or None."""
+    coloured = [
+        (label, facts[label].values or (), facts[label].palette)
+        for label in labels
+        if label is not None and facts[label].palette
+    ]
+    return disagreement_fault(sorted(coloured), ids_of(dataset)) if coloured else None
 
 
 def _list_samples(dataset: Any) -> Iterator[Sample]:

@@ -6,7 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from .file_scan import FileStamp, ImageFacts, UnreadableFileError
+from .image_facts import FileStamp, ImageFacts, UnreadableFileError, unreadable_sentence
+from .image_orientation import loading_turns, orientation_fault, turned_size
+from .label_palette import ids_of, palette_fault
 
 _NUM_TRAIN_IDS = 19  # classes of the Cityscapes benchmark, trainIds 0..18
 _MAX_LABEL_ID = 33  # highest Cityscapes labelId (bicycle)
@@ -80,31 +82,61 @@ def unreadable_fault(path: str, found: ImageFacts | UnreadableFileError) -> str 
     """
     if isinstance(found, ImageFacts):
         return None
-    return (
-        f'The file {path!r} cannot be read ({found}): '
-        'expected a whole PNG or JPEG image; copy or download it again.'
-    )
+    return unreadable_sentence(path, str(found))
 
 
-def size_fault(sample: Sample, facts: Mapping[str, ImageFacts]) -> str | None:
-    """Say that the sizes within a sample differ, or None.
+def turned_fault(sample: Sample, facts: Mapping[str, ImageFacts], dataset: Any) -> str | None:
+    """Say that the EXIF orientation of a sample leaves open what its label belongs to, or None.
 
     Args:
         sample: The sample.
         facts: Facts by path.
+        dataset: The dataset, for the way it loads images.
     """
-    image = facts[sample.image]
+    if sample.label is None:
+        return None
+    image, label = facts[sample.image], facts[sample.label]
+    return orientation_fault(
+        sample.image,
+        sample.label,
+        (image.orientation, label.orientation),
+        ((image.width, image.height), (label.width, label.height)),
+        _turns(dataset),
+    )
+
+
+def _turns(dataset: Any) -> bool:
+    return loading_turns(getattr(getattr(dataset, 'pipeline', None), 'transforms', ()))
+
+
+def size_fault(sample: Sample, facts: Mapping[str, ImageFacts], dataset: Any) -> str | None:
+    """Say that the sizes within a sample, as they are loaded, differ, or None.
+
+    Args:
+        sample: The sample.
+        facts: Facts by path.
+        dataset: The dataset, for the way it loads images.
+    """
+    turns = _turns(dataset)
+
+    def loaded(path: str) -> tuple[int, int]:
+        found = facts[path]
+        size = (found.width, found.height)
+        return turned_size(size, found.orientation) if turns and path != sample.label else size
+
+    image = loaded(sample.image)
     for path, role, mend in (
         (sample.label, 'label', 'replace one of the two or correct seg_map_suffix'),
         (sample.day, 'day image', 'resize one of the two or take the pair out of the list'),
     ):
         if path is None:
             continue
-        other = facts[path]
-        if (other.width, other.height) != (image.width, image.height):
+        other = loaded(path)
+        if other != image:
+            sizes = '{}x{}'.format(*other), '{}x{}'.format(*image)
             return (
-                f'The {role} {path!r} has {other.width}x{other.height} pixels, but its image '
-                f'{sample.image!r} has {image.width}x{image.height}: expected equal sizes; {mend}.'
+                f'The {role} {path!r} has {sizes[0]} pixels, but its image '
+                f'{sample.image!r} has {sizes[1]}: expected equal sizes; {mend}.'
             )
     return None
 
@@ -130,7 +162,7 @@ def values_fault(label: str, facts: Mapping[str, ImageFacts], dataset: Any) -> s
         )
     wrong = [value for value in found.values if value >= num_ids and value != ignore_index]
     if not wrong:
-        return None
+        return palette_fault(label, found.values, found.palette, ids_of(dataset))
     some = ', '.join(map(str, wrong[:8])) + (', …' if len(wrong) > 8 else '')
     if num_ids == _NUM_TRAIN_IDS and wrong[0] <= _MAX_LABEL_ID:
         return (

@@ -1,218 +1,30 @@
-"""Facts of image files: header, size and label values, remembered between starts.
-
-The manifest remembers what was read of a file together with the file's modification time and size;
-an unchanged file costs one ``os.stat`` at the next start instead of being opened again.
-"""
+"""Facts of many image files: from the manifest, or read in parallel, with a progress bar."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 import multiprocessing
 import os
 import signal
-import stat
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import cv2
-import numpy as np
 from mmengine.logging import print_log
-from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-MANIFEST_NAME = '.ccdistill_manifest.json'
-_MANIFEST_VERSION = 1
-_LOG_SECONDS = 10.0  # pause between progress lines where there is no terminal
-_PNG_TAIL = 1024  # bytes at the end of a PNG in which its closing chunk must lie
+from .image_facts import FileStamp, ImageFacts, UnreadableFileError, read_facts
+from .manifest import Manifest
 
-#: Pillow's ways to say that a file is broken.
-_PILLOW_ERRORS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+_LOG_SECONDS = 10.0  # pause between progress lines where there is no terminal
 
 _T = TypeVar('_T')
 _R = TypeVar('_R')
-
-
-class FileStamp(NamedTuple):
-    """What tells a file from a changed one: modification time in ns and size in bytes."""
-
-    mtime_ns: int
-    size: int
-
-
-class ImageFacts(NamedTuple):
-    """What is known of one image file.
-
-    Attributes:
-        width: Width in pixels.
-        height: Height in pixels.
-        mode: Pillow's name of the pixel format, e.g. ``'RGB'``, ``'L'`` or ``'P'``.
-        values: Sorted distinct pixel values of a label; None where they were not asked for or the
-            file has several channels.
-    """
-
-    width: int
-    height: int
-    mode: str
-    values: tuple[int, ...] | None = None
-
-
-class UnreadableFileError(Exception):
-    """A file that is no image, or only the beginning of one."""
-
-
-def read_stamp(path: str) -> FileStamp | None:
-    """Return the stamp of a file, or None if there is no such regular file.
-
-    Args:
-        path: The file.
-    """
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    return FileStamp(status.st_mtime_ns, status.st_size)
-
-
-def read_facts(path: str, with_values: bool) -> ImageFacts:
-    """Open a file and read its header and, for labels, its values.
-
-    Args:
-        path: A PNG or JPEG file (any format that Pillow knows).
-        with_values: Decode the pixels and list their distinct values.
-
-    Raises:
-        UnreadableFileError: If the header or the pixels cannot be read.
-    """
-    try:
-        with Image.open(path) as image:
-            width, height, mode = *image.size, image.mode
-            if image.format == 'PNG' and not _has_png_end(path):
-                image.load()  # raises if pixels are missing; OpenCV wants the closing chunk, too
-                if cv2.imread(path, cv2.IMREAD_UNCHANGED) is None:
-                    raise UnreadableFileError('its closing chunk is missing')
-            if with_values and len(image.getbands()) == 1:
-                return ImageFacts(width, height, mode, _label_values(path, image))
-            return ImageFacts(width, height, mode)
-    except UnidentifiedImageError as error:
-        raise UnreadableFileError('no image header') from error
-    except _PILLOW_ERRORS as error:
-        raise UnreadableFileError(str(error)) from error
-
-
-def _label_values(path: str, image: Image.Image) -> tuple[int, ...]:
-    """Distinct values of one channel; 8-bit grey goes through cv2, which frees the GIL."""
-    pixels = cv2.imread(path, cv2.IMREAD_UNCHANGED) if image.mode == 'L' else None
-    if pixels is None or pixels.ndim != 2:
-        pixels = np.asarray(image)
-    if pixels.dtype != np.uint8:
-        return tuple(int(value) for value in np.unique(pixels))
-    counts = cv2.calcHist([pixels], [0], None, [256], [0, 256])
-    return tuple(int(value) for value in np.flatnonzero(counts))
-
-
-def _has_png_end(path: str) -> bool:
-    """Say whether a PNG ends with its closing chunk: a download that was cut off does not."""
-    with open(path, 'rb') as file:
-        file.seek(-min(_PNG_TAIL, os.path.getsize(path)), os.SEEK_END)
-        return b'IEND' in file.read()
-
-
-class Manifest:
-    """Facts of the files of one data root, kept in a JSON file.
-
-    Args:
-        root: Folder that the files belong to; paths below it are stored relative to it.
-        folder: Folder for the JSON file. Defaults to ``root`` itself if it is writable, else
-            ``$XDG_CACHE_HOME/mmseg_ccdistill`` (``~/.cache/mmseg_ccdistill``).
-    """
-
-    def __init__(self, root: str, folder: str | None = None) -> None:
-        self.root = os.path.abspath(root)
-        if folder is None and os.access(self.root, os.W_OK):
-            self.path = os.path.join(self.root, MANIFEST_NAME)
-        else:
-            cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-            folder = os.path.join(cache, 'mmseg_ccdistill') if folder is None else folder
-            digest = hashlib.sha256(self.root.encode()).hexdigest()[:16]
-            self.path = os.path.join(folder, f'manifest_{digest}.json')
-        self._entries = self._load()
-
-    def _load(self) -> dict[str, list]:
-        try:
-            with open(self.path, encoding='utf-8') as file:
-                content = json.load(file)
-            if content['version'] == _MANIFEST_VERSION and isinstance(content['files'], dict):
-                return content['files']
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # none yet, or not ours: it is only a cache
-        return {}
-
-    def get(self, path: str, stamp: FileStamp, with_values: bool) -> ImageFacts | None:
-        """Return what is known of an unchanged file.
-
-        Args:
-            path: The file.
-            stamp: Its present stamp.
-            with_values: The label values are needed, too.
-        """
-        entry = self._entries.get(self._key(path))
-        if entry is None or entry[:2] != list(stamp):
-            return None
-        try:
-            width, height, mode, decoded, values = entry[2:]
-            facts = ImageFacts(width, height, mode, None if values is None else tuple(values))
-        except (TypeError, ValueError):
-            return None
-        return facts if decoded or not with_values else None
-
-    def put(self, path: str, stamp: FileStamp, facts: ImageFacts, with_values: bool) -> None:
-        """Remember the facts of a file.
-
-        Args:
-            path: The file.
-            stamp: Its stamp from before it was read.
-            facts: What was read.
-            with_values: The label values were asked for.
-        """
-        values = None if facts.values is None else list(facts.values)
-        entry = [*stamp, facts.width, facts.height, facts.mode, with_values, values]
-        self._entries[self._key(path)] = entry
-
-    def save(self) -> None:
-        """Write the JSON file as a whole or not at all.
-
-        A folder without room or rights only makes the next start slower.
-        """
-        folder = os.path.dirname(self.path)
-        try:
-            os.makedirs(folder, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix='.manifest', suffix='.tmp', dir=folder)
-            try:
-                content = {'version': _MANIFEST_VERSION, 'files': self._entries}
-                with os.fdopen(handle, 'w', encoding='utf-8') as file:
-                    json.dump(content, file, separators=(',', ':'))
-                os.replace(temporary, self.path)
-            except BaseException:
-                os.unlink(temporary)
-                raise
-        except OSError as error:
-            message = f'Cannot keep the manifest {self.path}: {error}'
-            print_log(message, logger='current', level=logging.WARNING)
-
-    def _key(self, path: str) -> str:
-        path = os.path.abspath(path)
-        return os.path.relpath(path, self.root) if path.startswith(self.root + os.sep) else path
 
 
 def scan_files(

@@ -8,10 +8,16 @@ from typing import Any
 import cv2
 import numpy as np
 from mmengine.dataset import Compose
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from .draw_sampler import Draw
 from .file_check import DatasetCheckError
+from .image_facts import (
+    PILLOW_ERRORS,
+    too_large_reason,
+    unreadable_reason_of,
+    unreadable_sentence,
+)
 from .random_state import get_random_state, set_random_state
 
 # Stream of a seed that chooses replacements; draw_sampler has those before it.
@@ -47,16 +53,17 @@ def unreadable_reason(path: str) -> str | None:
     """
     try:
         with Image.open(path) as image:
+            reason = too_large_reason(*image.size)
+            if reason is not None:
+                return reason
             image.load()
         with open(path, 'rb') as file:
             content = np.frombuffer(file.read(), np.uint8)
         whole = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) is not None
     except FileNotFoundError:
         return 'there is no such file'
-    except UnidentifiedImageError:
-        return 'no image header'
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, cv2.error) as error:
-        return str(error)
+    except (*PILLOW_ERRORS, cv2.error) as error:
+        return unreadable_reason_of(error)
     return None if whole else 'OpenCV cannot decode it'
 
 
@@ -182,7 +189,4 @@ class NamingPipeline(Compose):
             if fault is None:
                 raise
             path, reason = fault
-            raise BadSampleError(
-                f'The file {path!r} cannot be read ({reason}): expected a whole PNG or JPEG image; copy or '
-                'download it again.'
-            ) from error
+            raise BadSampleError(unreadable_sentence(path, reason)) from error

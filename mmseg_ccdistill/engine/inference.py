@@ -23,6 +23,7 @@ from ..datasets.file_scan import progress_bar
 from ..models.segmentors import CrossDomainSegmentor
 from ..utils.checkpoint_file import read_checkpoint
 from ..utils.checkpoint_match import check_match
+from .label_needs import without_annotations
 from .launch import UserInputError
 from .override_syntax import add_override_argument
 from .start_up_checks import check_checkpoint_file
@@ -111,7 +112,7 @@ def unlabelled_pipeline(config: Config) -> Compose:
             'it says how an image is resized for the network: take the config of a training run'
         )
     init_default_scope(config.get('default_scope', 'mmseg'))
-    return Compose([step for step in steps if step['type'] != 'LoadAnnotations'])
+    return Compose(without_annotations(steps))
 
 
 class ImageFiles(Dataset):

@@ -17,7 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from ..datasets.file_check import DatasetCheckError
+from ..datasets.label_palette import read_palette, shows_own_greys
 from .confusion import confusion_matrix
+from .prediction_files import PredictionFiles
 from .report import (
     SetReport,
     absent_class_notes,
@@ -59,6 +61,8 @@ class NightIoUMetric(IoUMetric):
         with_uiou: Look for invalid masks. Defaults to True.
         report_dir: Folder for ``<dataset_name>.json`` and ``.md``, replaced at each evaluation; None
             writes none.
+        image_root: Folder above all images, from which predictions in ``output_dir`` keep their folders;
+            the tools set it. None names predictions by the file name alone.
         iou_metrics: As in ``IoUMetric``; ``'mIoU'`` must be among them.
         **kwargs: ``ignore_index``, ``output_dir``, ``format_only``, ``collect_device``, ``prefix``,
             … of ``IoUMetric``.
@@ -78,6 +82,7 @@ class NightIoUMetric(IoUMetric):
         uiou_threshold: float = 0.5,
         with_uiou: bool = True,
         report_dir: str | None = None,
+        image_root: str | None = None,
         iou_metrics: Sequence[str] = ('mIoU',),
         **kwargs: Any,
     ) -> None:
@@ -93,6 +98,9 @@ class NightIoUMetric(IoUMetric):
         self.with_uiou = with_uiou
         self.report_dir = report_dir
         self.report: SetReport | None = None
+        self.predictions = (
+            None if self.output_dir is None else PredictionFiles(self.output_dir, image_root)
+        )
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Count the pixels of each image of a batch.
@@ -105,15 +113,11 @@ class NightIoUMetric(IoUMetric):
         Raises:
             DatasetCheckError: If a label or a mask does not hold what it must.
         """
-        if self.format_only:
-            super().process(data_batch, data_samples)
-            return
         for sample in data_samples:
-            self.results.append(self._count(sample))
-            if self.output_dir is not None:
-                stem = os.path.splitext(os.path.basename(sample['img_path']))[0]
-                ids = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy().astype(np.uint8)
-                Image.fromarray(ids).save(os.path.join(self.output_dir, f'{stem}.png'))
+            if not self.format_only:
+                self.results.append(self._count(sample))
+            if self.predictions is not None:
+                self.predictions.write(sample)
 
     def _count(self, sample: dict) -> dict[str, Any]:
         num_classes = len(self.dataset_meta['classes'])
@@ -306,10 +310,11 @@ def read_invalid_mask(path: str, shape: tuple[int, ...]) -> Tensor:
         Boolean mask, shape ``(H, W)``; 255, should it occur, counts as valid.
 
     Raises:
-        DatasetCheckError: If the file has another size or other values.
+        DatasetCheckError: If the file has another size, other values, or a palette that shows others.
     """
     with Image.open(path) as image:
         mask = np.array(image)
+        palette = read_palette(image)
     if mask.shape != shape:
         raise DatasetCheckError(
             f'The invalid mask {path!r} has the shape {mask.shape}, its label {shape}: expected one '
@@ -320,6 +325,11 @@ def read_invalid_mask(path: str, shape: tuple[int, ...]) -> Tensor:
         raise DatasetCheckError(
             f'The invalid mask {path!r} holds the values {sorted(wrong)}: expected 0 (valid) and 1 '
             '(invalid); restore the invIds file, not invGray.'
+        )
+    if palette and not shows_own_greys(np.unique(mask).tolist(), palette):
+        raise DatasetCheckError(
+            f'The invalid mask {path!r} holds indices that show other greys: expected every index to be '
+            'its own grey (PNG optimisers number them anew); restore the mask from before it was made smaller.'
         )
     return torch.from_numpy(mask == 1)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from PIL import Image
 
 _SIZE = (48, 64)
 
@@ -259,6 +262,54 @@ DATA = [
         r"tiny\.py'",
         "'img_suffixx'",
         'correct',
+    ),
+]
+
+# Images and labels that are whole and show something else than what is loaded.
+
+
+def renumbered_label(run: Path) -> None:
+    """Number the greys of a label anew, as tools that make PNG files smaller do."""
+    picture = Image.fromarray(np.tile(np.array([1, 0], np.uint8), (48, 32)))
+    picture.putpalette([255, 255, 255, 10, 10, 10])
+    picture.save(run / _LABEL)
+
+
+def upside_down_image(run: Path) -> None:
+    """Tell that an image is stored upside down."""
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    with Image.open(run / _IMAGE) as image:
+        image.save(run / _IMAGE, exif=exif)
+
+
+def of_200_megapixels(data: bytes) -> bytes:
+    """Tell another size in the header of a PNG."""
+    header = b'IHDR' + struct.pack('>II', 20000, 10000) + data[24:29]
+    return data[:12] + header + struct.pack('>I', zlib.crc32(header)) + data[33:]
+
+
+DATA += [
+    Kind(
+        'label of renumbered greys',
+        renumbered_label,
+        r"labels/3\.png'",
+        'expected every index to be its own grey',
+        r"convert\('L'\)",
+    ),
+    Kind(
+        'image turned by EXIF',
+        upside_down_image,
+        r"images/3\.png'",
+        'expected an image without one',
+        'removes the tag',
+    ),
+    Kind(
+        'image too large',
+        content(_IMAGE, of_200_megapixels),
+        r"images/3\.png'",
+        r'is too large: expected at most 178956970 pixels \(the limit of Pillow\)',
+        'make it smaller',
     ),
 ]
 

@@ -26,7 +26,8 @@ from torch.utils.data import Subset
 
 from mmseg_ccdistill.datasets import DatasetCheckError, check_dataset, file_scan
 from mmseg_ccdistill.datasets.file_check import build_dataset, leaf_datasets
-from mmseg_ccdistill.datasets.file_scan import MANIFEST_NAME, Manifest, read_facts, read_stamp
+from mmseg_ccdistill.datasets.image_facts import read_facts, read_stamp
+from mmseg_ccdistill.datasets.manifest import MANIFEST_NAME, Manifest
 
 IMAGE = 'leftImg8bit/train/ulm/ulm_000002_000019_leftImg8bit.png'
 LABEL = 'gtFine/train/ulm/ulm_000002_000019_gtFine_labelTrainIds.png'
@@ -127,19 +128,6 @@ def test_malformed_entries_are_read_again(cityscapes):
     manifest = Manifest(str(cityscapes))
     manifest._entries = {IMAGE: [*stamp, 1]}
     assert manifest.get(str(cityscapes / IMAGE), stamp, False) is None
-
-
-def test_a_read_only_root_keeps_its_manifest_in_the_users_cache(
-    cityscapes, tmp_path, monkeypatch, opened
-):
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-    monkeypatch.setattr(os, 'access', lambda path, mode: False)
-    check_dataset(source(cityscapes))
-    assert len(list((tmp_path / 'cache/mmseg_ccdistill').glob('manifest_*.json'))) == 1
-    assert not (cityscapes / MANIFEST_NAME).exists()
-    opened.clear()
-    check_dataset(source(cityscapes))
-    assert opened == []
 
 
 def test_a_folder_for_manifests_can_be_given(cityscapes, tmp_path):

@@ -21,6 +21,7 @@ from PIL import Image
 
 from mmseg_ccdistill.datasets import DatasetCheckError
 from mmseg_ccdistill.evaluation import NightIoUMetric, published_rows
+from mmseg_ccdistill.evaluation.night_iou_metric import read_invalid_mask
 
 CLASSES = CityscapesDataset.METAINFO['classes']
 
@@ -305,6 +306,43 @@ def test_a_mask_with_other_values_is_an_error(tmp_path) -> None:
     Image.fromarray(np.zeros((6, 8), np.uint8)).save(path)
     with pytest.raises(DatasetCheckError, match=r'shape \(6, 8\), its label \(12, 16\)'):
         run(NightIoUMetric(), [item])
+
+
+def test_255_in_a_mask_is_valid(tmp_path) -> None:
+    path = tmp_path / 'a_gt_invIds.png'
+    Image.fromarray(np.array([[0, 1, 255]], np.uint8)).save(path)
+    assert read_invalid_mask(str(path), (1, 3)).tolist() == [[False, True, False]]
+
+
+def test_a_mask_whose_indices_show_other_greys_is_an_error(tmp_path) -> None:
+    path = tmp_path / 'a_gt_invIds.png'
+    mask = Image.fromarray(np.array([[0, 1, 1]], np.uint8)).convert('L')
+    mask.putpalette([0, 0, 0, 1, 1, 1])
+    mask.save(path)
+    assert read_invalid_mask(str(path), (1, 3)).tolist() == [[False, True, True]]
+    mask.putpalette([1, 1, 1, 0, 0, 0])  # 1, invalid, is the index 0 now
+    mask.save(path)
+    with pytest.raises(DatasetCheckError, match='expected every index to be its own grey'):
+        read_invalid_mask(str(path), (1, 3))
+    Image.fromarray(np.array([[0, 255, 255]], np.uint8)).convert('1').save(path)
+    with pytest.raises(DatasetCheckError, match='expected every index to be its own grey'):
+        read_invalid_mask(str(path), (1, 3))
+
+
+def test_predictions_of_one_name_keep_their_folders(tmp_path) -> None:
+    items = [sample(np.full((4, 4), value), np.zeros((4, 4))) for value in (3, 7)]
+    for folder, item in zip('ab', items, strict=True):
+        item['img_path'] = str(tmp_path / f'images/{folder}/0.png')
+    for options in ({}, {'format_only': True}):
+        out = tmp_path / f'out{len(options)}'
+        metric = NightIoUMetric(output_dir=str(out), image_root=str(tmp_path / 'images'), **options)
+        metric.dataset_meta = dict(classes=CLASSES)
+        metric.process({}, items)
+        assert [int(np.array(Image.open(out / f'{name}/0.png')).max()) for name in 'ab'] == [3, 7]
+        metric = NightIoUMetric(output_dir=str(out), **options)
+        metric.dataset_meta = dict(classes=CLASSES)
+        with pytest.raises(ValueError, match='would have one prediction'):
+            metric.process({}, items)
 
 
 def test_files_of_predictions_and_of_the_report(tmp_path) -> None:

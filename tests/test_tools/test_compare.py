@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.apis import init_model
 from mmseg.datasets import CityscapesDataset
+from PIL import Image
 from tool_project import VAL_STEMS, error_of, load_tool, make_project, run_tool
 
 # Tiles of 96 x 64 (the images' own size) below a header of 24; captions of 18, gaps of 6.
@@ -45,6 +46,46 @@ def predictions(config: str, checkpoint: str) -> list[np.ndarray]:
             outputs = model.test_step(batch)
             maps += [sample.pred_sem_seg.data[0].numpy() for sample in outputs]
     return maps
+
+
+def test_a_label_whose_indices_show_other_classes_is_not_measured(
+    files, tool, monkeypatch, tmp_path, capsys
+) -> None:
+    path = Path(f'data/dark_zurich/gt/val/night/{VAL_STEMS[0]}_gt_labelTrainIds.png')
+    before = path.read_bytes()
+    label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    values = np.unique(label)[::-1]
+    image = Image.fromarray(np.searchsorted(-values.astype(int), -label.astype(int)).astype('uint8'))
+    image.putpalette(np.repeat(values, 3).tolist())
+    image.save(path)
+    try:
+        code = run_tool(tool, monkeypatch, 'tiny.py:tiny.pth', '--out', tmp_path / 'a.png')
+        assert code == 2 and 'holds the index 0, which shows grey 255' in error_of(capsys)
+    finally:
+        path.write_bytes(before)
+
+
+def test_an_image_that_the_config_does_not_turn_is_shown_as_stored(
+    files, tool, monkeypatch, tmp_path, capsys
+) -> None:
+    path = Path(f'data/dark_zurich/rgb_anon/val/night/{VAL_STEMS[0]}_rgb_anon.png')
+    before = path.read_bytes()
+    stored = cv2.imread(str(path))
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    with Image.open(path) as image:
+        image.save(path, exif=exif)
+    out = tmp_path / 'a.png'
+    arguments = ['tiny.py:tiny.pth', '--num', 1, '--tile-width', 96, '--out', out]
+    key = 'test_dataloader.dataset.pipeline.0.color_type'
+    try:
+        assert run_tool(tool, monkeypatch, *arguments) == 2
+        assert 'has the EXIF orientation 3' in error_of(capsys)
+        options = ['--cfg-options', f'{key}=color_ignore_orientation']
+        assert run_tool(tool, monkeypatch, *arguments, *options) == 0
+    finally:
+        path.write_bytes(before)
+    assert np.array_equal(tile(cv2.imread(str(out)), 0, 0), stored)
 
 
 def test_any_number_of_models_beside_input_and_truth(files, tool, monkeypatch, tmp_path) -> None:

@@ -152,6 +152,7 @@ def test_a_ccdistill_checkpoint_scores_as_its_night_branch(project, monkeypatch,
     night = {key[len('night.') :]: w for key, w in weights.items() if key.startswith('night.')}
     torch.save(dict(state_dict=night, meta={OWN_KEY: '0.1.0'}), project / 'night.pth')
     options = ['--sets', 'acdc-night-val', '--out', 'out', *small('acdc_night_val')]
+    options.append('acdc_night_val_evaluator.output_dir=predictions')
     assert call(monkeypatch, 'distilled.py', 'distilled.pth', *options) == 0
     assert call(monkeypatch, 'plain.py', 'night.pth', *options) == 0
     results = [
@@ -159,6 +160,9 @@ def test_a_ccdistill_checkpoint_scores_as_its_night_branch(project, monkeypatch,
         for stem in ('distilled', 'night')
     ]
     assert results[0] == results[1] and results[0][0]['summary']['mIoU'] > 0
+    frames = project / 'data/acdc/rgb_anon/night/val'
+    names = [str(path.relative_to('predictions')) for path in Path('predictions').rglob('*.png')]
+    assert len(names) == 2 and all('/' in name and (frames / name).is_file() for name in names)
 
 
 @pytest.mark.parametrize(

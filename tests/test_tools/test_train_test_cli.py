@@ -324,7 +324,8 @@ def test_options_of_the_test_tool_reach_the_config() -> None:
     )
     assert config.visualizer.save_dir == 'pictures'
     tool.keep_predictions(config, 'labels')
-    assert [e.output_dir for e in config.test_evaluator] == ['labels', 'labels']
+    writer = dict(type='PredictionFiles', output_dir='labels')
+    assert config.test_evaluator == [dict(type='IoUMetric'), dict(type='IoUMetric'), writer]
     with pytest.raises(UserInputError, match='tta_pipeline and tta_model'):
         tool.augment_at_test_time(config)
     config.default_hooks.pop('visualization')

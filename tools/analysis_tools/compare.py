@@ -24,7 +24,8 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from rich.console import Console
 
-from mmseg_ccdistill.datasets.file_check import build_dataset
+from mmseg_ccdistill.datasets.file_check import build_dataset, check_dataset
+from mmseg_ccdistill.datasets.image_orientation import loading_turns
 from mmseg_ccdistill.engine.inference import (
     add_model_arguments,
     load_segmentor,
@@ -114,7 +115,7 @@ def read_models(
 
 
 def test_set(config: Config) -> BaseSegDataset:
-    """Build the config's test set without its pipeline.
+    """Build the config's test set; of its pipeline the way images are loaded is kept.
 
     Args:
         config: Config.
@@ -127,7 +128,9 @@ def test_set(config: Config) -> BaseSegDataset:
     """
     check_data_roots(config, ['test_dataloader'])
     init_default_scope(config.get('default_scope', 'mmseg'))
-    return build_dataset({**config.test_dataloader.dataset, 'pipeline': []})
+    dataset = config.test_dataloader.dataset
+    loading = [step for step in dataset.get('pipeline', ()) if 'color_type' in step]
+    return build_dataset({**dataset, 'pipeline': loading})
 
 
 def name_and_size(config: Config, dataset: BaseSegDataset) -> tuple[str, int]:
@@ -162,6 +165,7 @@ def scenes_of_test_set(
 
     Raises:
         UserInputError: If the set has no such place.
+        DatasetCheckError: If an image or label of these is not what it must be.
     """
     count = len(dataset)
     if indices is None:
@@ -169,20 +173,23 @@ def scenes_of_test_set(
     outside = [index for index in indices if not 0 <= index < count]
     if outside:
         raise UserInputError(f'there is no image {outside[0]}: the test set has 0 to {count - 1}')
+    check_dataset(dataset.get_subset(indices))
     load = Compose([dict(type='LoadAnnotations')])
+    turns = loading_turns(dataset.pipeline.transforms)
     scenes = []
     for index in indices:
         info = dataset.get_data_info(index)
         label = load(dict(info))['gt_seg_map'] if info.get('seg_map_path') else None
-        scenes.append(Scene(info['img_path'], read_image(info['img_path']), label))
+        scenes.append(Scene(info['img_path'], read_image(info['img_path'], turns), label))
     return scenes
 
 
-def read_image(path: str) -> np.ndarray:
+def read_image(path: str, turns: bool = True) -> np.ndarray:
     """Read an image file.
 
     Args:
         path: The file.
+        turns: Whether it is turned upright by its EXIF orientation.
 
     Returns:
         ``(H, W, 3)`` BGR uint8.
@@ -192,7 +199,8 @@ def read_image(path: str) -> np.ndarray:
     """
     if not Path(path).is_file():
         raise UserInputError(f'the image {path!r} does not exist; give the path of a file')
-    image = cv2.imread(path)
+    flag = 0 if turns else cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imread(path, cv2.IMREAD_COLOR | flag)
     if image is None:
         raise UserInputError(f'{path!r} is no image that OpenCV can read; give a PNG or JPEG file')
     return image

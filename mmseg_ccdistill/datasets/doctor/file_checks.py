@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from mmseg.datasets import CityscapesDataset
+
+from ..image_facts import unreadable_sentence
+from ..image_orientation import orientation_fault
+from ..label_palette import LabelIds, disagreement_fault, palette_fault
 from ..published_sets import IGNORE_INDEX, MAX_LABEL_ID, NUM_TRAIN_IDS
 from .file_facts import FileFacts, hash_file, hash_pixels
 from .findings import Finding, with_example
 from .listing import PREPARE, ListedSplit
 
+_IDS = LabelIds(
+    tuple(CityscapesDataset.METAINFO['classes']),
+    tuple((red, green, blue) for red, green, blue in CityscapesDataset.METAINFO['palette']),
+    IGNORE_INDEX,
+)
 _TRAIN_IDS = frozenset({*range(NUM_TRAIN_IDS), IGNORE_INDEX})
 _INVALID_MASK = frozenset({0, 1, IGNORE_INDEX})  # values of invIds and invGray
 _LABEL, _MASKS = 'labelTrainIds.png', ('invIds.png', 'invGray.png')  # ends of names, in one folder
@@ -29,7 +39,9 @@ def check_files(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> list[Fin
         *_unreadable(listed, facts),
         *_image_sizes(listed, facts),
         *_label_sizes(listed, facts),
+        *_orientations(listed, facts),
         *_label_values(listed, facts),
+        *_palettes(listed, facts),
     ]
     name = listed.split.name
     if faults:
@@ -57,8 +69,9 @@ def _unreadable(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> Iterator
     broken = [path for path in _files(listed) if facts[path].error is not None]
     if broken:
         yield with_example(
-            f'The file {broken[0]!r} cannot be read ({facts[broken[0]].error}): '
-            'expected a whole PNG or JPEG image; remove it and unpack its archive again.',
+            unreadable_sentence(
+                broken[0], facts[broken[0]].error or '', 'remove it and unpack its archive again'
+            ),
             broken,
         )
 
@@ -93,6 +106,37 @@ def _label_sizes(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> Iterato
             'expected equal sizes; unpack both archives again.',
             wrong,
         )
+
+
+def _orientations(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> Iterator[str]:
+    faults = {}
+    for image, label in listed.labels.items():
+        sizes = facts[image].size, facts[label].size
+        if sizes[0] is None or sizes[0] != sizes[1]:
+            continue  # unreadable, or named already
+        orientations = facts[image].orientation, facts[label].orientation
+        fault = orientation_fault(image, label, orientations, (sizes[0], sizes[0]))
+        if fault is not None:
+            faults[image] = fault
+    if faults:
+        yield with_example(next(iter(faults.values())), list(faults))
+
+
+def _palettes(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> Iterator[str]:
+    read = [
+        (label, facts[label].values or (), facts[label].palette)
+        for label in listed.labels.values()
+        if facts[label].palette
+    ]
+    faults = {
+        label: fault
+        for label, values, palette in read
+        if (fault := palette_fault(label, values, palette, _IDS))
+    }
+    if faults:
+        yield with_example(next(iter(faults.values())), list(faults))
+    elif (fault := disagreement_fault(read, _IDS)) is not None:
+        yield fault
 
 
 def _label_values(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> Iterator[str]:

@@ -8,9 +8,19 @@ import os
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from ..file_scan import UnreadableFileError, read_facts
+from ..image_facts import (
+    PILLOW_ERRORS,
+    TAIL_BYTES,
+    UnreadableFileError,
+    distinct_values,
+    read_facts,
+    too_large_reason,
+    unreadable_reason_of,
+)
+from ..image_orientation import UPRIGHT, read_orientation
+from ..label_palette import read_palette
 
 _DIGEST_BYTES = 16
 
@@ -38,6 +48,8 @@ class FileFacts(NamedTuple):
         values: Sorted distinct values of a label of one channel, where they were asked for.
         digest: Hash of the file; None if only the header was read.
         error: Why the file cannot be read, else None.
+        orientation: EXIF orientation, 1 to 8; 1 is upright.
+        palette: Colours of the indices of a label, as in ``ImageFacts``.
     """
 
     size: tuple[int, int] | None = None
@@ -45,6 +57,8 @@ class FileFacts(NamedTuple):
     values: tuple[int, ...] | None = None
     digest: str | None = None
     error: str | None = None
+    orientation: int = UPRIGHT
+    palette: str = ''
 
 
 def read_file(request: Request) -> FileFacts:
@@ -57,30 +71,27 @@ def read_file(request: Request) -> FileFacts:
         return FileFacts(error=f'a link to {os.readlink(request.path)!r}, which does not exist')
     try:
         if not request.decode:
-            facts = read_facts(request.path, with_values=False)
-            return FileFacts((facts.width, facts.height), facts.mode)
+            header = read_facts(request.path, with_values=False)
+            size = (header.width, header.height)
+            return FileFacts(size, header.mode, orientation=header.orientation)
         with open(request.path, 'rb') as file:
             content = file.read()
         digest = hash_bytes(content)
         with Image.open(io.BytesIO(content)) as image:
+            reason = too_large_reason(*image.size)
+            if reason is not None:
+                return FileFacts(error=reason)
+            orientation = read_orientation(image, content[-TAIL_BYTES:])
             image.load()
-            values = _distinct_values(image) if request.with_values else None
-            return FileFacts(image.size, image.mode, values, digest)
+            facts = FileFacts(image.size, image.mode, None, digest, None, orientation)
+            if request.with_values and len(image.getbands()) == 1:
+                values = distinct_values(np.asarray(image))
+                return facts._replace(values=values, palette=read_palette(image))
+            return facts
     except UnreadableFileError as error:
         return FileFacts(error=str(error))
-    except UnidentifiedImageError:
-        return FileFacts(error='no image header')
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return FileFacts(error=str(error) or type(error).__name__)
-
-
-def _distinct_values(image: Image.Image) -> tuple[int, ...] | None:
-    if len(image.getbands()) != 1:
-        return None
-    pixels = np.asarray(image)
-    if pixels.dtype == np.uint8:
-        return tuple(np.flatnonzero(np.bincount(pixels.ravel(), minlength=256)).tolist())
-    return tuple(np.unique(pixels).tolist())
+    except PILLOW_ERRORS as error:
+        return FileFacts(error=unreadable_reason_of(error))
 
 
 def hash_bytes(content: bytes) -> str:
@@ -124,5 +135,5 @@ def hash_pixels(path: str) -> str | None:
         with Image.open(path) as image:
             pixels = image.convert('RGB')
             return hash_bytes(f'{pixels.width}x{pixels.height}:'.encode() + pixels.tobytes())
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except PILLOW_ERRORS:
         return None

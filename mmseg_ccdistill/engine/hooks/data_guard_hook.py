@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...datasets.file_check import leaf_datasets
 from ...datasets.file_faults import values_fault
-from ...datasets.file_scan import ImageFacts
+from ...datasets.image_facts import ImageFacts
 from ...datasets.unreadable import REPLACED_KEY, BadSampleError, NamingPipeline
 from ..run_errors import RunError, resume_command
 from .deferred_info_hook import is_due
