@@ -9,7 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmseg_ccdistill.models.losses import (
+    CITYSCAPES_CLASSES,
     CITYSCAPES_FREQUENCIES,
+    STATIC_CLASSES,
     StaticLoss,
     class_balance_weights,
     static_loss,
@@ -372,5 +374,54 @@ def test_default_weights_are_balanced_and_not_saved() -> None:
     ],
 )
 def test_bad_settings_are_refused(kwargs: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        StaticLoss(**kwargs)
+
+
+def test_static_classes_go_by_name() -> None:
+    """In any order of the classes the same names are static; what was class 0 to 10 does not matter."""
+    assert STATIC_CLASSES == (
+        *('road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light'),
+        *('traffic sign', 'vegetation', 'terrain', 'sky'),
+    )
+    assert StaticLoss().static_classes == list(range(11))
+    backwards = CITYSCAPES_CLASSES[::-1]
+    loss = StaticLoss(classes=backwards)
+    assert loss.static_classes == list(range(8, 19))
+    assert torch.equal(loss.class_weight, W.flip(0))
+    day, night = random_case()[0], random_case(seed=1)[0]
+    labels, expected = loss.pseudo_labels(day.flip(1)), StaticLoss().pseudo_labels(day)
+    assert torch.equal(torch.where(labels == 255, labels, 18 - labels), expected)
+    value = loss(night.flip(1), labels).item()
+    assert value == pytest.approx(StaticLoss()(night, expected).item())
+
+
+def test_classes_of_ones_own() -> None:
+    classes = ('sky', 'lane', 'bus', 'person', 'road')
+    own = dict(classes=classes, class_weight=None)
+    loss = StaticLoss(static_classes=('road', 'sky'), **own)
+    assert (loss.static_classes, loss.num_classes) == ([0, 4], 5)
+    assert StaticLoss(static_classes=[4, 0], **own).static_classes == [0, 4]
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        (
+            dict(classes=('sky', 'road'), class_weight=None),
+            r"static_classes must be distinct names out of \['sky', 'road'\], got \['road', 'sidewalk'",
+        ),
+        (
+            dict(num_classes=5, class_weight=None),
+            'names of the 5 classes are not known: set classes=',
+        ),
+        (dict(classes=('sky', 'road'), static_classes=[2]), 'distinct numbers from 0 to 1, got'),
+        (
+            dict(classes=('sky', 'lane'), static_classes=['sky']),
+            r"frequencies of the 19 classes of Cityscapes alone, not of \['lane'\]: give class_weight",
+        ),
+    ],
+)
+def test_classes_that_do_not_fit_are_refused(kwargs: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         StaticLoss(**kwargs)
