@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
+from mmseg_ccdistill.engine.class_check import check_classes
 from mmseg_ccdistill.engine.launch import (
     UserInputError,
     add_launch_arguments,
@@ -109,6 +110,7 @@ def main() -> None:
     config = load_config(args.config, args.cfg_options)
     set_work_dir(config, args.config, args.work_dir)
     check_data_roots(config, ['test_dataloader'])
+    check_classes(config, ['test_dataloader'])
     check_checkpoint_content(args.checkpoint, 'the argument CHECKPOINT')
     config.load_from, config.resume = args.checkpoint, False
     if args.show or args.show_dir:

@@ -6,6 +6,7 @@ import sys
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
+from mmseg_ccdistill.engine.class_check import check_classes
 from mmseg_ccdistill.engine.launch import (
     add_launch_arguments,
     enable_amp,
@@ -50,6 +51,7 @@ def main() -> None:
         resume_last_checkpoint(config)
     check_initial_weights(config)
     check_data_roots(config, ['train_dataloader', 'val_dataloader'])
+    check_classes(config, ['train_dataloader', 'val_dataloader'])
     if args.amp:
         enable_amp(config)
     set_up_processes(config, args.launcher, args.local_rank)

@@ -95,22 +95,27 @@ def check_data_roots(config: Config, loaders: Sequence[str]) -> None:
     init_default_scope(config.get('default_scope', 'mmseg'))
     for loader in loaders:
         dataset = (config.get(loader) or {}).get('dataset')
-        for key, node in _dataset_configs(dataset, f'{loader}.dataset'):
+        for key, node in dataset_configs(dataset, f'{loader}.dataset'):
             try:
                 build_dataset({**node, 'pipeline': []})
             except DatasetCheckError as error:
                 raise UserInputError(f'{key}: {error}') from error
 
 
-def _dataset_configs(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (dotted key, config) of the datasets that read files, inside whatever wraps them."""
+def dataset_configs(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (dotted key, config) of the datasets that read files, inside whatever wraps them.
+
+    Args:
+        node: Config of a dataset.
+        key: Its dotted key.
+    """
     if isinstance(node, Mapping):
         if 'data_prefix' in node or 'data_root' in node:
             yield key, node
             return
         for name, child in node.items():
             if name != 'pipeline':
-                yield from _dataset_configs(child, f'{key}.{name}')
+                yield from dataset_configs(child, f'{key}.{name}')
     elif isinstance(node, list | tuple):
         for index, child in enumerate(node):
-            yield from _dataset_configs(child, f'{key}[{index}]')
+            yield from dataset_configs(child, f'{key}[{index}]')
