@@ -72,7 +72,8 @@ def test_both_stages_train(streets: Path, monkeypatch: pytest.MonkeyPatch) -> No
         code = run_tool(tool, monkeypatch, f'configs/{name}.py', '--cfg-options', *options)
         assert code == 0
     trained = torch.load(streets / 'work_dirs/my_streets/iter_2.pth', weights_only=True)
-    assert trained['meta']['dataset_meta']['classes'] == Config.fromfile(
-        'configs/my_streets.py'
-    ).classes
+    assert (
+        trained['meta']['dataset_meta']['classes']
+        == Config.fromfile('configs/my_streets.py').classes
+    )
     assert trained['state_dict']['night.decode_head.conv_seg.weight'].shape[0] == 5

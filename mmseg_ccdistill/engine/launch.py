@@ -24,6 +24,7 @@ from torch import distributed as torch_dist
 
 from ..datasets.file_check import DatasetCheckError
 from ..utils.checkpoint_file import TRUST_VARIABLE
+from .loader_workers import fit_loaders_to_workers
 from .resume import newest_good_checkpoint
 from .run_errors import StoppedBySignal, ending_of
 from .work_dir import make_work_dir
@@ -134,6 +135,7 @@ def load_config(path: str, overrides: Mapping[str, Any] | None = None) -> Config
         ) from error
     if overrides:
         config.merge_from_dict(dict(overrides))
+    fit_loaders_to_workers(config)
     return config
 
 

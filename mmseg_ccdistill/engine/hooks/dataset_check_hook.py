@@ -22,7 +22,8 @@ _LOOPS = {
 class DatasetCheckHook(Hook):
     """Check every image and label of the run's dataloaders before weights are loaded.
 
-    And whether the model's classes are those of the data (:func:`check_classes`). Rank 0 checks and tells the others, so that all ranks stop with the same sentence.
+    And whether the model's classes are those of the data (:func:`check_classes`). Rank 0 checks and
+    tells the others, so that all ranks stop with the same sentence.
 
     Args:
         manifest_dir: Folder for the manifests of what has been checked. Defaults to the data root
