@@ -177,6 +177,10 @@ class CrossDomainSegmentor(BaseSegmentor):
         """Send a plain (unprefixed) checkpoint to both branches; refuse one that fits neither."""
         own = {key[len(prefix) :]: key for key in state_dict if key.startswith(prefix)}
         if not any(name.startswith(tuple(f'{branch}.' for branch in BRANCHES)) for name in own):
+            loaded = {name: state_dict[key] for name, key in own.items()}
+            whole = {**self.night.state_dict(), **self.state_dict()}
+            if not set(whole) & set(loaded):
+                check_match(loaded, whole)  # says what would make a plain or a whole one fit
             for name, key in own.items():
                 value = state_dict.pop(key)
                 for branch in BRANCHES:
