@@ -59,8 +59,8 @@ class CrossDomainSegmentor(BaseSegmentor):
         init_cfg (dict, optional): Initialisation of the whole model. Defaults to None.
 
     Raises:
-        ValueError: If the two preprocessors differ, ``predict_with`` is no branch, classes to re-weight are not the 19 of Cityscapes, or the
-            segmentor is not an ``EncoderDecoder`` whose heads follow ``BaseDecodeHead``, its loss included.
+        ValueError: If the two preprocessors differ, ``predict_with`` is no branch, classes to re-weight are not the
+            19 of Cityscapes, or the segmentor is not an ``EncoderDecoder`` whose heads follow ``BaseDecodeHead``, its loss included.
     """
 
     def __init__(
