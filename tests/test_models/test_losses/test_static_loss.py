@@ -418,8 +418,8 @@ def test_every_class_that_is_not_static_is_rejected(classes: tuple[int, ...]) ->
 def test_a_day_logit_must_exceed_the_threshold_of_the_blend(logit: float, share: float) -> None:
     """At the threshold itself the low share counts, as in DANNet. All values are exact in binary."""
     day, night = torch.zeros(1, 19, 1, 1), torch.zeros(1, 19, 1, 1)
-    day[0, 4], night[0, 4] = logit, 0.5
-    mixed = share * logit + (1 - share) * 0.5
+    day[0, 4] = logit
+    mixed = share * logit
     for rival, winner in ((mixed - 2**-12, 4), (mixed + 2**-12, 255)):
         night[0, 13] = rival  # a dynamic class takes the night logit alone
         labels = static_pseudo_labels(day, None, night_logits=night, blend=(0.75, 0.25, 0.5))
