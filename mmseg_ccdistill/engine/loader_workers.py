@@ -25,4 +25,6 @@ def fit_loaders_to_workers(config: Config) -> None:
             continue
         dropped = [key for key in _FOR_WORKERS if loader.pop(key, None)]
         if dropped:
-            print_log(f'{name} has no workers (num_workers=0): without {", ".join(dropped)}', 'current')
+            print_log(
+                f'{name} has no workers (num_workers=0): without {", ".join(dropped)}', 'current'
+            )

@@ -133,7 +133,9 @@ def renaming_advice(loaded: Mapping[str, Any], expected: Mapping[str, Tensor]) -
         )
     for part in _WRAPPER_PARTS:
         count = sum(
-            shapes.get(name.replace(part, '')) == shape for name, shape in found.items() if part in name
+            shapes.get(name.replace(part, '')) == shape
+            for name, shape in found.items()
+            if part in name
         )
         if count:
             return (

@@ -43,7 +43,9 @@ def test_a_tool_runs_without_workers(
     arguments = ['source.py'] if name == 'train' else ['source.py', 'source.pth']
     options = ['--cfg-options', f'{loader}.num_workers=0']
     assert run_tool(load_tool(f'tools/{name}.py'), monkeypatch, *arguments, *options) == 0
-    expected = f'{loader} has no workers (num_workers=0): without persistent_workers, prefetch_factor'
+    expected = (
+        f'{loader} has no workers (num_workers=0): without persistent_workers, prefetch_factor'
+    )
     output = capfd.readouterr()
     assert expected in output.out + output.err
 

@@ -80,7 +80,14 @@ def compiled_inside(state: dict[str, Tensor]) -> dict[str, Tensor]:
 CASES = [
     *(
         (prefixed(prefix), prefix, dict(strip=prefix))
-        for prefix in ('model.', 'net.', '_orig_mod.', 'module.module.', 'ema_model.', 'student.net.')
+        for prefix in (
+            'model.',
+            'net.',
+            '_orig_mod.',
+            'module.module.',
+            'ema_model.',
+            'student.net.',
+        )
     ),
     (compiled_inside, '_orig_mod.', dict(drop='_orig_mod.')),
     (
@@ -125,7 +132,9 @@ def test_several_prefixes_are_all_named() -> None:
 
 
 def test_names_that_no_prefix_explains() -> None:
-    with pytest.raises(ValueError, match='its first tensor is a.weight, .* expects e.g. backbone.0'):
+    with pytest.raises(
+        ValueError, match='its first tensor is a.weight, .* expects e.g. backbone.0'
+    ):
         check_match(WEIGHTS, Net().state_dict())
 
 

@@ -60,7 +60,8 @@ class CrossDomainSegmentor(BaseSegmentor):
 
     Raises:
         ValueError: If the two preprocessors differ, ``predict_with`` is no branch, classes to re-weight are not the
-            19 of Cityscapes, or the segmentor is not an ``EncoderDecoder`` whose heads follow ``BaseDecodeHead``, its loss included.
+            19 of Cityscapes, or the segmentor is not an ``EncoderDecoder`` whose heads follow ``BaseDecodeHead``, its
+            loss included.
     """
 
     def __init__(
