@@ -13,7 +13,13 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import TRANSFORMS
 
-from mmseg_ccdistill.models.losses import CDCLoss, CDSLoss, StaticLoss, WeightedCrossEntropyLoss
+from mmseg_ccdistill.models.losses import (
+    STATIC_CLASSES,
+    CDCLoss,
+    CDSLoss,
+    StaticLoss,
+    WeightedCrossEntropyLoss,
+)
 from mmseg_ccdistill.models.necks import ProjectionHead
 from mmseg_ccdistill.models.segmentors import CCDistillSegmentor, CrossDomainSegmentor
 
@@ -136,12 +142,13 @@ def test_method_settings_in_force(config: Config) -> None:
         class_weight='balanced',
         gamma=1.0,
         neighborhood=True,
-        static_classes=range(11),
+        static_classes=STATIC_CLASSES,
         blend=None,
         reweight='prob',
         num_classes=19,
         ignore_index=255,
         softmax='static',
+        classes=None,
     )
     assert head == dict(
         in_channels=2048,

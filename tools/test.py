@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_ccdistill.engine.label_needs import adapt_to_unlabelled, evaluators_of
+from mmseg_ccdistill.engine.class_check import check_classes
 from mmseg_ccdistill.engine.launch import (
     NAMED_BY_CHECKPOINT,
     UserInputError,
@@ -110,6 +111,7 @@ def main() -> None:
     config = load_config(args.config, args.cfg_options, NAMED_BY_CHECKPOINT)
     set_work_dir(config, args.config, args.work_dir)
     check_data_roots(config, ['test_dataloader'])
+    check_classes(config, ['test_dataloader'])
     check_checkpoint_content(args.checkpoint, 'the argument CHECKPOINT')
     config.load_from, config.resume = args.checkpoint, False
     if args.show or args.show_dir:

@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_ccdistill.engine.label_needs import check_labels
+from mmseg_ccdistill.engine.class_check import check_classes
 from mmseg_ccdistill.engine.launch import (
     add_launch_arguments,
     enable_amp,
@@ -67,6 +68,7 @@ def main() -> None:
     check_data_roots(config, ['train_dataloader', 'val_dataloader'])
     check_labels(config, ['train_dataloader', 'val_dataloader'])
     keep_folders(config, 'val')
+    check_classes(config, ['train_dataloader', 'val_dataloader'])
     if args.amp:
         enable_amp(config)
     set_up_processes(config, args.launcher, args.local_rank)

@@ -11,8 +11,15 @@ from mmengine.dataset import Compose
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
+from .class_names import class_difference
 from .draw_sampler import Draw
-from .file_check import DatasetCheckError, build_dataset, initialise, leaf_datasets
+from .file_check import (
+    DatasetCheckError,
+    build_dataset,
+    build_lazily,
+    initialise,
+    leaf_datasets,
+)
 from .random_state import seeded
 from .unreadable import fetch_readable, note_replaced, replacement_sequence
 
@@ -42,7 +49,7 @@ class CrossDomainDataset(Dataset):
 
     Raises:
         DatasetCheckError: If a root, folder or list is missing or empty, or source and target
-            differ in their classes, palette or ``ignore_index``.
+            differ in ``ignore_index`` or, where the target names classes, in classes or palette.
     """
 
     def __init__(
@@ -64,7 +71,7 @@ class CrossDomainDataset(Dataset):
         if not isinstance(dataset, Mapping):
             return dataset
         if lazy_init:
-            return DATASETS.build({**dataset, 'lazy_init': True})
+            return build_lazily(dataset)
         return build_dataset(dataset)
 
     @property
@@ -119,34 +126,38 @@ class CrossDomainDataset(Dataset):
 def check_compatible(source: Any, target: Any) -> None:
     """Check that one set of class ids fits both domains.
 
+    Pairs without labels need no classes: where the target names none, those of the source count.
+
     Args:
         source: Dataset with ``metainfo``.
         target: Dataset with ``metainfo``.
 
     Raises:
-        DatasetCheckError: If classes (also their order), palette or ``ignore_index`` differ.
+        DatasetCheckError: If the source names no classes, or classes (also their order), palette or
+            ``ignore_index`` differ.
     """
     names = f'source ({type(source).__name__}) and target ({type(target).__name__})'
-    mend = 'set metainfo=dict(classes=..., palette=...) of both alike'
+    fix = (
+        'set metainfo=dict(classes=..., palette=...) of the source alone if the target is unlabelled, '
+        'else of both alike'
+    )
     ours, theirs = (list(dataset.metainfo.get('classes') or ()) for dataset in (source, target))
-    if not set(ours) & set(theirs):
+    if not ours:
         raise DatasetCheckError(
-            f'The {names} share no class, {ours} and {theirs}: expected equal classes; {mend}.'
+            f'The source ({type(source).__name__}) names no classes: expected the names of its label ids; '
+            'set metainfo=dict(classes=..., palette=...) of the source.'
         )
-    if ours != theirs:
-        detail = 'the same names in another order'
-        if set(ours) != set(theirs):
-            only_ours = [name for name in ours if name not in theirs]
-            only_theirs = [name for name in theirs if name not in ours]
-            detail = f'only in source: {only_ours}, only in target: {only_theirs}'
-        raise DatasetCheckError(
-            f'The {names} have different classes ({detail}): expected equal classes; {mend}.'
-        )
-    colours = [np.asarray(dataset.metainfo.get('palette') or ()) for dataset in (source, target)]
-    if not np.array_equal(colours[0], colours[1]):
-        raise DatasetCheckError(
-            f'The {names} have different palettes: expected equal colours for each class; {mend}.'
-        )
+    if theirs:
+        difference = class_difference(ours, theirs, ('source', 'target'))
+        if difference is not None:
+            raise DatasetCheckError(
+                f'The {names} have different classes ({difference}): expected equal classes; {fix}.'
+            )
+        colours = [np.asarray(data.metainfo.get('palette') or ()) for data in (source, target)]
+        if not np.array_equal(colours[0], colours[1]):
+            raise DatasetCheckError(
+                f'The {names} have different palettes: expected equal colours for each class; {fix}.'
+            )
     ignored = {
         getattr(leaf, 'ignore_index', 255)
         for dataset in (source, target)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mmseg.datasets import BaseSegDataset, CityscapesDataset
+from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from .file_check import DatasetCheckError, check_roots
@@ -98,6 +98,8 @@ class DarkZurichPairDataset(BaseSegDataset):
         img_suffix: What follows a stem. Defaults to ``'_rgb_anon.png'``.
         data_prefix: ``img_path``: folder that the stems are relative to. Defaults to ``'rgb_anon'``
             below the root.
+        metainfo: ``classes`` and ``palette``. Not needed: there are no labels, and inside
+            ``CrossDomainDataset`` those of the source count. Defaults to None, no classes.
         **kwargs: ``data_root``, ``pipeline``, ``indices``, ``test_mode``, ``lazy_init``, … of
             ``BaseSegDataset``.
 
@@ -107,8 +109,6 @@ class DarkZurichPairDataset(BaseSegDataset):
         ValueError: If the pipeline needs labels to choose its crop.
     """
 
-    METAINFO = CityscapesDataset.METAINFO
-
     #: Hint of :func:`check_roots` to those who have the published archive only.
     list_hint = ", e.g. 'corresp/train/night', the pairs that Dark Zurich ships"
 
@@ -117,11 +117,16 @@ class DarkZurichPairDataset(BaseSegDataset):
         ann_file: str = 'lists/zurich_dn_pair_train.csv',
         img_suffix: str = '_rgb_anon.png',
         data_prefix: dict | None = None,
+        metainfo: dict | None = None,
         **kwargs: Any,
     ) -> None:
         data_prefix = dict(img_path='rgb_anon') if data_prefix is None else data_prefix
         super().__init__(
-            ann_file=ann_file, img_suffix=img_suffix, data_prefix=data_prefix, **kwargs
+            ann_file=ann_file,
+            img_suffix=img_suffix,
+            data_prefix=data_prefix,
+            metainfo={'classes': (), **(metainfo or {})},
+            **kwargs,
         )
         for transform in self.pipeline.transforms:
             if getattr(transform, 'cat_max_ratio', 1.0) < 1.0:

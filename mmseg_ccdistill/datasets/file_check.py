@@ -48,9 +48,42 @@ def build_dataset(cfg: Mapping) -> Any:
     Raises:
         DatasetCheckError: If a folder or list is missing or no image is found.
     """
-    dataset = DATASETS.build({**cfg, 'lazy_init': True})
+    dataset = build_lazily(cfg)
     initialise(dataset)
     return dataset
+
+
+def build_lazily(cfg: Mapping) -> Any:
+    """Build a dataset from its config without a look at its files.
+
+    Args:
+        cfg: Config of a dataset class with mmengine's interface (``lazy_init``).
+
+    Returns:
+        The dataset, not initialised.
+
+    Raises:
+        DatasetCheckError: If ``metainfo`` names classes that the dataset does not have, or does not
+            give each of them a colour.
+    """
+    try:
+        return DATASETS.build({**cfg, 'lazy_init': True})
+    except ValueError as error:  # mmseg has no type of its own for these
+        text = str(error)
+        if 'in METAINFO' in text:
+            fixed = getattr(DATASETS.get(cfg['type']), 'METAINFO', {}).get('classes') or ()
+            named = (cfg.get('metainfo') or {}).get('classes') or ()
+            foreign = [name for name in named if name not in fixed]
+            raise DatasetCheckError(
+                f'metainfo of {cfg["type"]} names the classes {foreign}, which its labels do not have: expected a '
+                f'choice of {list(fixed)}; for classes of your own use type="BaseSegDataset".'
+            ) from error
+        if 'palette does not match classes' in text:
+            raise DatasetCheckError(
+                f'metainfo of {cfg["type"]} has a palette of another length than its classes: expected one '
+                '[R, G, B] for each class; correct it or leave palette out.'
+            ) from error
+        raise
 
 
 def initialise(dataset: Any) -> None:

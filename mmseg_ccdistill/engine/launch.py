@@ -26,6 +26,7 @@ from ..datasets.file_check import DatasetCheckError
 from ..utils.checkpoint_file import TRUST_VARIABLE
 from .config_overrides import apply_overrides
 from .override_syntax import add_override_argument
+from .loader_workers import fit_loaders_to_workers
 from .resume import newest_good_checkpoint
 from .run_errors import StoppedBySignal, ending_of
 from .work_dir import make_work_dir
@@ -142,6 +143,7 @@ def load_config(
             'config whose _base_ files and custom_imports exist; correct it'
         ) from error
     apply_overrides(config, path, overrides, overruled=overruled)
+    fit_loaders_to_workers(config)
     return config
 
 

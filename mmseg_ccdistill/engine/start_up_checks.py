@@ -10,6 +10,7 @@ from mmengine.registry import init_default_scope
 
 from ..datasets.file_check import DatasetCheckError, build_dataset
 from ..utils.checkpoint_file import CheckpointFileError, load_checkpoint_file, trusts_pickle
+from ..utils.checkpoint_weights import check_weights
 from .launch import UserInputError
 
 
@@ -31,21 +32,26 @@ def check_checkpoint_file(path: str, role: str) -> None:
     )
 
 
-def check_checkpoint_content(path: str, role: str) -> None:
-    """Check that a local checkpoint can be read, before anything is built; no code in it is run.
+def check_checkpoint_content(path: str, role: str, may_be_nested: bool = False) -> None:
+    """Check that a local checkpoint can be read and holds weights, before anything is built.
+
+    No code in it is run.
 
     Args:
         path: Path or address.
         role: What names it, for the message (``'load_from'``).
+        may_be_nested: See :func:`check_weights`.
 
     Raises:
-        UserInputError: If it is no file, is damaged, or holds more than tensors and plain values.
+        UserInputError: If it is no file, is damaged, holds no tensors where they are looked for, or
+            more than tensors and plain values.
     """
     check_checkpoint_file(path, role)
     if '://' in path or trusts_pickle():
         return
     try:
-        load_checkpoint_file(path, mmap=zipfile.is_zipfile(path))
+        checkpoint = load_checkpoint_file(path, mmap=zipfile.is_zipfile(path))
+        check_weights(checkpoint, path, may_be_nested)
     except CheckpointFileError as error:
         raise UserInputError(f'{role}: {error}') from error
 
@@ -64,7 +70,7 @@ def check_initial_weights(config: Config) -> None:
     if config.get('load_from') is not None:
         check_checkpoint_content(config.load_from, 'load_from')
     for key, path in _pretrained_paths(config.get('model'), 'model'):
-        check_checkpoint_content(path, key)
+        check_checkpoint_content(path, key, may_be_nested=True)
 
 
 def _pretrained_paths(node: Any, key: str) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from .checkpoint_weights import renaming_advice
+
 
 def check_match(loaded: Mapping[str, Any], expected: Mapping[str, Tensor]) -> tuple[int, int]:
     """Count the tensors that fit by name and shape; refuse a checkpoint of another model.
@@ -25,14 +27,21 @@ def check_match(loaded: Mapping[str, Any], expected: Mapping[str, Tensor]) -> tu
         ValueError: If nothing fits, or most tensors of known names have another shape.
     """
     wanted = {name: value.shape for name, value in expected.items() if value.ndim}
-    known = {name: getattr(loaded[name], 'shape', None) for name in wanted if name in loaded}
+    known = {name: _shape(loaded[name]) for name in wanted if name in loaded}
     matched = sum(shape == wanted[name] for name, shape in known.items())
     if not known:
-        raise ValueError(
-            f'the checkpoint fits nothing in the model: its first tensor is '
-            f'{next(iter(loaded), "missing")}, the model expects e.g. {next(iter(wanted))}; pass a '
-            'checkpoint of the same backbone and decode head, or convert its keys with '
+        if not loaded:
+            raise ValueError(
+                'the checkpoint fits nothing in the model: it holds no tensors; pass a checkpoint of the same '
+                'backbone and decode head.'
+            )
+        advice = renaming_advice(loaded, expected) or (
+            'pass a checkpoint of the same backbone and decode head, or convert its keys with '
             'tools/model_converters.'
+        )
+        raise ValueError(
+            f'the checkpoint fits nothing in the model: its first tensor is {next(iter(loaded))}, the model '
+            f'expects e.g. {next(iter(wanted))}; {advice}'
         )
     if 2 * matched < len(known):
         name = next(name for name, shape in known.items() if shape != wanted[name])
@@ -44,5 +53,10 @@ def check_match(loaded: Mapping[str, Any], expected: Mapping[str, Tensor]) -> tu
     return matched, len(wanted)
 
 
+def _shape(value: Any) -> Any:
+    """Shape of a tensor; None for an array or another object, which is not loaded."""
+    return value.shape if isinstance(value, Tensor) else None
+
+
 def _text(shape: Any) -> str:
-    return 'none' if shape is None else str(tuple(shape))
+    return 'none (no tensor)' if shape is None else str(tuple(shape))

@@ -409,3 +409,37 @@ CONFIG += [
         'correct the name',
     ),
 ]
+
+# Classes of the data that are not those of the model.
+MODEL += [
+    Kind(
+        'head of another number of classes',
+        config('num_classes=19', 'num_classes=12'),
+        r'model\.decode_head\.num_classes is 12',
+        'expected equal numbers',
+        r'set model\.decode_head\.num_classes=19',
+    ),
+    Kind(
+        'one class',
+        config("    img_suffix='.png',", "    img_suffix='.png', metainfo=dict(classes=['road']),"),
+        r'_dataloader\.dataset',
+        'expected two or more',
+        'make the rest a class, too',
+    ),
+    Kind(
+        'balanced weights for an order of its own',
+        lambda run: (
+            config(
+                "    img_suffix='.png',",
+                "    img_suffix='.png', metainfo=dict(classes=__import__('mmseg').utils.cityscapes_classes()[::-1]),",
+            )(run),
+            config(
+                "type='WeightedCrossEntropyLoss'",
+                "type='WeightedCrossEntropyLoss', class_weight='balanced'",
+            )(run),
+        ),
+        r'model\.decode_head\.loss_decode',
+        'expected the same names in the same order',
+        r'set model\.decode_head\.loss_decode\.classes',
+    ),
+]

@@ -280,12 +280,18 @@ PALETTE = [[128, 64, 128], [244, 35, 232], [70, 70, 70]]
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        (dict(metainfo=dict(classes=('a', 'b'), palette=PALETTE[:2])), 'share no class'),
+        (
+            dict(metainfo=dict(classes=('a', 'b'), palette=PALETTE[:2])),
+            "only in source: 'road', 'sidewalk', 'building', only in target: 'a', 'b'",
+        ),
         (
             dict(metainfo=dict(classes=('road', 'tree', 'building'), palette=PALETTE)),
-            r"only in source: \['sidewalk'\], only in target: \['tree'\]",
+            "only in source: 'sidewalk', only in target: 'tree'",
         ),
-        (dict(metainfo=dict(classes=CLASSES[::-1], palette=PALETTE)), 'in another order'),
+        (
+            dict(metainfo=dict(classes=CLASSES[::-1], palette=PALETTE)),
+            "another order: class 0 is 'road' in source, 'building' in target",
+        ),
         (dict(metainfo=dict(classes=CLASSES, palette=PALETTE[::-1])), 'different palettes'),
         (dict(ignore_index=254), r'ignore_index, \[254, 255\]'),
         ({}, None),
@@ -302,6 +308,52 @@ def test_source_and_target_must_agree(roots, changes, message):
     else:
         with pytest.raises(DatasetCheckError, match=message):
             CrossDomainDataset(source, target)
+
+
+def test_classes_of_the_source_are_those_of_unlabelled_pairs(roots):
+    """Named on the source alone, or of both alike; a choice of Cityscapes' classes is mapped."""
+    config = cross_config(*roots)
+    config['source']['metainfo'] = dict(classes=('sky', 'road'))
+    assert DATASETS.build(config).metainfo['classes'] == ('sky', 'road')
+    own = dict(classes=('lane', 'sky'), palette=[[1, 2, 3], [4, 5, 6]])
+    config['source'] |= dict(type='BaseSegDataset', metainfo=own)
+    config['source'] |= dict(
+        img_suffix='_leftImg8bit.png', seg_map_suffix='_gtFine_labelTrainIds.png'
+    )
+    assert DATASETS.build(config).metainfo['classes'] == ('lane', 'sky')
+    config['target']['metainfo'] = own
+    assert DATASETS.build(config).metainfo['palette'] == own['palette']
+    config['target']['metainfo'] = dict(own, classes=('sky', 'lane'))
+    with pytest.raises(DatasetCheckError, match="class 0 is 'lane' in source, 'sky' in target"):
+        DATASETS.build(config)
+
+
+@pytest.mark.parametrize(
+    ('metainfo', 'message'),
+    [
+        (
+            dict(classes=('road', 'lane')),
+            r"CityscapesDataset names the classes \['lane'\], which its labels do not have: .*"
+            'use type="BaseSegDataset"',
+        ),
+        (
+            dict(classes=('road', 'sky'), palette=[[0, 0, 0]]),
+            'palette of another length than its classes',
+        ),
+    ],
+)
+@pytest.mark.parametrize('lazy', [False, True])
+def test_classes_that_a_data_set_does_not_have_are_named(roots, metainfo, message, lazy):
+    config = cross_config(*roots)
+    config['source']['metainfo'] = metainfo
+    with pytest.raises(DatasetCheckError, match=message):
+        DATASETS.build(dict(config, lazy_init=lazy))
+
+
+def test_a_source_without_classes_is_named(roots):
+    folder = dict(data_prefix=dict(img_path=str(roots[0])), img_suffix='.png')
+    with pytest.raises(DatasetCheckError, match=r'source \(BaseSegDataset\) names no classes'):
+        CrossDomainDataset(BaseSegDataset(**folder), BaseSegDataset(**folder))
 
 
 @pytest.mark.parametrize('side', ['source', 'target'])

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mmseg.datasets import CityscapesDataset
 from mmseg.registry import DATASETS
 from tiny_data import DAYS, NIGHTS, make_dark_zurich, picture, target_config, write, write_list
 
@@ -85,12 +84,13 @@ def test_a_missing_or_binary_list_is_named(tmp_path):
         read_pair_list(str(tmp_path / 'list.png'))
 
 
-def test_meta_information_is_that_of_cityscapes(root):
+def test_pairs_have_no_classes_unless_told(root):
     dataset = build(root)
     assert len(dataset) == 3
-    assert dataset.metainfo['classes'] == CityscapesDataset.METAINFO['classes']
-    assert dataset.metainfo['palette'] == CityscapesDataset.METAINFO['palette']
+    assert dataset.metainfo['classes'] == () and list(dataset.metainfo['palette']) == []
     assert dataset.ignore_index == 255
+    own = build(root, metainfo=dict(classes=('lane', 'sky'), palette=[[1, 2, 3], [4, 5, 6]]))
+    assert own.metainfo['classes'] == ('lane', 'sky') and own.label_map is None
 
 
 def test_a_sample_holds_both_images_of_the_pair(root):

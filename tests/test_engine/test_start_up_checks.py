@@ -23,9 +23,23 @@ def test_initial_weights_are_checked_wherever_they_are_named(tmp_path) -> None:
     (tmp_path / 'there.pth').touch()
     with pytest.raises(UserInputError, match='^load_from: .*there.pth: expected a checkpoint'):
         start_up_checks.check_initial_weights(Config(dict(load_from=str(tmp_path / 'there.pth'))))
-    torch.save(dict(state_dict={}, mmseg_ccdistill_version='0'), tmp_path / 'there.pth')
+    weights = dict(a=torch.ones(1))
+    torch.save(dict(state_dict=weights, mmseg_ccdistill_version='0'), tmp_path / 'there.pth')
     start_up_checks.check_initial_weights(config(checkpoint=str(tmp_path / 'there.pth')))
     start_up_checks.check_initial_weights(config(checkpoint='https://example.com/resnet101.pth'))
+
+
+def test_weights_where_nothing_looks_for_them_are_refused(tmp_path) -> None:
+    """But a backbone's own reader may look under ``model``, as Swin's does."""
+    path = str(tmp_path / 'swin.pth')
+    torch.save(dict(model=dict(a=torch.ones(1)), mmseg_ccdistill_version='0'), path)
+    with pytest.raises(UserInputError, match="^load_from: .*swin.pth: it holds no tensors, those"):
+        start_up_checks.check_initial_weights(Config(dict(load_from=path)))
+    backbone = dict(init_cfg=dict(type='Pretrained', checkpoint=path))
+    start_up_checks.check_initial_weights(Config(dict(model=dict(backbone=backbone))))
+    torch.save(dict(state_dict={}, mmseg_ccdistill_version='0'), path)
+    with pytest.raises(UserInputError, match='^model.backbone.init_cfg.checkpoint: .*no tensors'):
+        start_up_checks.check_initial_weights(Config(dict(model=dict(backbone=backbone))))
 
 
 def test_missing_data_folder_is_named_with_its_key(tmp_path) -> None:

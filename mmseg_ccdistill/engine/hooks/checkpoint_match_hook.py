@@ -12,6 +12,7 @@ from mmseg.registry import HOOKS
 
 from ...models.segmentors import CrossDomainSegmentor
 from ...utils.checkpoint_match import check_match
+from ...utils.checkpoint_weights import check_weights
 
 
 @HOOKS.register_module()
@@ -31,8 +32,10 @@ class CheckpointMatchHook(Hook):
             checkpoint: What was read, before it goes to the model.
 
         Raises:
-            ValueError: If no tensor fits, or most of them have another shape.
+            ValueError: If there is no tensor, none fits, or most of them have another shape.
         """
+        path = getattr(runner, '_load_from', None) or 'load_from'
+        check_weights(checkpoint, path)
         model = runner.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
@@ -45,6 +48,5 @@ class CheckpointMatchHook(Hook):
         try:
             matched, expected = check_match(loaded, model.state_dict())
         except ValueError as error:
-            name = getattr(runner, '_load_from', None) or 'load_from'
-            raise ValueError(f'{name}: {error}') from error
+            raise ValueError(f'{path}: {error}') from error
         print_log(f'checkpoint: {matched} of {expected} tensors fit', logger='current')

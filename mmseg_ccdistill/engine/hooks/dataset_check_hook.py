@@ -9,15 +9,21 @@ from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
 from ...datasets.file_check import DatasetCheckError, check_dataset
+from ..class_check import check_classes
 
-_LOOPS = ('_train_loop', '_val_loop', '_test_loop')
+_LOOPS = {
+    '_train_loop': 'train_dataloader',
+    '_val_loop': 'val_dataloader',
+    '_test_loop': 'test_dataloader',
+}
 
 
 @HOOKS.register_module()
 class DatasetCheckHook(Hook):
     """Check every image and label of the run's dataloaders before weights are loaded.
 
-    Rank 0 checks and tells the others, so that all ranks stop with the same sentence.
+    And whether the model's classes are those of the data (:func:`check_classes`). Rank 0 checks and
+    tells the others, so that all ranks stop with the same sentence.
 
     Args:
         manifest_dir: Folder for the manifests of what has been checked. Defaults to the data root
@@ -37,6 +43,8 @@ class DatasetCheckHook(Hook):
 
         Raises:
             DatasetCheckError: On every rank, if a file is missing or wrong.
+            UserInputError: If the model has other classes than the data; on other ranks than 0 as
+                ``DatasetCheckError``.
         """
         verdict: list[str | None] = [None]
         failure: Exception | None = None
@@ -52,9 +60,10 @@ class DatasetCheckHook(Hook):
             raise DatasetCheckError(verdict[0])
 
     def _check(self, runner: Runner) -> None:
-        for name in _LOOPS:
-            loop = getattr(runner, name, None)  # a config until the run needs the loop
-            if isinstance(loop, BaseLoop):
-                dataset = loop.dataloader.dataset
-                check_dataset(dataset, self.manifest_dir)
-                print_log(f'All files of {type(dataset).__name__} are in order', logger='current')
+        # a loop is a config until the run needs it
+        built = [name for name in _LOOPS if isinstance(getattr(runner, name, None), BaseLoop)]
+        check_classes(runner.cfg, [_LOOPS[name] for name in built])  # for the tools of others
+        for name in built:
+            dataset = getattr(runner, name).dataloader.dataset
+            check_dataset(dataset, self.manifest_dir)
+            print_log(f'All files of {type(dataset).__name__} are in order', logger='current')

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from mmseg.registry import MODELS
+
+#: Settings that may differ: how far a training batch is padded follows the crop, not the network.
+_OF_THE_CROP = ('type', 'size', 'size_divisor')
 
 
 @MODELS.register_module()
@@ -59,3 +63,47 @@ class CrossDomainPreprocessor(SegDataPreProcessor):
             key: {domain: part[key] for domain, part in domains.items()}
             for key in ('inputs', 'data_samples')
         }
+
+
+def check_preprocessors_agree(outer: Any, inner: Any) -> None:
+    """Check that a segmentor that states its preprocessing gets it.
+
+    An adaptation normalises all domains once, before either branch, so what the segmentor's own
+    config states would be passed over in silence.
+
+    Args:
+        outer: ``model.data_preprocessor``: a config, None, or a module, which is taken as it is.
+        inner: ``model.segmentor.data_preprocessor``, or None.
+
+    Raises:
+        ValueError: If they differ in anything but the type and the size of a training batch.
+    """
+    if not isinstance(inner, Mapping) or not (outer is None or isinstance(outer, Mapping)):
+        return
+    fix = (
+        "set model.data_preprocessor=dict(model.segmentor.data_preprocessor, type='CrossDomainPreprocessor'), "
+        'or take model.segmentor.data_preprocessor out'
+    )
+    if outer is None:
+        raise ValueError(
+            'model.segmentor.data_preprocessor states how images are normalised, but model.data_preprocessor, '
+            f'which does it for all domains, is missing: expected both alike; {fix}.'
+        )
+    signature = inspect.signature(SegDataPreProcessor.__init__).parameters
+    defaults = {name: parameter.default for name, parameter in signature.items()}
+    for name in dict.fromkeys([*outer, *inner]):
+        if name in _OF_THE_CROP:
+            continue
+        ours, theirs = (_plain(config.get(name, defaults.get(name))) for config in (outer, inner))
+        if ours != theirs:
+            raise ValueError(
+                f'model.data_preprocessor has {name}={ours}, but model.segmentor.data_preprocessor has '
+                f'{name}={theirs}: expected both alike, those with which the weights were trained; {fix}.'
+            )
+
+
+def _plain(value: Any) -> Any:
+    """A value of a config as JSON knows it, so that a tuple equals a list."""
+    if isinstance(value, Mapping):
+        return {key: _plain(child) for key, child in value.items()}
+    return [_plain(child) for child in value] if isinstance(value, (list, tuple)) else value

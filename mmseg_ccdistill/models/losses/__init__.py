@@ -1,14 +1,17 @@
 """Losses of CCDistill."""
 
-from .class_weights import CITYSCAPES_FREQUENCIES, class_balance_weights
+from .class_weights import CITYSCAPES_CLASSES, CITYSCAPES_FREQUENCIES, class_balance_weights
 from .content_correlation import CDCLoss, correlation_maps, cosine_map, match_parallax
 from .js_divergence import js_divergence
+from .static_classes import STATIC_CLASSES
 from .static_loss import StaticLoss, static_loss, static_pseudo_labels
 from .style_correlation import CDSLoss, gram_cosine
 from .weighted_cross_entropy import WeightedCrossEntropyLoss
 
 __all__ = [
+    'CITYSCAPES_CLASSES',
     'CITYSCAPES_FREQUENCIES',
+    'STATIC_CLASSES',
     'CDCLoss',
     'CDSLoss',
     'StaticLoss',

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from mmseg.utils import cityscapes_classes
 from torch import Tensor
+
+#: The 19 training classes of Cityscapes in trainId order.
+CITYSCAPES_CLASSES = tuple(cityscapes_classes())
 
 #: Share of each of the 19 training classes among the labelled pixels of Cityscapes train, in
 #: trainId order. Source: the constants in ``train.py`` of DANNet (Wu et al., CVPR 2021), whose
@@ -32,8 +36,8 @@ CITYSCAPES_FREQUENCIES = (
     0.00413907,  # bicycle
 )
 
-#: What a loss accepts as ``class_weight``: weights, ``'balanced'`` (Cityscapes' frequencies), None
-#: (all ones).
+#: What a loss accepts as ``class_weight``: weights, ``'balanced'`` (Cityscapes' frequencies, found by
+#: the names of the classes), None (all ones).
 ClassWeight = str | Sequence[float] | None
 
 
@@ -79,23 +83,27 @@ def class_balance_weights(frequencies: Sequence[float] | Tensor, std: float = 0.
 
 
 def resolve_class_weight(
-    class_weight: ClassWeight, num_classes: int | None = None
+    class_weight: ClassWeight,
+    num_classes: int | None = None,
+    classes: Sequence[str] = CITYSCAPES_CLASSES,
 ) -> Tensor | None:
     """Weights as a tensor from what a config says.
 
     Args:
         class_weight (str | Sequence[float], optional): ``'balanced'``:
-            :func:`class_balance_weights` of Cityscapes' 19 frequencies with s = 0.05. A sequence:
-            the weights. None: no weights.
+            :func:`class_balance_weights` of Cityscapes' frequencies of the ``classes`` with s =
+            0.05. A sequence: the weights. None: no weights.
         num_classes (int, optional): Number of classes to check against. Defaults to None (not
             checked).
+        classes (Sequence[str]): Names of the classes in the order of their ids, read with
+            ``'balanced'`` only. Defaults to the 19 of Cityscapes.
 
     Returns:
         Tensor | None: ``(K,)`` float32.
 
     Raises:
-        ValueError: On another string, a weight that is not positive and finite, or a wrong number
-            of weights.
+        ValueError: On another string, a class whose frequency Cityscapes does not tell, a weight
+            that is not positive and finite, or a wrong number of weights.
     """
     if class_weight is None:
         return None
@@ -104,7 +112,7 @@ def resolve_class_weight(
             raise ValueError(
                 f"class_weight must be 'balanced', a list or None, got {class_weight!r}."
             )
-        weight = class_balance_weights(CITYSCAPES_FREQUENCIES)
+        weight = class_balance_weights(_cityscapes_frequencies(classes))
     else:
         weight = torch.as_tensor(class_weight, dtype=torch.float32, device='cpu')
         if weight.ndim != 1 or not bool(((weight > 0) & weight.isfinite()).all()):
@@ -117,3 +125,16 @@ def resolve_class_weight(
             f'{num_classes} classes: give a list with one weight per class, or None for equal ones.'
         )
     return weight
+
+
+def _cityscapes_frequencies(classes: Sequence[str]) -> list[float]:
+    """Frequencies of the classes by name, so that an order or a choice of one's own is right."""
+    known = dict(zip(CITYSCAPES_CLASSES, CITYSCAPES_FREQUENCIES, strict=True))
+    unknown = [name for name in classes if name not in known]
+    if unknown:
+        raise ValueError(
+            "class_weight='balanced' knows the frequencies of the 19 classes of Cityscapes alone, not of "
+            f'{unknown}: give class_weight as a list of one positive weight per class (class_balance_weights '
+            "makes it of your own labels' frequencies), or None for equal ones."
+        )
+    return [known[name] for name in classes]

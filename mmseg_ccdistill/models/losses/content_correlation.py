@@ -219,6 +219,18 @@ class CDCLoss(nn.Module):
         self.detach_guide = detach_guide
         self.parallax = parallax
 
+    @property
+    def taught_domains(self) -> set[str]:
+        """Domains whose embeddings get gradient: a guide that is a constant gets none."""
+        pairs: list[str] = []
+        if self.js_weight:
+            pairs += COR_PAIRS
+        if self.illumination_weight:
+            pairs += ['illu_target'] if self.detach_guide else ['illu_source', 'illu_target']
+        if self.inherent_weight:
+            pairs += ['in_night'] if self.detach_guide else ['in_day', 'in_night']
+        return {domain for pair in pairs for domain in COR_PAIRS[pair]}
+
     def forward(self, embeddings: DomainTensors) -> dict[str, Tensor]:
         """The weighted terms.
 

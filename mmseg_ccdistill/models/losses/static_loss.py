@@ -10,7 +10,8 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ...utils.precision import autocast_off, full_precision
-from .class_weights import ClassWeight, resolve_class_weight
+from .class_weights import CITYSCAPES_CLASSES, ClassWeight, resolve_class_weight
+from .static_classes import STATIC_CLASSES, static_class_ids
 
 #: Bounds of the weighted probability: eps and 1 - eps, as in DANNet.
 _EPS = 1e-7
@@ -164,17 +165,21 @@ class StaticLoss(nn.Module):
         loss_weight (float): Weight of the loss. Defaults to 1.0.
         class_weight (str | Sequence[float], optional): ``'balanced'``, a list of ``num_classes``
             weights, or None for equal weights. Defaults to ``'balanced'``:
-            :func:`class_balance_weights` of Cityscapes' frequencies.
+            :func:`class_balance_weights` of Cityscapes' frequencies, found by the names of the
+            classes.
         gamma (float): Focusing exponent. Defaults to 1.0.
         neighborhood (bool): Whether labels of the 3 x 3 neighbourhood count. Defaults to True.
-        static_classes (Sequence[int]): Static classes. Defaults to ``range(11)``.
+        static_classes (Sequence[str] | Sequence[int]): Static classes, by name or by id. Defaults to
+            :data:`STATIC_CLASSES`.
         blend (Sequence[float], optional): ``(high, low, threshold)``, see
             :func:`static_pseudo_labels`. Defaults to None.
         reweight (str): ``'prob'`` or ``'logits'``. Defaults to ``'prob'``.
         softmax (str): ``'static'`` or ``'all'``: classes over which the night's softmax runs. Defaults to
             ``'static'``.
-        num_classes (int): Number of classes K. Defaults to 19.
+        num_classes (int): Number of classes K where ``classes`` is None. Defaults to 19.
         ignore_index (int): Value of pixels without a label. Defaults to 255.
+        classes (Sequence[str], optional): Names of the classes in the order of their ids; a check at
+            the start compares them with the data. Defaults to None, the 19 of Cityscapes.
 
     Raises:
         ValueError: On a weight or exponent out of range, static classes that do not exist, a wrong
@@ -189,12 +194,13 @@ class StaticLoss(nn.Module):
         class_weight: ClassWeight = 'balanced',
         gamma: float = 1.0,
         neighborhood: bool = True,
-        static_classes: Sequence[int] = range(11),
+        static_classes: Sequence[str] | Sequence[int] = STATIC_CLASSES,
         blend: Sequence[float] | None = None,
         reweight: str = 'prob',
         num_classes: int = 19,
         ignore_index: int = 255,
         softmax: str = 'static',
+        classes: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         if loss_weight <= 0:
@@ -204,16 +210,11 @@ class StaticLoss(nn.Module):
             )
         if gamma < 0:
             raise ValueError(f'StaticLoss: gamma must not be negative, got {gamma}.')
-        classes = list(static_classes)
-        if (
-            not classes
-            or len(set(classes)) < len(classes)
-            or not set(classes) <= set(range(num_classes))
-        ):
-            raise ValueError(
-                'StaticLoss: static_classes must be distinct numbers from 0 to '
-                f'{num_classes - 1}, got {classes}.'
-            )
+        if classes is not None:
+            num_classes = len(classes)
+        elif num_classes == len(CITYSCAPES_CLASSES):
+            classes = CITYSCAPES_CLASSES
+        static_ids = static_class_ids(static_classes, num_classes, classes)
         if reweight not in ('prob', 'logits'):
             raise ValueError(f"StaticLoss: reweight must be 'prob' or 'logits', got {reweight!r}.")
         if softmax not in ('static', 'all'):
@@ -223,16 +224,15 @@ class StaticLoss(nn.Module):
         self.loss_weight = loss_weight
         self.gamma = gamma
         self.neighborhood = neighborhood
-        self.static_classes = sorted(classes)
+        self.static_classes = static_ids
         self.blend = None if blend is None else (float(blend[0]), float(blend[1]), float(blend[2]))
         self.reweight = reweight
         self.softmax = softmax
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         # Not persistent: a checkpoint of the model holds nothing of its losses.
-        self.register_buffer(
-            'class_weight', resolve_class_weight(class_weight, num_classes), persistent=False
-        )
+        weight = resolve_class_weight(class_weight, num_classes, classes or CITYSCAPES_CLASSES)
+        self.register_buffer('class_weight', weight, persistent=False)
 
     def pseudo_labels(self, day_logits: Tensor, night_logits: Tensor | None = None) -> Tensor:
         """Pseudo labels, see :func:`static_pseudo_labels`.

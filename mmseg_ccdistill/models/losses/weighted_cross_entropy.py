@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...utils.precision import autocast_off, full_precision
-from .class_weights import ClassWeight, resolve_class_weight
+from .class_weights import CITYSCAPES_CLASSES, ClassWeight, resolve_class_weight
 
 
 @MODELS.register_module()
@@ -23,15 +25,19 @@ class WeightedCrossEntropyLoss(nn.Module):
 
     Args:
         class_weight (str | Sequence[float], optional): ``'balanced'``: weights from Cityscapes'
-            class frequencies with spread 0.05. A list: one weight per class. None: equal weights.
-            Defaults to None.
+            class frequencies with spread 0.05, found by the names in ``classes``. A list: one
+            weight per class. None: equal weights. Defaults to None.
         loss_weight (float): Weight of the loss. Defaults to 1.0.
         ignore_index (int): Label without loss. Defaults to 255.
         loss_name (str): Key in the log; must start with ``loss_`` to be optimised. Defaults to
             ``'loss_seg'``.
+        classes (Sequence[str]): Names of the classes in the order of their ids, read with
+            ``'balanced'`` only; a check at the start compares them with the data. Defaults to the
+            19 of Cityscapes.
 
     Raises:
-        ValueError: If the class weights make no sense.
+        ValueError: If the class weights make no sense, or ``'balanced'`` meets a class that
+            Cityscapes does not have.
     """
 
     class_weight: Tensor | None
@@ -42,13 +48,15 @@ class WeightedCrossEntropyLoss(nn.Module):
         loss_weight: float = 1.0,
         ignore_index: int = 255,
         loss_name: str = 'loss_seg',
+        classes: Sequence[str] = CITYSCAPES_CLASSES,
     ) -> None:
         super().__init__()
         self.loss_weight = loss_weight
         self.ignore_index = ignore_index
         self._loss_name = loss_name
         # Not persistent: a checkpoint of the model holds nothing of its losses.
-        self.register_buffer('class_weight', resolve_class_weight(class_weight), persistent=False)
+        weight = resolve_class_weight(class_weight, classes=classes)
+        self.register_buffer('class_weight', weight, persistent=False)
 
     def forward(
         self,

@@ -61,8 +61,9 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         **kwargs: See :class:`CrossDomainSegmentor`.
 
     Raises:
-        ValueError: On an unknown mode or feature, a warm-up that ends before it begins, or if
-            ``projection_head.in_channels`` does not fit the feature.
+        ValueError: On an unknown mode or feature, a warm-up that ends before it begins, if
+            ``projection_head.in_channels`` does not fit the feature, or if a branch has a head of its own that
+            no term teaches.
     """
 
     def __init__(
@@ -122,6 +123,21 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         self.loss_cdc = build_optional(loss_cdc)
         self.loss_cds = build_optional(loss_cds)
         self.loss_pseudo = build_optional(loss_pseudo)
+        self._check_every_head_learns()
+
+    def _check_every_head_learns(self) -> None:
+        """Refuse a head of its own that no term teaches: distributed training waits for its gradient."""
+        taught = getattr(self.loss_cdc, 'taught_domains', None)
+        if not isinstance(self.projection_head, nn.ModuleDict) or taught is None:
+            return
+        for branch in BRANCHES:
+            if branch not in {branch_name(domain) for domain in taught}:
+                raise ValueError(
+                    f'share_projection_head=False builds a projection head for {branch}, which no term of loss_cdc '
+                    'teaches: with js_weight=0, illumination_weight=0 and detach_guide=True the day is a constant '
+                    'guide; set share_projection_head=True, loss_cdc.detach_guide=False, or give one of the two '
+                    'weights a value.'
+                )
 
     def _build_projection_head(self, config: ConfigType | None) -> nn.Module | None:
         """The shared head, or one per branch (equal at the start) by its name; None if there is none."""

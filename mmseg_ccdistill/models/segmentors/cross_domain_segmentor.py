@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ...utils.checkpoint_match import check_match
 from ...utils.typing_utils import DOMAINS, DomainSamples, DomainTensors
+from ..data_preprocessors.cross_domain_preprocessor import check_preprocessors_agree
 from ..losses.class_weights import CITYSCAPES_FREQUENCIES, class_balance_weights
 
 #: Branch names, M_d and M_n of the paper.
@@ -45,7 +46,7 @@ class CrossDomainSegmentor(BaseSegmentor):
 
     Args:
         segmentor (dict): Config of one ``EncoderDecoder``; it is built twice. Its own ``data_preprocessor`` is not
-            used here.
+            used here: one that normalises otherwise is refused.
         predict_with (str): Branch that answers ``predict`` and ``tensor`` calls. Defaults to ``'night'``, the
             model that the paper tests.
         test_reweight_std (float, optional): Multiply the logits of ``predict`` by ``class_balance_weights`` of
@@ -58,8 +59,9 @@ class CrossDomainSegmentor(BaseSegmentor):
         init_cfg (dict, optional): Initialisation of the whole model. Defaults to None.
 
     Raises:
-        ValueError: If ``predict_with`` is no branch, classes to re-weight are not the 19 of Cityscapes, or the
-            segmentor is not an ``EncoderDecoder`` whose heads follow ``BaseDecodeHead``, its loss included.
+        ValueError: If the two preprocessors differ, ``predict_with`` is no branch, classes to re-weight are not the
+            19 of Cityscapes, or the segmentor is not an ``EncoderDecoder`` whose heads follow ``BaseDecodeHead``, its
+            loss included.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class CrossDomainSegmentor(BaseSegmentor):
         pretrained: str | None = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
+        check_preprocessors_agree(data_preprocessor, segmentor.get('data_preprocessor'))
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         if predict_with not in BRANCHES:
             raise ValueError(f'predict_with must be one of {BRANCHES}, got {predict_with!r}.')
@@ -175,6 +178,10 @@ class CrossDomainSegmentor(BaseSegmentor):
         """Send a plain (unprefixed) checkpoint to both branches; refuse one that fits neither."""
         own = {key[len(prefix) :]: key for key in state_dict if key.startswith(prefix)}
         if not any(name.startswith(tuple(f'{branch}.' for branch in BRANCHES)) for name in own):
+            loaded = {name: state_dict[key] for name, key in own.items()}
+            whole = {**self.night.state_dict(), **self.state_dict()}
+            if not set(whole) & set(loaded):
+                check_match(loaded, whole)  # says what would make a plain or a whole one fit
             for name, key in own.items():
                 value = state_dict.pop(key)
                 for branch in BRANCHES:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmseg.models.segmentors import SegTTAModel
@@ -19,8 +20,14 @@ def runner() -> SimpleNamespace:
     [
         ({'encoder.weight': torch.zeros(4, 3, 1, 1)}, 'fits nothing'),
         ({'0.weight': torch.zeros(5, 3, 1, 1), '0.bias': torch.zeros(5)}, 'another width'),
-        ({'0.weight': 'not a tensor'}, 'another width'),
-        ({}, 'fits nothing'),
+        ({'0.weight': 'not a tensor'}, "no tensors, but 1 other objects .the first is '0.weight'"),
+        ({'0.weight': np.zeros((4, 3, 1, 1))}, 'turn numpy arrays into tensors'),
+        (
+            {'0.weight': np.zeros((4, 3, 1, 1)), '0.bias': np.zeros(4), 'x': torch.ones(1)},
+            'no tensor',
+        ),
+        ({}, 'its state_dict holds no tensors: expected the weights of a model'),
+        ({'net.0.weight': torch.zeros(4, 3, 1, 1)}, "without their prefix 'net.'"),
     ],
 )
 def test_a_foreign_checkpoint_stops_the_run(state: dict, message: str) -> None:
@@ -44,3 +51,10 @@ def test_test_time_augmentation_is_looked_through() -> None:
     wrapped = SegTTAModel(module=inner)
     state = {'state_dict': {'weight': torch.zeros(2, 1, 1)}}
     CheckpointMatchHook().after_load_checkpoint(SimpleNamespace(model=wrapped), state)
+
+
+def test_a_segmentor_of_two_branches_is_not_trusted_with_nothing(monkeypatch) -> None:
+    """It checks names by itself, but an empty state dict would never reach it."""
+    monkeypatch.setattr('mmseg_ccdistill.engine.hooks.checkpoint_match_hook.CrossDomainSegmentor', nn.Module)
+    with pytest.raises(ValueError, match='^load_from: its state_dict holds no tensors'):
+        CheckpointMatchHook().after_load_checkpoint(runner(), {'state_dict': {}})

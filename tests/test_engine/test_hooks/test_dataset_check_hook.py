@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
@@ -13,6 +14,7 @@ from mmseg.registry import HOOKS
 
 from mmseg_ccdistill.datasets import DatasetCheckError
 from mmseg_ccdistill.engine.hooks import DatasetCheckHook, dataset_check_hook
+from mmseg_ccdistill.engine.launch import UserInputError
 
 
 class Toy(BaseModel):
@@ -163,3 +165,14 @@ def test_two_processes_stop_with_the_same_sentence(tmp_path):
     verdicts = [(tmp_path / f'verdict_{rank}').read_text() for rank in range(2)]
     assert verdicts[0] == verdicts[1]
     assert 'which look like labelIds' in verdicts[0]
+
+
+def test_the_tools_of_others_compare_the_classes_too(tmp_path: Path) -> None:
+    """They build first and check nothing themselves; the hook stops them before the first iteration."""
+    root = make_root(tmp_path / 'data')
+    model = dict(decode_head=dict(type='FCNHead', num_classes=5))
+    config = Config(dict(model=model, train_dataloader=make_loader(root)))
+    runner = make_runner(root, tmp_path / 'run', cfg=config)
+    with pytest.raises(UserInputError, match='model.decode_head.num_classes is 5, but'):
+        runner.train()
+    assert 'loss' not in runner.model.events

@@ -3,7 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mmseg_ccdistill.models.losses import CITYSCAPES_FREQUENCIES, class_balance_weights
+from mmseg_ccdistill.models.losses import (
+    CITYSCAPES_CLASSES,
+    CITYSCAPES_FREQUENCIES,
+    class_balance_weights,
+)
 from mmseg_ccdistill.models.losses.class_weights import resolve_class_weight
 
 W_005 = [
@@ -71,3 +75,17 @@ def test_what_a_config_may_say() -> None:
 def test_bad_weights_are_refused(class_weight, num_classes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         resolve_class_weight(class_weight, num_classes)
+
+
+def test_balanced_weights_go_by_name() -> None:
+    """An order of one's own moves the weights with the names; a choice has mean 1 among itself."""
+    weights = resolve_class_weight('balanced')
+    assert weights is not None
+    moved = resolve_class_weight('balanced', classes=CITYSCAPES_CLASSES[::-1])
+    assert moved is not None and torch.equal(moved, weights.flip(0))
+    chosen = resolve_class_weight('balanced', classes=('bus', 'road', 'sky'))
+    ids = [CITYSCAPES_CLASSES.index(name) for name in ('bus', 'road', 'sky')]
+    expected = class_balance_weights([CITYSCAPES_FREQUENCIES[k] for k in ids])
+    assert chosen is not None and torch.equal(chosen, expected)
+    with pytest.raises(ValueError, match=r"not of \['lane'\]: give class_weight as a list"):
+        resolve_class_weight('balanced', classes=('road', 'lane'))

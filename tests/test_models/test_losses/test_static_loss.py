@@ -9,7 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmseg_ccdistill.models.losses import (
+    CITYSCAPES_CLASSES,
     CITYSCAPES_FREQUENCIES,
+    STATIC_CLASSES,
     StaticLoss,
     class_balance_weights,
     static_loss,
@@ -372,5 +374,103 @@ def test_default_weights_are_balanced_and_not_saved() -> None:
     ],
 )
 def test_bad_settings_are_refused(kwargs: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        StaticLoss(**kwargs)
+
+
+def test_static_classes_go_by_name() -> None:
+    """In any order of the classes the same names are static; what was class 0 to 10 does not matter."""
+    assert STATIC_CLASSES == (
+        *('road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light'),
+        *('traffic sign', 'vegetation', 'terrain', 'sky'),
+    )
+    assert StaticLoss().static_classes == list(range(11))
+    backwards = CITYSCAPES_CLASSES[::-1]
+    loss = StaticLoss(classes=backwards)
+    assert loss.static_classes == list(range(8, 19))
+    assert torch.equal(loss.class_weight, W.flip(0))
+    day, night = random_case()[0], random_case(seed=1)[0]
+    labels, expected = loss.pseudo_labels(day.flip(1)), StaticLoss().pseudo_labels(day)
+    assert torch.equal(torch.where(labels == 255, labels, 18 - labels), expected)
+    value = loss(night.flip(1), labels).item()
+    assert value == pytest.approx(StaticLoss()(night, expected).item())
+
+
+@pytest.mark.parametrize(
+    'classes', [tuple(range(11)), (0,), (18,), (0, 2, 3, 18), tuple(range(19))]
+)
+def test_every_class_that_is_not_static_is_rejected(classes: tuple[int, ...]) -> None:
+    """Class by class, so the first and the last of each run of ids too."""
+    logits = torch.eye(19).view(1, 19, 1, 19)  # class k wins at place k
+    labels = static_pseudo_labels(logits, None, classes)
+    assert labels.tolist() == [[[k if k in classes else 255 for k in range(19)]]]
+    everywhere = torch.arange(19).view(1, 1, 19)
+    for k in range(19):
+        one = torch.where(everywhere == k, everywhere, torch.tensor(255))
+        loss = static_loss(torch.zeros(1, 19, 1, 19), one, None, static_classes=classes)
+        is_learnt = k in classes and len(classes) > 1
+        assert (loss.item() > 1e-6) is is_learnt
+
+
+@pytest.mark.parametrize(
+    ('logit', 'share'), [(0.5, 0.25), (0.5 + 2**-10, 0.75), (0.5 - 2**-10, 0.25)]
+)
+def test_a_day_logit_must_exceed_the_threshold_of_the_blend(logit: float, share: float) -> None:
+    """At the threshold itself the low share counts, as in DANNet. All values are exact in binary."""
+    day, night = torch.zeros(1, 19, 1, 1), torch.zeros(1, 19, 1, 1)
+    day[0, 4] = logit
+    mixed = share * logit
+    for rival, winner in ((mixed - 2**-12, 4), (mixed + 2**-12, 255)):
+        night[0, 13] = rival  # a dynamic class takes the night logit alone
+        labels = static_pseudo_labels(day, None, night_logits=night, blend=(0.75, 0.25, 0.5))
+        assert labels.item() == winner
+
+
+@pytest.mark.parametrize('gamma', [0.0, 0.5, 1.0])
+def test_the_floor_and_the_ceiling_of_the_probability(gamma: float) -> None:
+    """q stays within [1e-7, 1 - 1e-7]: the loss at both ends, and no gradient beyond them."""
+    for logit, q in ((-60.0, 1e-7), (60.0, 1 - 1e-7)):
+        logits = torch.zeros(1, 19, 1, 1, dtype=torch.float64)
+        logits[0, 5] = logit
+        logits.requires_grad_()
+        loss = static_loss(logits, torch.full((1, 1, 1), 5), None, gamma=gamma)
+        loss.backward()
+        assert loss.item() == pytest.approx(-((1 - q) ** gamma) * math.log(q), rel=1e-6)
+        assert logits.grad is not None and not logits.grad.any()
+    for p in (2e-7, 1 - 2e-7):  # just within
+        logits = torch.zeros(1, 19, 1, 1, dtype=torch.float64)
+        logits[0, 5] = math.log(10 * p / (1 - p))
+        logits.requires_grad_()
+        static_loss(logits, torch.full((1, 1, 1), 5), None, gamma=gamma).backward()
+        assert logits.grad is not None and logits.grad.any() and logits.grad.isfinite().all()
+
+
+def test_classes_of_ones_own() -> None:
+    classes = ('sky', 'lane', 'bus', 'person', 'road')
+    own = dict(classes=classes, class_weight=None)
+    loss = StaticLoss(static_classes=('road', 'sky'), **own)
+    assert (loss.static_classes, loss.num_classes) == ([0, 4], 5)
+    assert StaticLoss(static_classes=[4, 0], **own).static_classes == [0, 4]
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        (
+            dict(classes=('sky', 'road'), class_weight=None),
+            r"static_classes must be distinct names out of \['sky', 'road'\], got \['road', 'sidewalk'",
+        ),
+        (
+            dict(num_classes=5, class_weight=None),
+            'names of the 5 classes are not known: set classes=',
+        ),
+        (dict(classes=('sky', 'road'), static_classes=[2]), 'distinct numbers from 0 to 1, got'),
+        (
+            dict(classes=('sky', 'lane'), static_classes=['sky']),
+            r"frequencies of the 19 classes of Cityscapes alone, not of \['lane'\]: give class_weight",
+        ),
+    ],
+)
+def test_classes_that_do_not_fit_are_refused(kwargs: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         StaticLoss(**kwargs)

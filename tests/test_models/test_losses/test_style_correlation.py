@@ -232,3 +232,38 @@ def test_unknown_form_is_refused() -> None:
 def test_is_registered_and_stateless() -> None:
     loss = MODELS.build(dict(type='CDSLoss', detach='target'))
     assert isinstance(loss, CDSLoss) and loss.detach == 'target' and not loss.state_dict()
+
+
+def faint_styles(generator: torch.Generator) -> dict[str, Tensor]:
+    """Features after a ReLU whose styles differ so little that L_CDS is about 1e-4."""
+    shared = torch.randn(2, 512, 8, 8, generator=generator, dtype=torch.float64)
+    shares = dict(zip(DOMAINS, (0.0, 0.30, 0.0, 0.33), strict=True))
+    return {
+        domain: (
+            shared
+            + share
+            * torch.randn(2, 512, 8, 8, generator=generator, dtype=torch.float64).cumsum(1)
+            / 8
+        ).relu()
+        for domain, share in shares.items()
+    }
+
+
+@pytest.mark.parametrize('form', ['channel', 'position'])
+def test_a_faint_difference_survives_features_in_bfloat16(form: str) -> None:
+    """The cosines are those of the features that arrive, and rounding those costs less than 1 % of the loss.
+
+    So what a network in bfloat16 changes of a small L_CDS comes from its own layers.
+    """
+    exact = faint_styles(torch.Generator().manual_seed(0))
+    loss = CDSLoss(gram_form=form)
+    expected = loss(exact)['loss_cds'].item()
+    assert 2e-5 < expected < 2e-4
+    rounded = {domain: x.bfloat16() for domain, x in exact.items()}
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        found = loss(rounded)['loss_cds']
+        cosines = loss.gram_correlations(rounded)
+    assert found.item() == pytest.approx(expected, rel=1e-2)
+    for world, cosine in cosines.items():
+        wanted = by_definition(rounded[f'{world}_day'], rounded[f'{world}_night'])
+        torch.testing.assert_close(cosine.double(), wanted, rtol=0, atol=1e-6)

@@ -109,6 +109,48 @@ def test_ignored_label_of_the_call_wins() -> None:
     assert loss(logits, labels, ignore_index=5).item() == pytest.approx(expected)
 
 
+#: The ways in which the loss is averaged: each has its own look at the ignored label.
+WAYS = [
+    {},
+    dict(weight=torch.ones(2, 5, 6)),
+    dict(reduction_override='mean'),
+    dict(weight=torch.rand(2, 5, 6, generator=torch.Generator().manual_seed(2))),
+    dict(reduction_override='sum'),
+    dict(reduction_override='none'),
+    dict(avg_factor=7.0),
+]
+
+
+@pytest.mark.parametrize('given', ['constructor', 'call'])
+@pytest.mark.parametrize('class_weight', [None, 'balanced'])
+@pytest.mark.parametrize('way', WAYS, ids=[str(sorted(way)) for way in WAYS])
+def test_any_value_may_be_the_ignored_one(way: dict, class_weight: str | None, given: str) -> None:
+    """Labels that differ in that value alone, 3 here and 255 there, have one loss, everywhere."""
+    logits, labels = random_case()
+    labels[labels == 3] = 4
+    in_constructor = dict(ignore_index=3) if given == 'constructor' else {}
+    in_call = dict(ignore_index=3) if given == 'call' else {}
+    expected = WeightedCrossEntropyLoss(class_weight)(logits, labels, **way)
+    other = labels.masked_fill(labels == 255, 3)
+    loss = WeightedCrossEntropyLoss(class_weight, **in_constructor)
+    torch.testing.assert_close(loss(logits, other, **way, **in_call), expected)
+
+
+@pytest.mark.parametrize('way', WAYS, ids=[str(sorted(way)) for way in WAYS])
+def test_nothing_but_the_ignored_value_gives_zero(way: dict) -> None:
+    logits = torch.randn(2, 19, 5, 6, requires_grad=True)
+    labels = torch.full((2, 5, 6), 3)
+    loss = WeightedCrossEntropyLoss('balanced', ignore_index=3)(logits, labels, **way)
+    loss.sum().backward()
+    assert not loss.any() and logits.grad is not None and not logits.grad.any()
+
+
+def test_255_is_a_label_like_another_where_it_is_not_ignored() -> None:
+    logits, labels = random_case()
+    with pytest.raises(ValueError, match=r'got labels \[255\]: expected class ids 0..18 and 3 '):
+        WeightedCrossEntropyLoss(ignore_index=3)(logits, labels)
+
+
 def test_mixed_precision(half_dtype: torch.dtype) -> None:
     logits, labels = random_case()
     half = logits.to(half_dtype)

@@ -172,3 +172,48 @@ def test_is_registered() -> None:
         ProjectionHead(8, embedding_norm='batch')
     with pytest.raises(ValueError, match='shrinkage'):
         ProjectionHead(8, shrinkage=1.5)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=['single', 'bfloat16'])
+@pytest.mark.parametrize('mode', ['center', 'standardize', 'whiten'])
+@pytest.mark.parametrize('noise', [0.0, 1e-7, 1e-6])
+def test_rounding_noise_of_a_constant_feature_is_no_direction(
+    mode: str, noise: float, dtype: torch.dtype
+) -> None:
+    """A wall of one texture: stretched to unit vectors, its rounding has gradients of up to 1e7."""
+    head = ProjectionHead(256, embedding_norm=mode)
+    torch.manual_seed(0)
+    head.init_weights()
+    generator = torch.Generator().manual_seed(0)
+    constant = torch.randn(1, 256, 1, 1, generator=generator).relu()
+    ripple = 1 + noise * torch.randn(2, 256, 8, 8, generator=generator)
+    x = (constant * ripple).requires_grad_()
+    with torch.autocast('cpu', dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        embedding = head(x)
+    embedding.backward(torch.randn(embedding.shape, generator=generator))
+    assert not embedding.any()
+    grads = [x.grad, *(p.grad for p in head.parameters())]
+    assert all(grad is not None and not grad.any() for grad in grads)
+
+
+@pytest.mark.parametrize('mode', ['center', 'standardize', 'whiten'])
+def test_a_faint_pattern_keeps_its_direction_and_a_bounded_gradient(mode: str) -> None:
+    """A pattern of 1e-3 on a constant is a hundred times what single precision resolves."""
+    head = ProjectionHead(256, embedding_norm=mode)
+    torch.manual_seed(0)
+    head.init_weights()
+    generator = torch.Generator().manual_seed(0)
+    constant = torch.randn(1, 256, 1, 1, generator=generator).relu()
+    x = (constant * (1 + 1e-3 * torch.randn(2, 256, 8, 8, generator=generator))).requires_grad_()
+    embedding = head(x)
+    norms = torch.linalg.vector_norm(embedding, dim=1)
+    torch.testing.assert_close(norms, torch.ones(2, 8, 8), rtol=0, atol=1e-6)
+    embedding.backward(torch.randn(embedding.shape, generator=generator))
+    assert x.grad is not None and 0 < x.grad.abs().max() < 1e4
+
+
+def test_ordinary_values_are_not_touched_to_the_last_bit() -> None:
+    head, x = small_head(embedding_norm='center'), feature()
+    raw = head.conv2(F.relu(head.conv1(x)))
+    expected = F.normalize(raw - raw.mean(dim=(0, 2, 3), keepdim=True), dim=1, eps=1e-6)
+    assert torch.equal(head(x), expected)

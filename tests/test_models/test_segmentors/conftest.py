@@ -107,3 +107,10 @@ def batch() -> dict[str, Any]:
 def segmentor_config() -> dict[str, Any]:
     """Config of the plain small segmentor."""
     return small_segmentor()
+
+
+@pytest.fixture
+def model_config() -> dict[str, Any]:
+    """Config of the small model, for a test that builds it without initialising it."""
+    init_default_scope('mmseg')
+    return small_model()

@@ -88,6 +88,51 @@ def test_every_parameter_gets_a_gradient(
         assert model.projection_head is None
 
 
+@pytest.mark.parametrize('js', [0.0, 1.0])
+@pytest.mark.parametrize('illumination', [0.0, 1.0])
+@pytest.mark.parametrize('inherent', [0.0, 1.0])
+@pytest.mark.parametrize('detach_guide', [True, False])
+@pytest.mark.parametrize(
+    'more',
+    [
+        {},
+        dict(distill_into='night'),
+        dict(distill_into='target_night'),
+        dict(loss_cds=None, loss_pseudo=None),
+    ],
+)
+def test_a_head_of_its_own_learns_or_is_refused(
+    build: Callable,
+    batch: dict[str, Any],
+    js: float,
+    illumination: float,
+    inherent: float,
+    detach_guide: bool,
+    more: dict[str, Any],
+) -> None:
+    """All combinations of terms. Of the inherent term alone, M_d's embeddings are a constant guide."""
+    if not (js or illumination or inherent):
+        return  # CDCLoss refuses it
+    loss = dict(
+        type='CDCLoss',
+        js_weight=js,
+        illumination_weight=illumination,
+        inherent_weight=inherent,
+        detach_guide=detach_guide,
+    )
+    overrides = dict(more, share_projection_head=False, loss_cdc=loss)
+    if detach_guide and not (js or illumination):
+        with pytest.raises(
+            ValueError, match='a projection head for day, .*set share_projection_head=True'
+        ):
+            build(**overrides)
+        overrides['share_projection_head'] = True
+    model = build(**overrides)
+    total, _ = model.parse_losses(losses_of(model, batch))
+    total.backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
 def gradient_owners(model: torch.nn.Module, term: torch.Tensor) -> set:
     model.zero_grad()
     term.backward()

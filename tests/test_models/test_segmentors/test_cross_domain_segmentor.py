@@ -79,6 +79,27 @@ def test_only_a_loaded_night_branch_is_kept(build: Callable) -> None:
     assert not fresh._night_loaded
 
 
+@pytest.mark.parametrize('branches', [('night',), ('day', 'night')])
+def test_a_night_branch_that_was_loaded_first_is_kept(
+    build: Callable, model_config: dict[str, Any], branches: tuple[str, ...]
+) -> None:
+    """A loader that runs before `init_weights` (mmengine's `Pretrained` does not, `init_model` may)."""
+    trained = build()
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.add_(1)
+    state = {k: v for k, v in trained.state_dict().items() if k.split('.')[0] in branches}
+    fresh = MODELS.build(ConfigDict(model_config))
+    fresh.load_state_dict(state, strict=False)
+    fresh.init_weights()
+    for key, value in trained.night.state_dict().items():
+        assert torch.equal(fresh.night.state_dict()[key], value), key
+    unloaded = MODELS.build(ConfigDict(model_config))
+    unloaded.init_weights()  # nothing was loaded: both start equal
+    day = unloaded.day.state_dict()
+    assert all(torch.equal(day[key], v) for key, v in unloaded.night.state_dict().items())
+
+
 def test_weights_are_initialised_once(build: Callable) -> None:
     """A runner that trains on calls init_weights again: night keeps what it has learnt."""
     model = build()

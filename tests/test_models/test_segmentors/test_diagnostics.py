@@ -80,6 +80,17 @@ def test_values_of_the_correlation_maps() -> None:
     assert (log['cor.contrast_source'], log['cor.contrast_target']) == pytest.approx((0, 0))
 
 
+@pytest.mark.parametrize(('source', 'target'), [(0.75, -0.25), (-0.25, 0.75)])
+def test_each_world_has_a_contrast_of_its_own(source: float, target: float) -> None:
+    """One world's night shows the places of its day, the other's shows them swapped."""
+    nights = {0.75: [[0, 1, 2, 3]], -0.25: [[1, 0, 3, 2]]}
+    day = axes(8, [[0, 1, 2, 3]])
+    values = (day, axes(8, nights[source]), day, axes(8, nights[target]))
+    log = correlation_diagnostics(dict(zip(DOMAINS, values, strict=True)))
+    assert log['cor.contrast_source'].item() == pytest.approx(source)
+    assert log['cor.contrast_target'].item() == pytest.approx(target)
+
+
 def test_style_is_averaged_over_the_batch() -> None:
     log = style_diagnostics({'source': torch.tensor([0.9, 0.5]), 'target': torch.tensor([0.2])})
     assert log['cor.gram_source'].item() == pytest.approx(0.7)

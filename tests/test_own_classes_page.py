@@ -1,0 +1,79 @@
+"""docs/own_classes.md: its two configs, taken from the page, train one after the other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MessageHub, MMLogger
+from mmseg.visualization import SegLocalVisualizer
+from tool_project import load_tool, run_tool
+
+from mmseg_ccdistill.models.losses import class_balance_weights
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / 'docs' / 'own_classes.md').read_text(encoding='utf-8')
+CONFIGS = re.findall(r'`configs/(\w+\.py)`:\n\n```python\n(.*?)```', PAGE, re.DOTALL)
+
+
+@pytest.fixture
+def streets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The page's data and configs, in the working directory."""
+    generator = np.random.default_rng(0)
+
+    def write(path: Path, high: int, *channels: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), generator.integers(0, high, (144, 160, *channels), np.uint8))
+
+    data = tmp_path / 'data/my_streets'
+    for light in ('day', 'night'):
+        for k in range(3):
+            write(data / f'{light}/images/{k}.jpg', 256, 3)
+            write(data / f'{light}/labels/{k}.png', 5)
+            write(data / f'pairs/{light}_{k}.jpg', 256, 3)
+    (data / 'pairs.csv').write_text(''.join(f'night_{k},day_{k}\n' for k in range(3)))
+    (tmp_path / 'configs').mkdir()
+    (tmp_path / 'configs/_base_').symlink_to(ROOT / 'configs/_base_')
+    for name, text in CONFIGS:
+        (tmp_path / 'configs' / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_page_has_its_two_configs() -> None:
+    assert [name for name, _ in CONFIGS] == ['my_streets_source.py', 'my_streets.py']
+    assert re.findall(r'python (tools/train.py) configs/(\w+\.py)', PAGE) == [
+        ('tools/train.py', name) for name, _ in CONFIGS
+    ]
+
+
+def test_the_weights_are_those_of_the_frequencies(streets: Path) -> None:
+    config = Config.fromfile('configs/my_streets.py')
+    call = re.search(r'# class_balance_weights\((\[.*\])\)', PAGE)
+    assert call is not None
+    expected = class_balance_weights([float(x) for x in call[1].strip('[]').split(',')])
+    assert config.class_weight == pytest.approx(expected.tolist(), abs=5e-5)
+
+
+def test_both_stages_train(streets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, load_from in (
+        ('my_streets_source', 'None'),
+        ('my_streets', 'work_dirs/my_streets_source/iter_2.pth'),
+    ):
+        for kept in (SegLocalVisualizer, MMLogger, MessageHub):  # mmengine keeps one of each
+            kept._instance_dict.clear()
+        options = [f'load_from={load_from}', 'train_cfg.max_iters=2', 'train_cfg.val_interval=2']
+        tool = load_tool('tools/train.py')
+        code = run_tool(tool, monkeypatch, f'configs/{name}.py', '--cfg-options', *options)
+        assert code == 0
+    trained = torch.load(streets / 'work_dirs/my_streets/iter_2.pth', weights_only=True)
+    assert (
+        trained['meta']['dataset_meta']['classes']
+        == Config.fromfile('configs/my_streets.py').classes
+    )
+    assert trained['state_dict']['night.decode_head.conv_seg.weight'].shape[0] == 5
