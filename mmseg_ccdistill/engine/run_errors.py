@@ -24,8 +24,9 @@ _EXIT_CODE = re.compile(r'exited unexpectedly with exit code (?P<code>\d+)')
 # between versions; the path of gloo's source file does not.
 _LOST_RANK = re.compile(
     r'gloo/transport|Connection (closed|reset) by (remote )?peer|NCCL (error|communicator)|'
-    r'Timed? ?out (after \d+ms )?waiting for|ncclRemoteError|ncclSystemError|ProcessGroup',
+    r'Timed? ?out (after \d+ ?\w+ )?waiting for|client socket has timed out|ncclRemoteError|ncclSystemError|ProcessGroup',
 )
+_PORT_IN_USE = re.compile(r'EADDRINUSE|[Aa]ddress already in use')
 
 
 class RunError(RuntimeError):
@@ -152,11 +153,29 @@ def lost_rank(error: BaseException) -> LostRankError | None:
         return None
     if _LOST_RANK.search(str(error)) is None:
         return None
-    rank = os.environ.get('RANK', '0')
     reason = str(error).strip().splitlines()[0][:200]
     return LostRankError(
-        f'rank {rank}: another process of this run has ended or does not answer ({reason}); see what '
-        f'that process printed, then continue from the latest checkpoint with: {resume_command()}'
+        f'another process of this run has ended or does not answer ({reason}); see what that process '
+        f'printed, then continue from the latest checkpoint with: {resume_command()}'
+    )
+
+
+def port_in_use(error: BaseException) -> str | None:
+    """Recognise an error that says that the port on which the processes meet is taken.
+
+    Args:
+        error: Any error.
+
+    Returns:
+        The sentence, or None if it is something else.
+    """
+    if not isinstance(error, RuntimeError | OSError) or not _PORT_IN_USE.search(str(error)):
+        return None
+    port = os.environ.get('MASTER_PORT', '29500')
+    return (
+        f'port {port} is in use by another program: expected a free one, on which the processes of this '
+        f'run meet; choose another with PORT=... bash tools/dist_train.sh, or with MASTER_PORT=... '
+        'in the environment where that script is not used'
     )
 
 
@@ -167,11 +186,14 @@ def ending_of(error: BaseException) -> tuple[str, int] | None:
         error: What left the runner.
 
     Returns:
-        ``(sentence, exit code)`` for a bad sample and a mistake in the config (2), a :class:`RunError`
+        ``(sentence, exit code)`` for a bad sample, a port in use and a mistake in the config (2), a :class:`RunError`
         and what torch says of dead workers and lost processes (1). None for anything else.
     """
     if isinstance(error, BadSampleError):
         return str(error), 2
+    taken = port_in_use(error)
+    if taken is not None:
+        return taken, 2
     in_config = config_error(error)
     if in_config is not None:
         return in_config, 2

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from mmengine.dist import broadcast_object_list, is_main_process
+import os
+
+from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
 from ...datasets.file_check import DatasetCheckError, check_dataset
+from ..start_together import others_sentence
 
 _LOOPS = ('_train_loop', '_val_loop', '_test_loop')
 
@@ -17,7 +20,8 @@ _LOOPS = ('_train_loop', '_val_loop', '_test_loop')
 class DatasetCheckHook(Hook):
     """Check every image and label of the run's dataloaders before weights are loaded.
 
-    Rank 0 checks and tells the others, so that all ranks stop with the same sentence.
+    The first process of every node looks at the files of its node and tells all others, so that all
+    stop: the one that has found something with its sentence, the others with that sentence and its rank.
 
     Args:
         manifest_dir: Folder for the manifests of what has been checked. Defaults to the data root
@@ -38,18 +42,20 @@ class DatasetCheckHook(Hook):
         Raises:
             DatasetCheckError: On every rank, if a file is missing or wrong.
         """
-        verdict: list[str | None] = [None]
         failure: Exception | None = None
-        if is_main_process():
+        is_first_of_node = int(os.environ.get('LOCAL_RANK', '0')) == 0
+        if is_first_of_node or get_world_size() == 1:
             try:
                 self._check(runner)
-            except Exception as error:  # the other ranks wait for a verdict, whatever happened
-                verdict, failure = [str(error) or type(error).__name__], error
-        broadcast_object_list(verdict)
+            except Exception as error:  # the others wait for a verdict, whatever happened
+                failure = error
+        verdict = '' if failure is None else str(failure) or type(failure).__name__
+        verdicts: list[str] = all_gather_object(verdict)
         if failure is not None:
             raise failure
-        if verdict[0] is not None:
-            raise DatasetCheckError(verdict[0])
+        for rank, sentence in enumerate(verdicts):
+            if sentence and rank != get_rank():
+                raise DatasetCheckError(others_sentence(rank, sentence))
 
     def _check(self, runner: Runner) -> None:
         for name in _LOOPS:
