@@ -16,6 +16,7 @@ from mmseg_ccdistill.engine.launch import (
     set_work_dir,
     trust_pickle,
 )
+from mmseg_ccdistill.engine.shared_memory import check_shared_memory
 from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_content, check_data_roots
 
 
@@ -117,6 +118,7 @@ def main() -> None:
         keep_predictions(config, args.out)
     if args.tta:
         augment_at_test_time(config)
+    check_shared_memory(config, ['test_dataloader'])
     set_up_processes(config, args.launcher, args.local_rank)
     runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
     runner.test()

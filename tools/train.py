@@ -16,6 +16,7 @@ from mmseg_ccdistill.engine.launch import (
     set_work_dir,
     trust_pickle,
 )
+from mmseg_ccdistill.engine.shared_memory import check_shared_memory
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots, check_initial_weights
 
 
@@ -50,6 +51,7 @@ def main() -> None:
         resume_last_checkpoint(config)
     check_initial_weights(config)
     check_data_roots(config, ['train_dataloader', 'val_dataloader'])
+    check_shared_memory(config, ['train_dataloader', 'val_dataloader'])
     if args.amp:
         enable_amp(config)
     set_up_processes(config, args.launcher, args.local_rank)
