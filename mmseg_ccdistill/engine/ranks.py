@@ -32,15 +32,15 @@ class Process(NamedTuple):
 
     Attributes:
         rank: Its number, from 0.
-        count: Number of processes.
+        world_size: Number of processes.
         local_rank: Its number on this node, from 0.
-        local_count: Number of processes on this node.
+        local_world_size: Number of processes on this node.
     """
 
     rank: int = 0
-    count: int = 1
+    world_size: int = 1
     local_rank: int = 0
-    local_count: int = 1
+    local_world_size: int = 1
 
 
 def launcher_of_command() -> str:
@@ -84,4 +84,4 @@ def speaker(process: Process) -> str:
     Returns:
         ``'rank 3: '``, or nothing if there is one process.
     """
-    return f'rank {process.rank}: ' if process.count > 1 else ''
+    return f'rank {process.rank}: ' if process.world_size > 1 else ''

@@ -84,12 +84,12 @@ def check_shared_memory(config: Config, loaders: Sequence[str]) -> None:
         batch = (loader.get('batch_size') or 1) * _sample_bytes(config, key)
         prefetch = loader.get('prefetch_factor') or _PREFETCH_FACTOR
         text = f'{key} ({workers} workers x {prefetch} batches of {batch / 1e6:.1f} MB)'
-        needs.append((text, (workers * prefetch + 1) * batch * process.local_count))
+        needs.append((text, (workers * prefetch + 1) * batch * process.local_world_size))
     need, free = sum(size for _, size in needs), shutil.disk_usage(SHARED_MEMORY).free
     if need <= free:
         return
     who = ' and '.join(text for text, _ in needs)
-    processes = f' in {process.local_count} processes' if process.local_count > 1 else ''
+    processes = f' in {process.local_world_size} processes' if process.local_world_size > 1 else ''
     advised = max(1, -(-_ADVISED_RATIO * need // 10**9))
     raise UserInputError(
         f'{who} will hold {need / 1e6:.0f} MB in {SHARED_MEMORY}{processes}, where {free / 1e6:.0f} MB '

@@ -66,7 +66,7 @@ def start_together(process: Process) -> None:
     store.add('passed', 1)
     deadline = time.monotonic() + _LIMIT_SECONDS
     while store.add('failed', 0) == 0:
-        if store.add('passed', 0) >= process.count:
+        if store.add('passed', 0) >= process.world_size:
             _is_over = True
             return
         if time.monotonic() > deadline:
@@ -101,7 +101,7 @@ def end_together(process: Process, error: BaseException, sentence: str) -> None:
             store.add('failed', 1)
         store.add('left', 1)
         deadline = time.monotonic() + _FAREWELL_SECONDS
-        while store.add('left', 0) < process.count and time.monotonic() < deadline:
+        while store.add('left', 0) < process.world_size and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
         time.sleep(_POLL_SECONDS)  # the store may live in this process: the others' last answer
     except RuntimeError:
@@ -109,7 +109,7 @@ def end_together(process: Process, error: BaseException, sentence: str) -> None:
 
 
 def _can_share(process: Process) -> bool:
-    return process.count > 1 and torch_dist.is_available() and 'MASTER_ADDR' in os.environ
+    return process.world_size > 1 and torch_dist.is_available() and 'MASTER_ADDR' in os.environ
 
 
 def _open_store(process: Process, seconds: float) -> Any:
@@ -118,7 +118,7 @@ def _open_store(process: Process, seconds: float) -> Any:
     if _store is None:
         os.environ.setdefault('MASTER_PORT', DEFAULT_PORT)
         timeout = datetime.timedelta(seconds=seconds)
-        found = torch_dist.rendezvous('env://', process.rank, process.count, timeout=timeout)
+        found = torch_dist.rendezvous('env://', process.rank, process.world_size, timeout=timeout)
         _store = next(found)[0]
     attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')
     return torch_dist.PrefixStore(f'start_together/{attempt}', _store)

@@ -38,7 +38,9 @@ def test_onnxruntime_predicts_the_labels_of_the_exported_branch(tmp_path: Path, 
     model = Logits(load_plain(report.checkpoint, report.config)).eval()
     image = torch.randn(1, 3, *SIZE, generator=torch.Generator().manual_seed(0))
     # The exporter that needs no more packages, where torch has two.
-    options = dict(dynamo=False) if 'dynamo' in inspect.signature(torch.onnx.export).parameters else {}
+    options = (
+        dict(dynamo=False) if 'dynamo' in inspect.signature(torch.onnx.export).parameters else {}
+    )
     file = str(tmp_path / 'night.onnx')
     torch.onnx.export(
         model, (image,), file, input_names=['image'], output_names=['logits'], opset_version=17,

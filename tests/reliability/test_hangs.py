@@ -37,18 +37,19 @@ from mmseg_ccdistill.engine.run_errors import ending_of
 from mmseg_ccdistill.engine.shared_memory import check_shared_memory, shared_bytes
 
 _WORKERS = ['train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True']
-# A transform that never comes back, once the file ``stuck`` is there.
+# A transform that never comes back in a data worker, once the file ``stuck`` is there.
 _STUCK = """
 import time
 from pathlib import Path
 
 from mmseg.registry import TRANSFORMS
+from torch.utils.data import get_worker_info
 
 
 @TRANSFORMS.register_module(force=True)
 class Stuck:
     def __call__(self, results):
-        while Path('stuck').exists():
+        while get_worker_info() is not None and Path('stuck').exists():
             time.sleep(0.05)
         return results
 """
@@ -77,6 +78,7 @@ def make_stuck(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put ``Stuck`` into the pipelines."""
     (run / 'stuck_transform.py').write_text(_STUCK)
     monkeypatch.syspath_prepend(run)
+    sys.modules.pop('stuck_transform', None)
     change(
         run,
         ("'provoke'", "'provoke', 'stuck_transform'"),
@@ -125,8 +127,10 @@ def test_a_slow_batch_is_waited_for(run, monkeypatch) -> None:
     monkeypatch.setattr(loading_limit_hook, '_POLL_SECONDS', 0.05)
     make_stuck(run, monkeypatch)
     source = (run / 'stuck_transform.py').read_text()
-    (run / 'stuck_transform.py').write_text(source.replace("while Path('stuck').exists():", 'if True:'))
-    sys.modules.pop('stuck_transform', None)
+    slow = source.replace('while get_worker_info() is not None and', 'if get_worker_info() or')
+    slow = slow.replace('sleep(0.05)', 'sleep(0.2)')
+    assert slow != source
+    (run / 'stuck_transform.py').write_text(slow)
     assert train(monkeypatch, '--cfg-options', *_WORKERS, 'train_cfg.max_iters=3') == 0
 
 

@@ -90,7 +90,10 @@ def without_the_config(disk: Path) -> None:
             marks=pytest.mark.slow,
         ),
         pytest.param(
-            without_the_config, 1, r"the config file 'tiny\.py' does not exist", marks=pytest.mark.slow
+            without_the_config,
+            1,
+            r"the config file 'tiny\.py' does not exist",
+            marks=pytest.mark.slow,
         ),
     ],
 )

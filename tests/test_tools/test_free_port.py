@@ -41,9 +41,7 @@ def test_a_port_in_use_is_one_sentence(taken, script, arguments) -> None:
     command = ['bash', f'tools/{script}', *arguments]
     env = dict(os.environ, PYTHON=sys.executable, PORT=str(taken))
     env.pop('NODE_RANK', None)
-    result = subprocess.run(
-        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120
-    )
+    result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
     assert result.returncode == 2 and result.stdout == ''
     start, _, rest = result.stderr.partition(' PORT=')
     assert start == f'error: port {taken} is in use by another program; choose another with:'
@@ -84,7 +82,9 @@ def test_a_port_in_use_without_the_script_is_one_sentence(taken, tmp_path) -> No
     )
     assert result.returncode == 2, result.stderr[-2000:]
     (sentence,) = [line for line in result.stderr.splitlines() if line.startswith('error: ')]
-    assert sentence.startswith(f'error: rank 0: port {taken} is in use by another program: expected')
+    assert sentence.startswith(
+        f'error: rank 0: port {taken} is in use by another program: expected'
+    )
     assert 'Traceback' not in result.stderr
 
 
