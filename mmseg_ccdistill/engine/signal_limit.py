@@ -38,6 +38,7 @@ class SignalLimit:
         self._ours, self._theirs = socket.socketpair()
         self._theirs.setblocking(False)
         self._previous = -1
+        self._is_over = False
 
     def start(self) -> None:
         """Begin to listen. To be called in the main thread."""
@@ -46,12 +47,13 @@ class SignalLimit:
 
     def call_off(self) -> None:
         """End the limit that runs, or the listening. To be called in the main thread."""
-        if self._is_off.is_set():
+        if self._is_over:
             return
-        self._is_off.set()
+        self._is_over = True
         signal.set_wakeup_fd(self._previous)
         self._theirs.send(bytes([_OFF]))  # closing is no news: forked processes hold copies
         self._theirs.close()
+        self._is_off.set()  # last: the thread closes the other end
 
     def _listen(self) -> None:
         with self._ours:
@@ -60,9 +62,9 @@ class SignalLimit:
                 if number == _OFF:
                     return
                 number = self._ours.recv(1)[0]
-        seconds = self._seconds()
-        if self._is_off.wait(seconds):
-            return
+            seconds = self._seconds()
+            if self._is_off.wait(seconds):
+                return
         os.write(2, f'\n{self._last_words(number, seconds)}\n'.encode())
         for worker in multiprocessing.active_children():
             worker.kill()
