@@ -77,9 +77,15 @@ def test_extras_come_from_the_requirement_files() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / 'setup.cfg')
     extras = dict(setup['options.extras_require'])
-    assert set(extras) == {'onedl', 'openmmlab', 'tests', 'docs'}
+    assert set(extras) == {'onedl', 'openmmlab', 'tests', 'docs', 'comparisons'}
     for name, value in extras.items():
         assert value == f'file: requirements/{name}.txt' and (ROOT / value[6:]).is_file()
+
+
+def test_what_a_change_must_pass_installs_the_programs_to_compare_with() -> None:
+    assert 'export EXTRAS=onedl,tests,comparisons' in (ROOT / '.ci' / 'run').read_text()
+    for package in ('torch', 'torchvision', 'numpy', 'opencv-python'):  # those of the stack stay
+        assert package not in _requirements('comparisons')
 
 
 def test_installed_metadata() -> None:

@@ -24,6 +24,10 @@ PYTHON="${PYTHON:-python}"
 ROOT="$(cd "$(dirname "$0")/.." && pwd)"
 export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
 
+if [ "$NODE_RANK" = 0 ]; then  # the node on which the processes meet
+    "$PYTHON" "$ROOT/tools/free_port.py" "$PORT" "$0" "$@"
+fi
+
 # torchrun, started as a module so that it is that of the same interpreter.
 exec "$PYTHON" -m torch.distributed.run \
     --nnodes="$NNODES" \

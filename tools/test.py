@@ -7,8 +7,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
-from mmseg_ccdistill.engine.label_needs import adapt_to_unlabelled, evaluators_of
 from mmseg_ccdistill.engine.class_check import check_classes
+from mmseg_ccdistill.engine.label_needs import adapt_to_unlabelled, evaluators_of
 from mmseg_ccdistill.engine.launch import (
     NAMED_BY_CHECKPOINT,
     UserInputError,
@@ -20,6 +20,7 @@ from mmseg_ccdistill.engine.launch import (
     trust_pickle,
 )
 from mmseg_ccdistill.engine.prediction_folders import keep_folders
+from mmseg_ccdistill.engine.shared_memory import check_shared_memory
 from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_content, check_data_roots
 
 
@@ -122,6 +123,7 @@ def main() -> None:
         augment_at_test_time(config)
     keep_folders(config, 'test')
     adapt_to_unlabelled(config, bool(args.show or args.show_dir))
+    check_shared_memory(config, ['test_dataloader'])
     set_up_processes(config, args.launcher, args.local_rank)
     runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
     runner.test()

@@ -24,6 +24,7 @@ from mmseg_ccdistill.engine.launch import (
     set_work_dir,
 )
 from mmseg_ccdistill.engine.prediction_folders import keep_folders
+from mmseg_ccdistill.engine.shared_memory import check_shared_memory
 from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_file
 from mmseg_ccdistill.evaluation import NightIoUMetric, SetReport, rich_table, write_reports
 
@@ -185,6 +186,8 @@ def main() -> None:
     config.test_dataloader = config[f'{SETS[sets[0]]}_dataloader']
     config.test_evaluator = config[f'{SETS[sets[0]]}_evaluator']
     config.test_cfg = dict(type='TestLoop')
+    for name in sets:
+        check_shared_memory(config, [f'{SETS[name]}_dataloader'])
     set_up_processes(config, args.launcher, args.local_rank)
     reports: list[SetReport] = []
     try:

@@ -6,8 +6,8 @@ import sys
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
-from mmseg_ccdistill.engine.label_needs import check_labels
 from mmseg_ccdistill.engine.class_check import check_classes
+from mmseg_ccdistill.engine.label_needs import check_labels
 from mmseg_ccdistill.engine.launch import (
     add_launch_arguments,
     enable_amp,
@@ -19,8 +19,9 @@ from mmseg_ccdistill.engine.launch import (
     trust_pickle,
 )
 from mmseg_ccdistill.engine.learning_rate_scale import set_auto_scale_lr
-from mmseg_ccdistill.engine.resume import misplaced_checkpoint
 from mmseg_ccdistill.engine.prediction_folders import keep_folders
+from mmseg_ccdistill.engine.resume import misplaced_checkpoint
+from mmseg_ccdistill.engine.shared_memory import check_shared_memory
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots, check_initial_weights
 
 
@@ -69,6 +70,7 @@ def main() -> None:
     check_labels(config, ['train_dataloader', 'val_dataloader'])
     keep_folders(config, 'val')
     check_classes(config, ['train_dataloader', 'val_dataloader'])
+    check_shared_memory(config, ['train_dataloader', 'val_dataloader'])
     if args.amp:
         enable_amp(config)
     set_up_processes(config, args.launcher, args.local_rank)

@@ -29,6 +29,7 @@ custom_hooks = [
     dict(type='FiniteGuardHook'),
     dict(type='CollapseAlarmHook'),
     dict(type='DataGuardHook'),
+    dict(type='LoadingLimitHook'),
     dict(type='RestartHook'),
     dict(type='SafeStopHook'),
 ]

@@ -25,32 +25,21 @@ from torch import distributed as torch_dist
 from ..datasets.file_check import DatasetCheckError
 from ..utils.checkpoint_file import TRUST_VARIABLE
 from .config_overrides import apply_overrides
-from .override_syntax import add_override_argument
 from .loader_workers import fit_loaders_to_workers
+from .override_syntax import add_override_argument
+from .ranks import RANK_VARIABLES, launcher_of_command, process_of, speaker
 from .resume import newest_good_checkpoint
 from .run_errors import StoppedBySignal, ending_of
+from .start_together import DEFAULT_PORT, end_together, start_together
 from .work_dir import make_work_dir
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
-# The variables in which each launcher tells a process its rank, the number of processes and its
-# rank within the node.
-_RANK_VARIABLES = {
-    'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
-    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
-    'mpi': (
-        'OMPI_COMM_WORLD_RANK',
-        'OMPI_COMM_WORLD_SIZE',
-        'OMPI_COMM_WORLD_LOCAL_RANK',
-    ),
-}
 _LAUNCH_ADVICE = {
     'pytorch': 'start it with torchrun, for example `bash tools/dist_train.sh CONFIG GPUS`',
     'slurm': 'start it with srun, for example `bash tools/slurm_train.sh PARTITION JOB CONFIG`',
     'mpi': 'start it with mpirun',
 }
-# Same port as torchrun and mmengine use when none is named.
-_DEFAULT_PORT = '29500'
 _PACKAGE = __name__.partition('.')[0]
 
 
@@ -224,7 +213,9 @@ def resume_last_checkpoint(config: Config) -> str:
 
 
 def set_up_processes(config: Config, launcher: str, local_rank: int = 0) -> None:
-    """Record the launcher and, without an accelerator, start the process group on gloo.
+    """Record the launcher, start with the other processes and, without an accelerator, on gloo.
+
+    To be called after the checks of the input: the processes start if those of all have passed.
 
     The runner starts the group itself only if none exists (``Runner.setup_env``), so on the CPU it
     is started here. The model is then wrapped without device ids, as torch's DDP demands of CPU
@@ -237,13 +228,14 @@ def set_up_processes(config: Config, launcher: str, local_rank: int = 0) -> None
 
     Raises:
         UserInputError: If the launcher's variables are missing from the environment.
+        OtherRankError: If the checks of another process have failed.
     """
     config.launcher = launcher
     if launcher in ('none', 'pytorch'):  # torch.distributed.launch may pass it as an argument only
         os.environ.setdefault('LOCAL_RANK', str(local_rank))
     if launcher == 'none':
         return
-    variables = _RANK_VARIABLES[launcher]
+    variables = RANK_VARIABLES[launcher]
     missing = [name for name in variables if name not in os.environ]
     if missing:
         raise UserInputError(
@@ -251,8 +243,9 @@ def set_up_processes(config: Config, launcher: str, local_rank: int = 0) -> None
             f'{_LAUNCH_ADVICE[launcher]}, or leave --launcher out for a single process'
         )
     # The runner reads LOCAL_RANK when it wraps the model, whatever the launcher.
-    for name, variable in zip(_RANK_VARIABLES['pytorch'], variables, strict=True):
+    for name, variable in zip(RANK_VARIABLES['pytorch'], variables, strict=True):
         os.environ[name] = os.environ[variable]
+    start_together(process_of(launcher))
     if get_device() == 'cpu':
         _start_gloo(config, launcher)
 
@@ -264,7 +257,7 @@ def _start_gloo(config: Config, launcher: str) -> None:
             f'--launcher {launcher} without a GPU needs MASTER_ADDR, the address of the first '
             'node, in the environment; for one node: MASTER_ADDR=127.0.0.1'
         )
-    os.environ.setdefault('MASTER_PORT', _DEFAULT_PORT)
+    os.environ.setdefault('MASTER_PORT', DEFAULT_PORT)
     distribution = config.setdefault('env_cfg', {}).setdefault('dist_cfg', {})
     distribution['backend'] = 'gloo'
     if not torch_dist.is_initialized():
@@ -313,6 +306,8 @@ def is_deliberate(error: BaseException) -> bool:
 def run_main(main: Callable[[], None]) -> int:
     """Run a tool; a mistake of the user ends in one sentence, a mistake of ours in a traceback.
 
+    Every process says its own sentence, with its rank in front if the launcher has started several.
+
     Args:
         main: The tool.
 
@@ -329,15 +324,17 @@ def run_main(main: Callable[[], None]) -> int:
     except StoppedBySignal as stop:
         code = int(str(stop.code))
     except Exception as error:
+        process = process_of(launcher_of_command())
         ending = ending_of(error)
-        if ending is not None:  # of one process: each says its own
-            print(f'error: {ending[0]}', file=sys.stderr)
-            return ending[1]
-        if not is_deliberate(error):
+        if ending is None and is_deliberate(error):
+            ending = str(error), 2
+        if ending is None:
+            end_together(process, error, ' '.join(f'{type(error).__name__}: {error}'.split()))
             raise
-        if os.environ.get('RANK', '0') == '0':
-            print(f'error: {error}', file=sys.stderr)
-        return 2
+        sentence, code = ending
+        print(f'error: {speaker(process)}{sentence}', file=sys.stderr, flush=True)
+        end_together(process, error, sentence)
+        return code
     if torch_dist.is_available() and torch_dist.is_initialized():
         # The wrapped model sits in reference cycles and holds the process group: collected later,
         # at the interpreter's end, gloo's threads now and then abort a run that has succeeded.

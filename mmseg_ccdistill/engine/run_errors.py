@@ -16,16 +16,20 @@ from .config_errors import config_error
 #: Exit code of a run that ended on a :class:`RunError`; wrong input has 2, a signal 128 + its number.
 RUN_ERROR_CODE = 1
 
-_SHARED_MEMORY = '/dev/shm'
+#: Where the data workers of a Linux system put their batches.
+SHARED_MEMORY = '/dev/shm'
 _WORKER_DEATH = re.compile(r'DataLoader worker \(pid\(?s?\)? [\d, ]+\)')
+_LOADING_TIMEOUT = re.compile(r'DataLoader timed out after (?P<seconds>[\d.]+) seconds')
 _KILLED_BY = re.compile(r'killed by signal: (?P<name>[^.]+)\.')
 _EXIT_CODE = re.compile(r'exited unexpectedly with exit code (?P<code>\d+)')
 # What gloo, NCCL and torch say when another process is gone or does not answer. The words differ
 # between versions; the path of gloo's source file does not.
 _LOST_RANK = re.compile(
     r'gloo/transport|Connection (closed|reset) by (remote )?peer|NCCL (error|communicator)|'
-    r'Timed? ?out (after \d+ms )?waiting for|ncclRemoteError|ncclSystemError|ProcessGroup',
+    r'Timed? ?out (after \d+ ?\w+ )?waiting for|client socket has timed out|'
+    r'ncclRemoteError|ncclSystemError|ProcessGroup',
 )
+_PORT_IN_USE = re.compile(r'EADDRINUSE|[Aa]ddress already in use')
 
 
 class RunError(RuntimeError):
@@ -64,25 +68,45 @@ def resume_command() -> str:
     return shlex.join(['python', *arguments])
 
 
-def is_worker_death(error: BaseException) -> bool:
-    """Tell whether torch's data loader says with this error that one of its processes died.
+def is_loading_timeout(error: BaseException) -> bool:
+    """Tell whether torch's data loader says with this error that no batch has come in time.
 
     Args:
         error: Any error.
     """
+    return isinstance(error, RuntimeError) and _LOADING_TIMEOUT.search(str(error)) is not None
+
+
+def is_loading_failure(error: BaseException) -> bool:
+    """Tell whether torch's data loader says that one of its processes died or that no batch came.
+
+    Args:
+        error: Any error.
+    """
+    if is_loading_timeout(error):
+        return True
     return isinstance(error, RuntimeError) and _WORKER_DEATH.search(str(error)) is not None
 
 
-def describe_worker_death(error: BaseException, num_workers: int | None) -> str:
-    """Say how a data worker died, what memory there is, and what to change.
+def describe_loading_failure(error: BaseException, num_workers: int | None) -> str:
+    """Say how a data worker died or that none gave a batch, what memory there is, what to change.
 
     Args:
-        error: What the data loader raised, see :func:`is_worker_death`.
+        error: What the data loader raised, see :func:`is_loading_failure`.
         num_workers: Workers of the loader, if it is known.
 
     Returns:
         Most of a sentence, without a full stop: the caller adds how to continue.
     """
+    silence = _LOADING_TIMEOUT.search(str(error))
+    if silence is not None:
+        who = f'The {num_workers} data workers have' if num_workers else 'The data workers have'
+        return (
+            f'{who} given no batch for {float(silence["seconds"]):g} s, as happens when shared memory runs out '
+            f'or the storage does not answer; {memory_text()}; give the container more shared memory '
+            '(docker run --shm-size=8g), use fewer train_dataloader.num_workers or, for slow storage, '
+            'raise train_dataloader.timeout'
+        )
     # Where a loader waits for a batch, torch wraps what its own handler has raised.
     text = f'{error} {error.__cause__ or ""}'
     killed, code = _KILLED_BY.search(text), _EXIT_CODE.search(text)
@@ -127,9 +151,9 @@ def memory_text() -> str:
         For example ``'3.1 of 8.0 GB of /dev/shm and 12.4 GB of memory are free'``.
     """
     parts = []
-    if os.path.isdir(_SHARED_MEMORY):
-        usage = shutil.disk_usage(_SHARED_MEMORY)
-        parts.append(f'{usage.free / 1e9:.1f} of {usage.total / 1e9:.1f} GB of {_SHARED_MEMORY}')
+    if os.path.isdir(SHARED_MEMORY):
+        usage = shutil.disk_usage(SHARED_MEMORY)
+        parts.append(f'{usage.free / 1e9:.1f} of {usage.total / 1e9:.1f} GB of {SHARED_MEMORY}')
     facts = Path('/proc/meminfo')
     found = re.search(r'MemAvailable:\s+(\d+) kB', facts.read_text()) if facts.is_file() else None
     if found is not None:
@@ -152,11 +176,29 @@ def lost_rank(error: BaseException) -> LostRankError | None:
         return None
     if _LOST_RANK.search(str(error)) is None:
         return None
-    rank = os.environ.get('RANK', '0')
     reason = str(error).strip().splitlines()[0][:200]
     return LostRankError(
-        f'rank {rank}: another process of this run has ended or does not answer ({reason}); see what '
-        f'that process printed, then continue from the latest checkpoint with: {resume_command()}'
+        f'another process of this run has ended or does not answer ({reason}); see what that process '
+        f'printed, then continue from the latest checkpoint with: {resume_command()}'
+    )
+
+
+def port_in_use(error: BaseException) -> str | None:
+    """Recognise an error that says that the port on which the processes meet is taken.
+
+    Args:
+        error: Any error.
+
+    Returns:
+        The sentence, or None if it is something else.
+    """
+    if not isinstance(error, RuntimeError | OSError) or not _PORT_IN_USE.search(str(error)):
+        return None
+    port = os.environ.get('MASTER_PORT', '29500')
+    return (
+        f'port {port} is in use by another program: expected a free one, on which the processes of this '
+        f'run meet; choose another with PORT=... bash tools/dist_train.sh, or with MASTER_PORT=... '
+        'in the environment where that script is not used'
     )
 
 
@@ -167,20 +209,23 @@ def ending_of(error: BaseException) -> tuple[str, int] | None:
         error: What left the runner.
 
     Returns:
-        ``(sentence, exit code)`` for a bad sample and a mistake in the config (2), a :class:`RunError`
+        ``(sentence, exit code)`` for a bad sample, a port in use and a mistake in the config (2), a :class:`RunError`
         and what torch says of dead workers and lost processes (1). None for anything else.
     """
     if isinstance(error, BadSampleError):
         return str(error), 2
+    taken = port_in_use(error)
+    if taken is not None:
+        return taken, 2
     in_config = config_error(error)
     if in_config is not None:
         return in_config, 2
     if isinstance(error, RunError):
         return str(error), RUN_ERROR_CODE
-    if is_worker_death(error):
+    if is_loading_failure(error):
         if isinstance(error.__cause__, DataWorkerError):
             return str(error.__cause__), RUN_ERROR_CODE
-        report = describe_worker_death(error, None)
+        report = describe_loading_failure(error, None)
         return f'{report}; then run it again.', RUN_ERROR_CODE
     lost = lost_rank(error)
     return None if lost is None else (str(lost), RUN_ERROR_CODE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -25,7 +26,8 @@ class Provoke(Hook):
         what: ``'SIGTERM'``, ``'SIGINT'``, …: this process gets the signal; ``'worker SIGKILL'``, …:
             one of its data workers gets it; ``'group SIGTERM'``: it and all its children; a file
             name: that file is overwritten with noise; ``'ids FILE'``: with a label of class 24;
-            ``'error'``: a ``ZeroDivisionError`` ends the run.
+            ``'error'``: a ``ZeroDivisionError`` ends the run; ``'hang'``: the main thread never comes
+            back from a call of C, as from a collective that nobody answers.
         times: How often.
         rank: The process that does it.
         in_val: In the validation after the iteration, or in a test, instead of the iteration.
@@ -85,6 +87,10 @@ class Provoke(Hook):
     def _do(self, whom: str, what: str) -> None:
         if what == 'error':
             raise ZeroDivisionError
+        if what == 'hang':
+            library, lock = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+            for _ in range(2):  # the second time waits for the first, whatever the signals
+                library.pthread_mutex_lock(lock)
         if whom == 'ids':
             cv2.imwrite(what, np.full((48, 64), 24, np.uint8))
             return

@@ -53,13 +53,12 @@ def attempt(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
 def test_errors_that_mean_a_lost_process(monkeypatch, message, is_lost) -> None:
     error = RuntimeError(message)
     monkeypatch.setenv('WORLD_SIZE', '2')
-    monkeypatch.setenv('RANK', '1')
     assert isinstance(lost_rank(error), LostRankError) == is_lost
     ending = ending_of(error)
     assert (ending is not None) == is_lost
     if ending is not None:
         sentence, code = ending
-        assert sentence.startswith('rank 1: another process of this run has ended') and code == 1
+        assert sentence.startswith('another process of this run has ended') and code == 1
         assert '\n' not in sentence and message[:40] in sentence
     monkeypatch.setenv('WORLD_SIZE', '1')
     assert lost_rank(error) is None

@@ -28,11 +28,12 @@ from tiny_run import (
     write_config,
 )
 
+from mmseg_ccdistill.engine.data_workers import init_worker
 from mmseg_ccdistill.engine.hooks import safe_stop_hook
 from mmseg_ccdistill.engine.run_errors import (
-    describe_worker_death,
+    describe_loading_failure,
     ending_of,
-    is_worker_death,
+    is_loading_failure,
     memory_text,
     resume_command,
 )
@@ -194,7 +195,7 @@ def test_data_workers_leave_the_signals_to_their_parent(run, monkeypatch) -> Non
     ready = context.Event()
 
     def work() -> None:
-        safe_stop_hook._init_worker(0, None)
+        init_worker(0, None)
         ready.set()
         time.sleep(60)
 
@@ -227,8 +228,8 @@ def test_data_workers_leave_the_signals_to_their_parent(run, monkeypatch) -> Non
 )
 def test_the_ways_in_which_workers_die(message, expected) -> None:
     error = RuntimeError(message)
-    assert is_worker_death(error) and not is_worker_death(RuntimeError('worker'))
-    assert re.search(expected, describe_worker_death(error, 4))
+    assert is_loading_failure(error) and not is_loading_failure(RuntimeError('worker'))
+    assert re.search(expected, describe_loading_failure(error, 4))
     ending = ending_of(error)  # in a loop without the hook
     assert ending is not None and ending[1] == 1 and '\n' not in ending[0]
 

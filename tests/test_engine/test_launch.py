@@ -12,7 +12,7 @@ from mmseg_ccdistill.engine.launch import UserInputError
 
 @pytest.fixture(autouse=True)
 def no_launcher(monkeypatch) -> None:
-    for variables in launch._RANK_VARIABLES.values():
+    for variables in launch.RANK_VARIABLES.values():
         for name in variables:
             monkeypatch.setenv(name, '0')  # restored afterwards, whatever the code sets
             monkeypatch.delenv(name)
@@ -134,14 +134,15 @@ def test_single_process_needs_nothing() -> None:
 
 @pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
 def test_gloo_is_started_without_a_gpu(launcher, monkeypatch) -> None:
-    started = []
+    started, together = [], []
 
     def start(*args, **kwargs) -> None:
         started.append((args, kwargs))
 
     monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
     monkeypatch.setattr(launch.torch_dist, 'init_process_group', start)
-    values = dict(zip(launch._RANK_VARIABLES[launcher], ('3', '8', '1'), strict=True))
+    monkeypatch.setattr(launch, 'start_together', together.append)
+    values = dict(zip(launch.RANK_VARIABLES[launcher], ('3', '8', '1'), strict=True))
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     config = Config(dict(env_cfg=dict(dist_cfg=dict(backend='nccl', timeout=60))))
@@ -153,6 +154,7 @@ def test_gloo_is_started_without_a_gpu(launcher, monkeypatch) -> None:
     monkeypatch.setenv('MASTER_PORT', '1')
     launch.set_up_processes(config, launcher)
 
+    assert [process[:3] for process in together] == [(3, 8, 1)] * 2
     ((arguments, options),) = started
     assert arguments == ('gloo',) and options['timeout'].total_seconds() == 60
     assert [os.environ[name] for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')] == ['3', '8', '1']
@@ -213,10 +215,31 @@ def test_run_main_prints_one_sentence_for_a_users_mistake(capsys) -> None:
         launch.run_main(lambda: _fail(ValueError('bug')))
 
 
-def test_run_main_speaks_once_for_all_ranks(capsys, monkeypatch) -> None:
-    monkeypatch.setenv('RANK', '1')
+@pytest.mark.parametrize(
+    ('command', 'variables', 'expected'),
+    [
+        (['train.py', '--launcher', 'pytorch'], dict(RANK='1', WORLD_SIZE='2'), 'rank 1: '),
+        (['train.py', '--launcher=pytorch'], dict(RANK='0', WORLD_SIZE='2'), 'rank 0: '),
+        (['train.py', '--launcher', 'pytorch'], dict(RANK='0', WORLD_SIZE='1'), ''),
+        (
+            ['test.py', '--launcher', 'slurm'],
+            dict(SLURM_PROCID='7', SLURM_NTASKS='8', RANK='1', WORLD_SIZE='2'),
+            'rank 7: ',
+        ),
+        # Not started by a launcher: what a cluster sets for every program means nothing.
+        (['train.py'], dict(RANK='1'), ''),
+        (['train.py'], dict(RANK='1', WORLD_SIZE='2'), ''),
+        (['submit.py', '--out', 'x'], dict(RANK='1', WORLD_SIZE='2', SLURM_PROCID='3'), ''),
+        (['compare.py', '--launcher'], dict(RANK='1', WORLD_SIZE='2'), ''),
+    ],
+)
+def test_run_main_speaks_for_every_rank(capsys, monkeypatch, command, variables, expected) -> None:
+    monkeypatch.delenv('MASTER_ADDR', raising=False)
+    monkeypatch.setattr('sys.argv', command)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     assert launch.run_main(lambda: _fail(UserInputError('no such folder; make it'))) == 2
-    assert capsys.readouterr().err == ''
+    assert capsys.readouterr().err == f'error: {expected}no such folder; make it\n'
 
 
 def test_run_main_after_ctrl_c(capsys) -> None:

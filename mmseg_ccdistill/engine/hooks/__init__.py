@@ -8,6 +8,7 @@ from .dataset_check_hook import DatasetCheckHook
 from .deferred_info_hook import DeferredInfoHook
 from .exact_resume_hook import ExactResumeHook
 from .finite_guard_hook import FiniteGuardHook
+from .loading_limit_hook import LoadingLimitHook
 from .progress_hook import RichProgressHook
 from .restart_hook import RestartHook
 from .safe_stop_hook import SafeStopHook
@@ -21,6 +22,7 @@ __all__ = [
     'DeferredInfoHook',
     'ExactResumeHook',
     'FiniteGuardHook',
+    'LoadingLimitHook',
     'RestartHook',
     'RichProgressHook',
     'SafeStopHook',

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mmengine.dist import broadcast_object_list, is_main_process
+import os
+
+from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
@@ -10,6 +12,7 @@ from mmseg.registry import HOOKS
 
 from ...datasets.file_check import DatasetCheckError, check_dataset
 from ..class_check import check_classes
+from ..start_together import others_sentence
 
 _LOOPS = {
     '_train_loop': 'train_dataloader',
@@ -22,8 +25,9 @@ _LOOPS = {
 class DatasetCheckHook(Hook):
     """Check every image and label of the run's dataloaders before weights are loaded.
 
-    And whether the model's classes are those of the data (:func:`check_classes`). Rank 0 checks and
-    tells the others, so that all ranks stop with the same sentence.
+    And whether the model's classes are those of the data (:func:`check_classes`). The first process
+    of every node looks at the files of its node and tells all others, so that all stop: the one that
+    has found something with its sentence, the others with that sentence and its rank.
 
     Args:
         manifest_dir: Folder for the manifests of what has been checked. Defaults to the data root
@@ -46,18 +50,20 @@ class DatasetCheckHook(Hook):
             UserInputError: If the model has other classes than the data; on other ranks than 0 as
                 ``DatasetCheckError``.
         """
-        verdict: list[str | None] = [None]
         failure: Exception | None = None
-        if is_main_process():
+        is_first_of_node = int(os.environ.get('LOCAL_RANK', '0')) == 0
+        if is_first_of_node or get_world_size() == 1:
             try:
                 self._check(runner)
-            except Exception as error:  # the other ranks wait for a verdict, whatever happened
-                verdict, failure = [str(error) or type(error).__name__], error
-        broadcast_object_list(verdict)
+            except Exception as error:  # the others wait for a verdict, whatever happened
+                failure = error
+        verdict = '' if failure is None else str(failure) or type(failure).__name__
+        verdicts: list[str] = all_gather_object(verdict)
         if failure is not None:
             raise failure
-        if verdict[0] is not None:
-            raise DatasetCheckError(verdict[0])
+        for rank, sentence in enumerate(verdicts):
+            if sentence and rank != get_rank():
+                raise DatasetCheckError(others_sentence(rank, sentence))
 
     def _check(self, runner: Runner) -> None:
         # a loop is a config until the run needs it

@@ -19,14 +19,17 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 from torch import distributed as torch_dist
 
+from ..data_workers import end_workers, init_worker
+from ..ranks import launcher_of_command, process_of, speaker
 from ..run_errors import (
     DataWorkerError,
     StoppedBySignal,
-    describe_worker_death,
-    is_worker_death,
+    describe_loading_failure,
+    is_loading_failure,
     lost_rank,
     resume_command,
 )
+from ..signal_limit import SignalLimit
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A dead data worker, beside the numbers of the signals above; the largest request wins.
@@ -34,6 +37,8 @@ _DEAD_WORKER = 1
 # Ctrl-C reaches a process twice where torchrun forwards what the terminal has sent already; a
 # scheduler may signal a job and each of its processes. Only a later signal is the user's impatience.
 _REPEAT_SECONDS = 3.0
+# An iteration that takes that many times the longest one so far is not going to end.
+_HANG_RATIO = 3.0
 
 
 class _GuardedBatches:
@@ -54,41 +59,15 @@ class _GuardedBatches:
         return getattr(self.batches, name)  # skip_iter of the train loop
 
 
-def _exit_with_parent() -> None:
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
-        pass  # torchrun and Slurm signal every process of the job
-    os._exit(0)  # as torch's own handler does
-
-
-def _init_worker(worker_id: int, then: Callable[[int], None] | None) -> None:
-    """Let a data worker outlive a SIGTERM that is not its parent's: the parent saves first."""
-    if hasattr(signal, 'sigwaitinfo'):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_exit_with_parent, daemon=True).start()
-    if then is not None:
-        then(worker_id)
-
-
-def _end_workers(runner: Runner) -> None:
-    """Let the data workers go now; collected with the runner, each of them takes five seconds."""
-    loop: Any = runner.train_loop
-    loop.dataloader_iterator = None
-    loaders = (
-        [loop.dataloader] if runner.val_loop is None else [loop.dataloader, runner.val_dataloader]
-    )
-    for loader in loaders:
-        if getattr(loader, '_iterator', None) is not None:  # persistent workers
-            loader._iterator = None
-
-
 @HOOKS.register_module()
 class SafeStopHook(Hook):
     """Saves a checkpoint and ends the run when it is told to stop or a data worker has died.
 
     - SIGTERM and SIGINT end the run after the iteration (or, in a validation, the image) in which
       they arrive, with exit code 143 and 130. A second signal, three seconds or more after the
-      first, ends it at once.
-    - A data worker that dies ends the run in the same way with a :class:`DataWorkerError`, which
+      first, ends it at once. If the iteration has not ended ``stop_timeout`` seconds after the
+      first, the process ends without saving.
+    - A data worker that dies or gives no batch ends the run in the same way with a :class:`DataWorkerError`, which
       names its signal, the free memory and the command that continues.
     - With several processes one number per iteration is agreed on over gloo, between the hosts;
       devices are not waited for. So all stop after the same iteration, whichever was told to. The
@@ -100,19 +79,26 @@ class SafeStopHook(Hook):
     Args:
         rank_timeout: Seconds that one process waits for another at the end of an iteration. It must
             exceed the time of writing a checkpoint and the spread of a validation. Defaults to 600.
+        stop_timeout: Seconds after a signal until an iteration counts as hanging; three times the
+            longest iteration so far, if that is more. Defaults to 20: torchrun kills 30 seconds after
+            its signal, and a checkpoint must be written before that.
 
     Raises:
-        ValueError: If ``rank_timeout`` is not positive.
+        ValueError: If ``rank_timeout`` or ``stop_timeout`` is not positive.
     """
 
     priority = 'LOWEST'  # after the scheduler has stepped and CheckpointHook has saved
     # mmengine calls no hook where an error ends a run, so the next run takes the handlers back.
     _installed: ClassVar[SafeStopHook | None] = None
 
-    def __init__(self, rank_timeout: float = 600.0) -> None:
-        if rank_timeout <= 0:
-            raise ValueError(f'SafeStopHook: rank_timeout must be positive, got {rank_timeout}.')
+    def __init__(self, rank_timeout: float = 600.0, stop_timeout: float = 20.0) -> None:
+        for name, value in (('rank_timeout', rank_timeout), ('stop_timeout', stop_timeout)):
+            if value <= 0:
+                raise ValueError(f'SafeStopHook: {name} must be positive, got {value}.')
         self.rank_timeout = rank_timeout
+        self.stop_timeout = stop_timeout
+        self._limit: SignalLimit | None = None
+        self._began = self._longest = 0.0  # seconds: when the iteration began, the longest one
         self._request = 0
         self._first_signal = 0.0
         self._dead_worker = ''
@@ -141,6 +127,8 @@ class SafeStopHook(Hook):
         SafeStopHook._installed = self
         for number in _SIGNALS:
             self._previous[number] = signal.signal(number, self._on_signal)
+        self._limit = SignalLimit(_SIGNALS, self._patience, self._last_words)
+        self._limit.start()
         loop.dataloader_iterator = _GuardedBatches(
             loop.dataloader_iterator, partial(self._on_failed_loading, runner)
         )
@@ -148,7 +136,7 @@ class SafeStopHook(Hook):
         if runner.val_loop is not None:
             loaders.append(runner.val_dataloader)
         for loader in loaders:  # those whose workers have not been started yet
-            loader.worker_init_fn = partial(_init_worker, then=loader.worker_init_fn)
+            loader.worker_init_fn = partial(init_worker, then=loader.worker_init_fn)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Take over the news of dead workers once the data loader has asked for it.
@@ -158,6 +146,7 @@ class SafeStopHook(Hook):
             batch_idx: Not used.
             data_batch: Not used.
         """
+        self._began = time.monotonic()
         if not self._is_active or signal.SIGCHLD in self._previous:
             return
         torchs = signal.getsignal(signal.SIGCHLD)
@@ -181,6 +170,7 @@ class SafeStopHook(Hook):
             DataWorkerError: After the death of a data worker.
         """
         if self._is_active:
+            self._longest = max(self._longest, time.monotonic() - self._began)
             self._stop_if_requested(runner, runner.iter + 1)
 
     def before_val(self, runner: Runner) -> None:
@@ -223,7 +213,7 @@ class SafeStopHook(Hook):
         """
         if self._is_active:
             self._restore()
-            _end_workers(runner)
+            end_workers(runner)
 
     # What arrives from outside.
 
@@ -233,13 +223,26 @@ class SafeStopHook(Hook):
         if not self._request:
             self._first_signal = time.monotonic()
             if is_main_process():  # no logging here: the signal may have interrupted it
-                text = f'\n{signal.Signals(number).name}: saving after this iteration; once more: ends at once\n'
+                text = (
+                    f'\n{signal.Signals(number).name}: saving after this iteration, or ending without if that '
+                    f'takes more than {self._patience():.0f} s; once more: ends at once\n'
+                )
                 os.write(2, text.encode())
         elif time.monotonic() - self._first_signal > _REPEAT_SECONDS:
             self._restore()
             os.kill(os.getpid(), number)
             return
         self._request = max(self._request, number)
+
+    def _patience(self) -> float:
+        return max(self.stop_timeout, _HANG_RATIO * self._longest)
+
+    def _last_words(self, number: int, seconds: float) -> str:
+        who = speaker(process_of(launcher_of_command()))
+        return (
+            f'error: {who}{signal.Signals(number).name}: the iteration has not ended within {seconds:.0f} s, '
+            f'so the run ends without saving; continue from the latest checkpoint with: {resume_command()}'
+        )
 
     def _on_child(self, num_workers: int, torchs: Callable, number: int, frame: Any) -> None:
         """Note a dead worker; torch would raise wherever the main thread happens to be."""
@@ -248,18 +251,18 @@ class SafeStopHook(Hook):
         try:
             torchs(number, frame)
         except RuntimeError as error:
-            self._dead_worker = describe_worker_death(error, num_workers)
+            self._dead_worker = describe_loading_failure(error, num_workers)
             self._request = max(self._request, _DEAD_WORKER)
             if self._is_validating:  # the loop would wait for the worker's batch
                 raise DataWorkerError(self._worker_report('')) from error
 
     def _on_failed_loading(self, runner: Runner, error: BaseException) -> None:
         """No batch came: save what the iteration before has left, if that takes no other process."""
-        if not self._is_active or not is_worker_death(error):
+        if not self._is_active or not is_loading_failure(error):
             return
         if not self._dead_worker:
             workers = runner.train_loop.dataloader.num_workers
-            self._dead_worker = describe_worker_death(error, workers)
+            self._dead_worker = describe_loading_failure(error, workers)
         if self._group is None:
             self._stop(runner, self._request or _DEAD_WORKER, runner.iter)
         raise DataWorkerError(self._worker_report('')) from error
@@ -303,10 +306,12 @@ class SafeStopHook(Hook):
 
     def _stop(self, runner: Runner, reason: int, done: int) -> None:
         """Save the state after ``done`` iterations and end."""
+        if self._limit is not None:
+            self._limit.call_off()
         saved = self._save(runner, done)
         self._largest(0)  # nobody leaves, and has torchrun end the rest, while rank 0 still writes
         self._restore()
-        _end_workers(runner)
+        end_workers(runner)
         if reason == _DEAD_WORKER:
             raise DataWorkerError(self._worker_report(saved))
         name = signal.Signals(reason).name
@@ -338,5 +343,7 @@ class SafeStopHook(Hook):
         for number, handler in self._previous.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._previous.clear()
+        if self._limit is not None:
+            self._limit.call_off()
         self._is_active = False
         SafeStopHook._installed = None

@@ -1,5 +1,4 @@
 import os
-import socket
 from pathlib import Path
 
 import cv2
@@ -115,23 +114,35 @@ def test_the_hook_is_registered_and_comes_early():
     assert hook.priority == 'VERY_HIGH' and hook.manifest_dir == 'somewhere'
 
 
-def test_other_ranks_do_not_check_but_fail_with_the_verdict(monkeypatch):
-    def receive(verdict):
-        verdict[0] = 'The label x is wrong'
-
+def test_other_ranks_of_a_node_do_not_check_but_fail_with_the_verdict(monkeypatch):
     def never(*_):
-        raise AssertionError('only rank 0 looks at files')
+        raise AssertionError('only the first process of a node looks at files')
 
-    monkeypatch.setattr(dataset_check_hook, 'is_main_process', lambda: False)
-    monkeypatch.setattr(dataset_check_hook, 'broadcast_object_list', receive)
+    monkeypatch.setenv('LOCAL_RANK', '1')
+    monkeypatch.setattr(dataset_check_hook, 'get_rank', lambda: 1)
+    monkeypatch.setattr(dataset_check_hook, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(
+        dataset_check_hook, 'all_gather_object', lambda own: ['The label x is wrong', own]
+    )
     monkeypatch.setattr(dataset_check_hook, 'check_dataset', never)
-    with pytest.raises(DatasetCheckError, match='The label x is wrong'):
+    with pytest.raises(
+        DatasetCheckError, match='^rank 0 reported an error: The label x is wrong$'
+    ):
         DatasetCheckHook().before_run(None)
 
 
-def test_rank_0_tells_the_others_of_any_error(monkeypatch, tmp_path):
+def test_a_single_process_checks_whatever_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv('LOCAL_RANK', '1')
+    runner = make_runner(make_root(tmp_path / 'data', wrong_value=26), tmp_path / 'alone')
+    with pytest.raises(DatasetCheckError, match='which look like labelIds'):
+        runner.train()
+
+
+def test_the_others_are_told_of_any_error(monkeypatch, tmp_path):
     sent = []
-    monkeypatch.setattr(dataset_check_hook, 'broadcast_object_list', sent.extend)
+    monkeypatch.setattr(
+        dataset_check_hook, 'all_gather_object', lambda own: sent.append(own) or [own]
+    )
     monkeypatch.setattr(
         dataset_check_hook, 'check_dataset', lambda *_: (_ for _ in ()).throw(OSError('disk gone'))
     )
@@ -139,32 +150,6 @@ def test_rank_0_tells_the_others_of_any_error(monkeypatch, tmp_path):
     with pytest.raises(OSError, match='disk gone'):
         runner.train()
     assert sent == ['disk gone']
-
-
-def _rank(rank: int, port: int, root: str, work_dir: str) -> None:
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), RANK=str(rank))
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group('gloo', rank=rank, world_size=2)
-    runner = make_runner(Path(root), Path(work_dir) / str(rank))
-    if rank == 1:  # this process must not look at files
-        dataset_check_hook.check_dataset = None  # type: ignore[assignment]
-    try:
-        runner.train()
-    except DatasetCheckError as error:
-        (Path(work_dir) / f'verdict_{rank}').write_text(str(error))
-    torch.distributed.destroy_process_group()
-
-
-@pytest.mark.slow
-def test_two_processes_stop_with_the_same_sentence(tmp_path):
-    root = make_root(tmp_path / 'data', wrong_value=26)
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    torch.multiprocessing.spawn(_rank, (port, str(root), str(tmp_path)), nprocs=2)
-    verdicts = [(tmp_path / f'verdict_{rank}').read_text() for rank in range(2)]
-    assert verdicts[0] == verdicts[1]
-    assert 'which look like labelIds' in verdicts[0]
 
 
 def test_the_tools_of_others_compare_the_classes_too(tmp_path: Path) -> None:
