@@ -4,7 +4,6 @@ import argparse
 import sys
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_ccdistill.engine.class_check import check_classes
@@ -125,8 +124,7 @@ def main() -> None:
     adapt_to_unlabelled(config, bool(args.show or args.show_dir))
     check_shared_memory(config, ['test_dataloader'])
     set_up_processes(config, args.launcher, args.local_rank)
-    runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
-    runner.test()
+    RUNNERS.build(config).test()
 
 
 if __name__ == '__main__':

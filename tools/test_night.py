@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, TestLoop
+from mmseg.registry import RUNNERS
 from rich.console import Console
 
 from mmseg_ccdistill.datasets.file_check import DatasetCheckError, build_dataset
@@ -191,7 +192,7 @@ def main() -> None:
     set_up_processes(config, args.launcher, args.local_rank)
     reports: list[SetReport] = []
     try:
-        test_sets(Runner.from_cfg(config), sets, reports)
+        test_sets(RUNNERS.build(config), sets, reports)
     finally:  # a set that fails does not take the others' results with it
         if reports and is_main_process():
             title = f'{Path(args.config).stem}, {Path(args.checkpoint).name}'

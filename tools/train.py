@@ -3,7 +3,6 @@
 import argparse
 import sys
 
-from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_ccdistill.engine.class_check import check_classes
@@ -74,8 +73,7 @@ def main() -> None:
     if args.amp:
         enable_amp(config)
     set_up_processes(config, args.launcher, args.local_rank)
-    runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
-    runner.train()
+    RUNNERS.build(config).train()
 
 
 if __name__ == '__main__':

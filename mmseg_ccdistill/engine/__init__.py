@@ -1,5 +1,5 @@
 """Training engine parts."""
 
-from . import hooks, optimizers
+from . import hooks, named_hooks, optimizers
 
-__all__ = ['hooks', 'optimizers']
+__all__ = ['hooks', 'named_hooks', 'optimizers']

@@ -22,7 +22,7 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from torch import distributed as torch_dist
 
-from ..datasets.file_check import DatasetCheckError
+from ..errors import PlainError, UserInputError
 from ..utils.checkpoint_file import TRUST_VARIABLE
 from .config_overrides import apply_overrides
 from .loader_workers import fit_loaders_to_workers
@@ -48,10 +48,6 @@ NAMED_BY_CHECKPOINT = {
     'load_from': 'the argument CHECKPOINT names the weights; leave it out',
     'resume': 'only a training is resumed; leave it out',
 }
-
-
-class UserInputError(ValueError):
-    """Something the user gave is wrong; the message says what was expected and how to mend it."""
 
 
 def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
