@@ -24,7 +24,8 @@ class PlainError(Exception):
 
     def __init__(self, message: str) -> None:
         if _FROM_WORKER in message:
-            message = message.rpartition(f'{type(self).__name__}: ')[2].strip()
+            name = f'{type(self).__module__}.{type(self).__qualname__}: '  # as a traceback ends
+            message = message.rpartition(name)[2].strip()
         super().__init__(message)
 
 

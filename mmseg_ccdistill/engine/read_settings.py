@@ -16,6 +16,7 @@ from mmseg.registry import METRICS
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.utils.data import DataLoader
 
+from ..errors import UserInputError
 from .named_hooks import HOOK_NAMES
 
 
@@ -68,7 +69,7 @@ _USUAL = {
 _CLOSE, _VERY_CLOSE = 0.75, 0.86
 
 
-class UnreadSettingError(ValueError):
+class UnreadSettingError(UserInputError):
     """A setting has no effect; the message names the nearest one that has."""
 
 

@@ -17,8 +17,8 @@ from mmengine.runner import Runner
 from mmseg.registry import MODELS, RUNNERS
 from mmseg.visualization import SegLocalVisualizer
 
+from mmseg_ccdistill.engine.command_line import load_config
 from mmseg_ccdistill.engine.hooks import CollapseAlarmHook, SafeStopHook
-from mmseg_ccdistill.engine.launch import load_config
 from mmseg_ccdistill.engine.named_hooks import GUARDS, HOOK_NAMES
 from mmseg_ccdistill.engine.read_settings import UnreadSettingError
 from mmseg_ccdistill.errors import UserInputError
@@ -82,9 +82,7 @@ def test_the_names_are_those_of_the_shipped_config() -> None:
 
 
 def test_hooks_of_the_user_leave_every_guard() -> None:
-    own = (
-        "custom_hooks = [dict(type='EMAHook'), dict(type='EarlyStoppingHook', monitor='mIoU')]\n"
-    )
+    own = "custom_hooks = [dict(type='EMAHook'), dict(type='EarlyStoppingHook', monitor='mIoU')]\n"
     found = hooks(own)
     assert [name for name in found if name in ORDER] == ORDER
     assert set(found) - set(ORDER) == {EMAHook.__name__, EarlyStoppingHook.__name__}

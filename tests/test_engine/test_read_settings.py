@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
+from mmseg_ccdistill.engine.command_line import NAMED_BY_CHECKPOINT, load_config
 from mmseg_ccdistill.engine.config_overrides import apply_overrides
-from mmseg_ccdistill.engine.launch import NAMED_BY_CHECKPOINT, load_config
 from mmseg_ccdistill.engine.override_syntax import OverrideError, parse_overrides
 from mmseg_ccdistill.engine.read_settings import UnreadSettingError
 

@@ -18,7 +18,8 @@ from ...datasets.file_check import leaf_datasets
 from ...datasets.file_faults import values_fault
 from ...datasets.image_facts import ImageFacts
 from ...datasets.unreadable import REPLACED_KEY, BadSampleError, NamingPipeline
-from ..run_errors import RunError, resume_command
+from ...errors import RunError, UserInputError
+from ..run_errors import resume_command
 from .deferred_info_hook import is_due
 
 _LOOPS = ('_train_loop', '_val_loop', '_test_loop')
@@ -78,7 +79,7 @@ class DataGuardHook(Hook):
             50.
 
     Raises:
-        ValueError: If an argument is out of range.
+        UserInputError: If an argument is out of range.
     """
 
     priority = 'VERY_HIGH'
@@ -87,7 +88,7 @@ class DataGuardHook(Hook):
         self, max_share: float = 0.001, max_replaced: int = 10, interval: int = 50
     ) -> None:
         if not 0 <= max_share < 1 or max_replaced < 0 or interval < 1:
-            raise ValueError(
+            raise UserInputError(
                 f'DataGuardHook got max_share={max_share}, max_replaced={max_replaced}, '
                 f'interval={interval}: expected 0 <= max_share < 1, max_replaced >= 0, interval >= 1.'
             )

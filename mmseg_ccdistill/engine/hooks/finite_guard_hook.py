@@ -16,8 +16,8 @@ from mmengine.model import is_model_wrapper
 from mmseg.registry import HOOKS
 from torch import Tensor
 
+from ...errors import RunError, UserInputError
 from ..gradient_guard import GradientGuard
-from ..run_errors import RunError
 from ..run_setup import by_name
 from .deferred_info_hook import is_due, to_host
 
@@ -93,14 +93,14 @@ class FiniteGuardHook(Hook):
         interval (int): Iterations between two looks. Defaults to 50.
 
     Raises:
-        ValueError: If an argument is not positive.
+        UserInputError: If an argument is not positive.
     """
 
     priority = 'HIGHEST'  # before the values are logged and a checkpoint is written
 
     def __init__(self, max_in_row: int = 10, interval: int = 50) -> None:
         if max_in_row < 1 or interval < 1:
-            raise ValueError(
+            raise UserInputError(
                 f'FiniteGuardHook: max_in_row and interval must be at least 1, got {max_in_row} and {interval}.'
             )
         self.max_in_row = max_in_row

@@ -10,6 +10,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 from torch.utils.data import DataLoader
 
+from ...errors import UserInputError
 from ..run_errors import is_loading_timeout
 
 # Seconds after which torch looks whether a worker has died (MP_STATUS_CHECK_INTERVAL): with a longer
@@ -68,14 +69,14 @@ class LoadingLimitHook(Hook):
             processes give up (``SafeStopHook.rank_timeout``), so that the cause is named.
 
     Raises:
-        ValueError: If ``seconds`` is not positive.
+        UserInputError: If ``seconds`` is not positive.
     """
 
     priority = 'VERY_LOW'  # before SafeStopHook, which reports what is raised here
 
     def __init__(self, seconds: float = 300.0) -> None:
         if seconds <= 0:
-            raise ValueError(f'LoadingLimitHook: seconds must be positive, got {seconds}.')
+            raise UserInputError(f'LoadingLimitHook: seconds must be positive, got {seconds}.')
         self.seconds = seconds
 
     def before_train(self, runner: Runner) -> None:

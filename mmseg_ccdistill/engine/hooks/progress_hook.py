@@ -27,6 +27,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ...errors import UserInputError
+
 # Redraws of the bar per second: smooth to the eye and nothing beside a training step.
 _REDRAWS_PER_SECOND = 8.0
 # Iterations over which the time of one iteration is averaged for the ETA.
@@ -146,7 +148,7 @@ class RichProgressHook(Hook):
         bar: Whether to draw the bar. None decides by whether standard output is a terminal.
 
     Raises:
-        ValueError: If ``interval`` is not positive.
+        UserInputError: If ``interval`` is not positive.
     """
 
     priority = 'BELOW_NORMAL'  # after the hooks that write loss, lr and time to the message hub
@@ -155,7 +157,7 @@ class RichProgressHook(Hook):
         self, interval: int = 50, losses: Sequence[str] | None = None, bar: bool | None = None
     ) -> None:
         if interval <= 0:
-            raise ValueError(f'RichProgressHook: interval must be at least 1, got {interval}')
+            raise UserInputError(f'RichProgressHook: interval must be at least 1, got {interval}')
         self.interval = interval
         self.losses = None if losses is None else list(losses)
         self.bar = bar

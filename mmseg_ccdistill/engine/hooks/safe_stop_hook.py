@@ -19,6 +19,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 from torch import distributed as torch_dist
 
+from ...errors import UserInputError
 from ..data_workers import end_workers, init_worker
 from ..ranks import launcher_of_command, process_of, speaker
 from ..run_errors import (
@@ -84,7 +85,7 @@ class SafeStopHook(Hook):
             its signal, and a checkpoint must be written before that.
 
     Raises:
-        ValueError: If ``rank_timeout`` or ``stop_timeout`` is not positive.
+        UserInputError: If ``rank_timeout`` or ``stop_timeout`` is not positive.
     """
 
     priority = 'LOWEST'  # after the scheduler has stepped and CheckpointHook has saved
@@ -94,7 +95,7 @@ class SafeStopHook(Hook):
     def __init__(self, rank_timeout: float = 600.0, stop_timeout: float = 20.0) -> None:
         for name, value in (('rank_timeout', rank_timeout), ('stop_timeout', stop_timeout)):
             if value <= 0:
-                raise ValueError(f'SafeStopHook: {name} must be positive, got {value}.')
+                raise UserInputError(f'SafeStopHook: {name} must be positive, got {value}.')
         self.rank_timeout = rank_timeout
         self.stop_timeout = stop_timeout
         self._limit: SignalLimit | None = None
