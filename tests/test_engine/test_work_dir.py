@@ -9,6 +9,8 @@ from mmengine.config import Config
 
 from mmseg_ccdistill.engine.work_dir import default_work_dir, set_work_dir
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.mark.parametrize(
     ('in_config', 'argument', 'expected'),
@@ -46,3 +48,14 @@ def test_the_folder_is_that_of_the_config(
     (tmp_path / 'project').mkdir()
     monkeypatch.chdir(tmp_path / 'project')
     assert default_work_dir(config) == expected
+
+
+def test_every_shipped_config_starts_from_the_last_checkpoint_of_another() -> None:
+    files = [path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts]
+    configs = {default_work_dir(str(path)): Config.fromfile(str(path)) for path in files}
+    assert len(configs) == len(files)
+    starts = [config.load_from for config in configs.values() if config.load_from is not None]
+    assert len(starts) >= 10
+    for start in starts:
+        folder, _, name = start.rpartition('/')
+        assert name == f'iter_{configs[folder].train_cfg.max_iters}.pth', start
