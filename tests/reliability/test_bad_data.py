@@ -33,11 +33,11 @@ from mmseg_ccdistill.datasets.unreadable import (
     fetch_readable,
     unreadable_reason,
 )
+from mmseg_ccdistill.engine.batch_labels import wrong_ids
 from mmseg_ccdistill.engine.hooks.data_guard_hook import (
     COUNTS_KEY,
     DataGuardHook,
     UnreadableFilesError,
-    wrong_ids,
 )
 from mmseg_ccdistill.models.losses import WeightedCrossEntropyLoss
 
