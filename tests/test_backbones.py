@@ -25,6 +25,7 @@ from torch import nn
 
 import mmseg_ccdistill  # noqa: F401
 from benchmarks.shrink import shrink
+from mmseg_ccdistill.engine.work_dir import default_work_dir
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 PAPER = CONFIGS / 'ccdistill/refinenet_r101_cs2dz.py'
@@ -171,9 +172,8 @@ def test_changes_only_the_segmentor_and_its_recipe(name: str) -> None:
 @pytest.mark.parametrize('name', NAMES)
 def test_starts_from_its_source_only_stage(name: str) -> None:
     source, sibling = load(source_only(name)), load(adaptation(name))
-    assert sibling.load_from == (
-        f'work_dirs/{source_only(name).stem}/iter_{source.train_cfg.max_iters}.pth'
-    )
+    folder = default_work_dir(str(source_only(name)))
+    assert sibling.load_from == f'{folder}/iter_{source.train_cfg.max_iters}.pth'
     start = source.model.backbone.pop('init_cfg', None)
     if name == 'refinenet_small':
         assert start is None  # there are no ImageNet weights of this width

@@ -168,7 +168,7 @@ def test_method_settings_in_force(config: Config) -> None:
 
 def test_both_branches_start_from_one_source_only_checkpoint(config: Config) -> None:
     source = Config.fromfile(str(CONFIG.parents[1] / 'refinenet/refinenet_r101_cityscapes.py'))
-    assert config.load_from.startswith('work_dirs/refinenet_r101_cityscapes/')
+    assert config.load_from.startswith('work_dirs/refinenet/refinenet_r101_cityscapes/')
     segmentor = source.model.to_dict()
     start = segmentor['backbone'].pop('init_cfg')  # only the source-only stage starts from ImageNet
     assert start['type'] == 'Pretrained' and 'resnet101' in start['checkpoint']

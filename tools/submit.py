@@ -21,20 +21,20 @@ from mmengine.config import Config
 from mmseg_ccdistill.datasets.file_scan import map_parallel
 from mmseg_ccdistill.datasets.image_facts import UnreadableFileError, read_facts, read_stamp
 from mmseg_ccdistill.datasets.image_orientation import turned_size
+from mmseg_ccdistill.engine.command_line import (
+    NAMED_BY_CHECKPOINT,
+    load_config,
+    run_main,
+    trust_pickle,
+)
 from mmseg_ccdistill.engine.inference import (
     add_model_arguments,
     load_segmentor,
     predict_files,
     unlabelled_pipeline,
 )
-from mmseg_ccdistill.engine.launch import (
-    NAMED_BY_CHECKPOINT,
-    UserInputError,
-    load_config,
-    run_main,
-    trust_pickle,
-)
 from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_file
+from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation.submission import (
     SUBMISSION_SETS,
     SubmissionParts,

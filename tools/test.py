@@ -4,24 +4,23 @@ import argparse
 import sys
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_ccdistill.engine.class_check import check_classes
-from mmseg_ccdistill.engine.label_needs import adapt_to_unlabelled, evaluators_of
-from mmseg_ccdistill.engine.launch import (
+from mmseg_ccdistill.engine.command_line import (
     NAMED_BY_CHECKPOINT,
-    UserInputError,
     add_launch_arguments,
     load_config,
     run_main,
-    set_up_processes,
-    set_work_dir,
     trust_pickle,
 )
+from mmseg_ccdistill.engine.label_needs import adapt_to_unlabelled, evaluators_of
 from mmseg_ccdistill.engine.prediction_folders import keep_folders
+from mmseg_ccdistill.engine.processes import set_up_processes
 from mmseg_ccdistill.engine.shared_memory import check_shared_memory
 from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_content, check_data_roots
+from mmseg_ccdistill.engine.work_dir import set_work_dir
+from mmseg_ccdistill.errors import UserInputError
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -125,8 +124,7 @@ def main() -> None:
     adapt_to_unlabelled(config, bool(args.show or args.show_dir))
     check_shared_memory(config, ['test_dataloader'])
     set_up_processes(config, args.launcher, args.local_rank)
-    runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
-    runner.test()
+    RUNNERS.build(config).test()
 
 
 if __name__ == '__main__':

@@ -10,22 +10,23 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, TestLoop
+from mmseg.registry import RUNNERS
 from rich.console import Console
 
 from mmseg_ccdistill.datasets.file_check import DatasetCheckError, build_dataset
-from mmseg_ccdistill.engine.config_overrides import apply_overrides
-from mmseg_ccdistill.engine.launch import (
+from mmseg_ccdistill.engine.command_line import (
     NAMED_BY_CHECKPOINT,
-    UserInputError,
     add_launch_arguments,
     load_config,
     run_main,
-    set_up_processes,
-    set_work_dir,
 )
+from mmseg_ccdistill.engine.config_overrides import apply_overrides
 from mmseg_ccdistill.engine.prediction_folders import keep_folders
+from mmseg_ccdistill.engine.processes import set_up_processes
 from mmseg_ccdistill.engine.shared_memory import check_shared_memory
 from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_file
+from mmseg_ccdistill.engine.work_dir import set_work_dir
+from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation import NightIoUMetric, SetReport, rich_table, write_reports
 
 #: Sets by name, with the file in configs/_base_/datasets that describes each and prefixes its variables.
@@ -191,7 +192,7 @@ def main() -> None:
     set_up_processes(config, args.launcher, args.local_rank)
     reports: list[SetReport] = []
     try:
-        test_sets(Runner.from_cfg(config), sets, reports)
+        test_sets(RUNNERS.build(config), sets, reports)
     finally:  # a set that fails does not take the others' results with it
         if reports and is_main_process():
             title = f'{Path(args.config).stem}, {Path(args.checkpoint).name}'

@@ -3,26 +3,24 @@
 import argparse
 import sys
 
-from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_ccdistill.engine.class_check import check_classes
-from mmseg_ccdistill.engine.label_needs import check_labels
-from mmseg_ccdistill.engine.launch import (
+from mmseg_ccdistill.engine.command_line import (
     add_launch_arguments,
-    enable_amp,
     load_config,
-    resume_last_checkpoint,
     run_main,
-    set_up_processes,
-    set_work_dir,
     trust_pickle,
 )
+from mmseg_ccdistill.engine.label_needs import check_labels
 from mmseg_ccdistill.engine.learning_rate_scale import set_auto_scale_lr
+from mmseg_ccdistill.engine.mixed_precision import enable_amp
 from mmseg_ccdistill.engine.prediction_folders import keep_folders
-from mmseg_ccdistill.engine.resume import misplaced_checkpoint
+from mmseg_ccdistill.engine.processes import set_up_processes
+from mmseg_ccdistill.engine.resume import misplaced_checkpoint, resume_last_checkpoint
 from mmseg_ccdistill.engine.shared_memory import check_shared_memory
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots, check_initial_weights
+from mmseg_ccdistill.engine.work_dir import set_work_dir
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -74,8 +72,7 @@ def main() -> None:
     if args.amp:
         enable_amp(config)
     set_up_processes(config, args.launcher, args.local_rank)
-    runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
-    runner.train()
+    RUNNERS.build(config).train()
 
 
 if __name__ == '__main__':

@@ -51,9 +51,9 @@ from benchmarks.adaptation.rows import (
 from benchmarks.stages import ROOT, Stage, processes_at_a_time, run_stages
 from mmseg_ccdistill.datasets.mini_night import write_mini_night
 from mmseg_ccdistill.datasets.mini_night.writer import MANIFEST
-from mmseg_ccdistill.engine.launch import UserInputError
 from mmseg_ccdistill.engine.override_syntax import parse_overrides
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots
+from mmseg_ccdistill.errors import UserInputError
 
 #: Rendered frames of one world (those of ``write_mini_night``), of which ``--share`` takes a part.
 NUM_FRAMES = {

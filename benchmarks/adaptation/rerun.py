@@ -15,7 +15,7 @@ from benchmarks.adaptation.tables import (
     row_names,
     set_names,
 )
-from mmseg_ccdistill.engine.launch import UserInputError
+from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation.report import markdown_table
 from mmseg_ccdistill.utils.atomic_file import write_atomically
 

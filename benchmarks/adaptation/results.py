@@ -25,7 +25,7 @@ from benchmarks.adaptation.tables import csv_report, markdown_report, night_sets
 from benchmarks.stage_folder import list_once
 from mmseg_ccdistill import __version__
 from mmseg_ccdistill.datasets.file_scan import available_cores
-from mmseg_ccdistill.engine.launch import UserInputError
+from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.utils.atomic_file import write_atomically
 
 RESULTS, PANEL, PAGE = 'results.json', 'panel.jpg', 'index.html'

@@ -12,8 +12,8 @@ from mmengine.config import Config
 
 from benchmarks.adaptation.measure import Evaluation
 from benchmarks.stages import ROOT, Stage
-from mmseg_ccdistill.engine.launch import UserInputError
 from mmseg_ccdistill.engine.override_syntax import parse_overrides
+from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.utils.atomic_file import write_atomically
 
 CONFIGS = ROOT / 'configs'

@@ -26,7 +26,7 @@ from benchmarks.gpu.record import JSON, Record
 from benchmarks.gpu.rows import Row, all_rows
 from benchmarks.gpu.settings import NotHere, Settings, make_settings
 from benchmarks.stage_folder import ROOT, read_record
-from mmseg_ccdistill.engine.launch import UserInputError
+from mmseg_ccdistill.errors import UserInputError
 
 #: Seconds kept back for the end of a process that is stopped.
 _SPARE = 3.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from mmseg_ccdistill.engine.launch import UserInputError
+from mmseg_ccdistill.errors import UserInputError
 
 
 class NotHere(Exception):

@@ -10,6 +10,7 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl', timeout=1800),
 )
 randomness = dict(seed=0)
+runner_type = 'NamedHooksRunner'  # takes None for any named hook
 
 default_hooks = dict(
     runtime_info=dict(type='DeferredInfoHook'),
@@ -21,18 +22,19 @@ default_hooks = dict(
     checkpoint=dict(type='AtomicCheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
+    # Guards. A config changes one by its name, default_hooks=dict(safe_stop=dict(stop_timeout=60)),
+    # and turns it off with None.
+    dataset_check=dict(type='DatasetCheckHook'),
+    checkpoint_match=dict(type='CheckpointMatchHook'),
+    exact_resume=dict(type='ExactResumeHook'),
+    finite_guard=dict(type='FiniteGuardHook'),
+    collapse_alarm=dict(type='CollapseAlarmHook'),
+    data_guard=dict(type='DataGuardHook'),
+    loading_limit=dict(type='LoadingLimitHook'),
+    restart=dict(type='RestartHook'),
+    safe_stop=dict(type='SafeStopHook'),
 )
-custom_hooks = [
-    dict(type='DatasetCheckHook'),
-    dict(type='CheckpointMatchHook'),
-    dict(type='ExactResumeHook'),
-    dict(type='FiniteGuardHook'),
-    dict(type='CollapseAlarmHook'),
-    dict(type='DataGuardHook'),
-    dict(type='LoadingLimitHook'),
-    dict(type='RestartHook'),
-    dict(type='SafeStopHook'),
-]
+custom_hooks = []  # for a config's own
 
 log_level = 'INFO'
 log_processor = dict(by_epoch=False)

@@ -17,4 +17,4 @@ train_dataloader = dict(
     )
 )
 val_dataloader = _base_.test_dataloader
-load_from = 'work_dirs/refinenet_small_mini/iter_600.pth'
+load_from = 'work_dirs/refinenet/refinenet_small_mini/iter_600.pth'

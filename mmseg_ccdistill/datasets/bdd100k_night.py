@@ -9,6 +9,7 @@ from typing import Any
 from mmseg.datasets import BDD100KDataset
 from mmseg.registry import DATASETS
 
+from ..errors import UserInputError
 from .file_check import DatasetCheckError, check_roots
 from .published_sets import BDD100K, NIGHT_LIST
 
@@ -85,7 +86,7 @@ class BDD100KNightDataset(BDD100KDataset):
     Raises:
         DatasetCheckError: At ``full_init``, if the root, the layout, the masks or the list is
             missing, or colour maps stand in for masks.
-        ValueError: If there is no such layout.
+        UserInputError: If there is no such layout.
     """
 
     #: Hint of :func:`check_roots`.
@@ -100,7 +101,7 @@ class BDD100KNightDataset(BDD100KDataset):
         **kwargs: Any,
     ) -> None:
         if layout not in (*LAYOUTS, 'auto'):
-            raise ValueError(
+            raise UserInputError(
                 f"layout={layout!r} of BDD100KNightDataset: expected 'auto', 'new' or 'old'."
             )
         self.layout = _detect(data_root) if layout == 'auto' else layout

@@ -11,6 +11,7 @@ from mmengine.dataset import Compose
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
+from ..errors import UserInputError
 from .class_names import class_difference
 from .draw_sampler import Draw
 from .file_check import (
@@ -113,7 +114,7 @@ class CrossDomainDataset(Dataset):
             self.target, target_index, replacement_sequence(draw, 1)
         )
         if not isinstance(pair, Mapping) or not all(domain in pair for domain in _TARGET_DOMAINS):
-            raise TypeError(
+            raise UserInputError(
                 f'The target {type(self.target).__name__} returned no day-night pair: expected a '
                 'dict with target_day and target_night; use e.g. DarkZurichPairDataset.'
             )

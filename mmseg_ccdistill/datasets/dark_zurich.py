@@ -10,6 +10,7 @@ from typing import Any
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from ..errors import UserInputError
 from .file_check import DatasetCheckError, check_roots
 from .random_state import get_random_state, same_random_state, set_random_state
 
@@ -130,7 +131,7 @@ class DarkZurichPairDataset(BaseSegDataset):
         )
         for transform in self.pipeline.transforms:
             if getattr(transform, 'cat_max_ratio', 1.0) < 1.0:
-                raise ValueError(
+                raise UserInputError(
                     f'{type(transform).__name__} of DarkZurichPairDataset has cat_max_ratio='
                     f'{transform.cat_max_ratio}: expected 1.0, as there are no labels; remove it.'
                 )
@@ -179,7 +180,7 @@ class DarkZurichPairDataset(BaseSegDataset):
             return None
         _assert_same_geometry(day, night, day_path, info['img_path'])
         if not same_random_state(after_day, get_random_state()):
-            raise RuntimeError(
+            raise UserInputError(
                 f'The pipeline took other random numbers for {day_path!r} than for '
                 f'{info["img_path"]!r}: expected transforms that draw alike for every image; '
                 'remove the one whose draws depend on the pixels.'
@@ -191,7 +192,7 @@ def _assert_same_geometry(day: dict, night: dict, day_path: str, night_path: str
     for key in _GEOMETRY_KEYS:
         values = [_meta(results).get(key) for results in (day, night)]
         if values[0] != values[1]:
-            raise RuntimeError(
+            raise UserInputError(
                 f'The pipeline gave {day_path!r} {key}={values[0]} but {night_path!r} '
                 f'{key}={values[1]}: expected one geometry for both images of a pair; '
                 'use images of equal size and transforms that draw alike.'

@@ -10,6 +10,8 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from mmseg.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
+from ..errors import UserInputError
+
 # Streams of one seed: the order of an epoch, the augmentation of a draw and the dropout of a training
 # step never share random numbers.
 _ORDER_STREAM, _SAMPLE_STREAM, STEP_STREAM = 0, 1, 2
@@ -67,7 +69,7 @@ class DrawSampler(Sampler):
             Defaults to 0.
 
     Raises:
-        ValueError: If the dataset is empty, or ``seed`` or ``start`` is negative.
+        UserInputError: If the dataset is empty, or ``seed`` or ``start`` is negative.
     """
 
     def __init__(self, dataset: Sized, seed: int | None = None, start: int = 0) -> None:
@@ -77,12 +79,12 @@ class DrawSampler(Sampler):
         self.seed = int(sync_random_seed() if seed is None else seed)
         self.start = int(start)
         if self.size == 0:
-            raise ValueError(
+            raise UserInputError(
                 'DrawSampler got an empty dataset: expected at least one image; '
                 'check its data_root.'
             )
         if self.seed < 0 or self.start < 0:
-            raise ValueError(
+            raise UserInputError(
                 f'DrawSampler got seed={seed} and start={start}: expected integers >= 0; '
                 'correct train_dataloader.sampler or randomness.seed.'
             )
@@ -112,10 +114,10 @@ class DrawSampler(Sampler):
             num_samples: Samples per rank, counted from ``start``; call it before iterating.
 
         Raises:
-            ValueError: If ``num_samples`` is negative.
+            UserInputError: If ``num_samples`` is negative.
         """
         if num_samples < 0:
-            raise ValueError(
+            raise UserInputError(
                 f'DrawSampler.skip got {num_samples}: expected the number of samples '
                 'already taken, >= 0.'
             )

@@ -15,6 +15,7 @@ from typing import Any
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
+from ..errors import UserInputError
 from .file_faults import (
     Sample,
     missing_fault,
@@ -29,7 +30,7 @@ from .label_palette import disagreement_fault, ids_of
 from .manifest import Manifest
 
 
-class DatasetCheckError(ValueError):
+class DatasetCheckError(UserInputError):
     """Data that cannot be trained on.
 
     The message is one sentence: which file, what was expected, how to mend it.

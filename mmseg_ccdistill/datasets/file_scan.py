@@ -18,6 +18,7 @@ from mmengine.logging import print_log
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..errors import UserInputError
 from .image_facts import FileStamp, ImageFacts, UnreadableFileError, read_facts
 from .manifest import Manifest
 
@@ -98,7 +99,7 @@ def map_processes(
         chunk: Items that travel together.
 
     Raises:
-        ValueError: If a worker was killed.
+        UserInputError: If a worker was killed.
     """
     workers = available_cores() if workers is None else workers
     if workers <= 1 or len(items) <= chunk:
@@ -124,7 +125,7 @@ def map_processes(
                         advance()
                         yield result
             except BrokenProcessPool as error:
-                raise ValueError(
+                raise UserInputError(
                     f'{title}: a worker process was killed, most often for want of memory: '
                     'use fewer workers.'
                 ) from error

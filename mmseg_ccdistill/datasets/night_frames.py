@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from mmengine.logging import print_log
 from mmseg.datasets import CityscapesDataset
 
+from ..errors import UserInputError
 from .file_check import DatasetCheckError, check_roots
 
 
@@ -41,7 +42,7 @@ class NightFramesDataset(CityscapesDataset):
 
     Raises:
         DatasetCheckError: At ``full_init``, if a folder is missing or holds other frames.
-        ValueError: If there is no such split.
+        UserInputError: If there is no such split.
     """
 
     #: Folder of the images of a split, and of its labels.
@@ -61,7 +62,7 @@ class NightFramesDataset(CityscapesDataset):
         **kwargs: Any,
     ) -> None:
         if split not in ('train', 'val', 'test'):
-            raise ValueError(
+            raise UserInputError(
                 f"split={split!r} of {type(self).__name__}: expected 'train', 'val' or 'test'."
             )
         if data_prefix is None:

@@ -31,15 +31,7 @@ _FILE_KEYS = ('img_path', 'day_img_path', 'seg_map_path')
 
 
 class BadSampleError(DatasetCheckError):
-    """A sample that cannot be used; the message names the file, what was expected and the mend.
-
-    Args:
-        message: The sentence. A data loader raises an error of its workers anew, with the worker's
-            traceback before the message; only the message is kept.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message.rpartition(f'{type(self).__name__}: ')[2].strip())
+    """A sample that cannot be used; the message names the file, what was expected and the fix."""
 
 
 def unreadable_reason(path: str) -> str | None:

@@ -1,5 +1,6 @@
 """Training engine parts."""
 
 from . import hooks, optimizers
+from .named_hooks import NamedHooksRunner
 
-__all__ = ['hooks', 'optimizers']
+__all__ = ['NamedHooksRunner', 'hooks', 'optimizers']

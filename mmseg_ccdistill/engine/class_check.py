@@ -13,8 +13,8 @@ from mmseg.registry import MODELS
 
 from ..datasets.class_names import class_difference
 from ..datasets.file_check import DatasetCheckError, build_lazily
+from ..errors import UserInputError
 from ..models.losses import CITYSCAPES_CLASSES, StaticLoss, WeightedCrossEntropyLoss
-from .launch import UserInputError
 from .start_up_checks import dataset_configs
 
 _HEADS = ('decode_head', 'auxiliary_head')

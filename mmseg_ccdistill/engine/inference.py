@@ -20,11 +20,11 @@ from mmseg.structures import SegDataSample
 from torch.utils.data import DataLoader, Dataset
 
 from ..datasets.file_scan import progress_bar
+from ..errors import UserInputError
 from ..models.segmentors import CrossDomainSegmentor
 from ..utils.checkpoint_file import read_checkpoint
 from ..utils.checkpoint_match import check_match
 from .label_needs import without_annotations
-from .launch import UserInputError
 from .override_syntax import add_override_argument
 from .start_up_checks import check_checkpoint_file
 

@@ -13,8 +13,8 @@ from mmseg.evaluation import IoUMetric
 from mmseg.registry import METRICS, TRANSFORMS
 
 from ..datasets.file_check import build_dataset
+from ..errors import UserInputError
 from ..evaluation.prediction_files import PredictionFiles
-from .launch import UserInputError
 from .start_up_checks import dataset_configs
 
 _LOADING = 'LoadAnnotations'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmengine.config import Config
 
-from .launch import UserInputError
+from ..errors import UserInputError
 
 
 def set_auto_scale_lr(config: Config, is_wanted: bool) -> None:

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..errors import UserInputError
+
 _QUOTES = ('"', "'")
 _CLOSING = {'(': ')', '[': ']'}
 _NO_VALUE = {'none', 'null', 'nil'}
@@ -23,7 +25,7 @@ HELP = (
 )
 
 
-class OverrideError(ValueError):
+class OverrideError(UserInputError):
     """A word of the command line is no ``KEY=VALUE``; the message says what to write."""
 
 

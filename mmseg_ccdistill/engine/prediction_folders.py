@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmseg.evaluation import IoUMetric
 
 from ..datasets.file_check import build_dataset, leaf_datasets
+from ..errors import UserInputError
 from ..evaluation.night_iou_metric import NightIoUMetric
 from ..evaluation.prediction_files import (
     PredictionFiles,
@@ -16,7 +17,6 @@ from ..evaluation.prediction_files import (
     root_of_images,
 )
 from .label_needs import evaluators_of, metric_class
-from .launch import UserInputError
 from .start_up_checks import dataset_configs
 
 

@@ -16,6 +16,9 @@ from mmseg.registry import METRICS
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.utils.data import DataLoader
 
+from ..errors import UserInputError
+from .named_hooks import HOOK_NAMES
+
 
 def _arguments(*functions: Callable[..., Any]) -> frozenset[str]:
     names = {name for function in functions for name in inspect.signature(function).parameters}
@@ -37,11 +40,6 @@ _ELSEWHERE = {
 
 #: Taken out of a data loader's settings by Runner.build_dataloader; the rest goes to torch's DataLoader.
 _LOADER = _arguments(DataLoader.__init__) | {'disable_subprocess_warning', 'num_batch_per_epoch'}
-
-#: The hooks of Runner.register_default_hooks, which have a type even where the config gives none.
-_DEFAULT_HOOKS = {
-    *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'),
-}
 
 #: What is read of dicts without a type, by the last part of their dotted key: all of it.
 _COMPLETE = {
@@ -71,7 +69,7 @@ _USUAL = {
 _CLOSE, _VERY_CLOSE = 0.75, 0.86
 
 
-class UnreadSettingError(ValueError):
+class UnreadSettingError(UserInputError):
     """A setting has no effect; the message names the nearest one that has."""
 
 
@@ -170,7 +168,7 @@ def _known(place: str, node: Mapping[str, Any]) -> tuple[Collection[str], bool]:
     if len(parts) == 1 and place.endswith('_dataloader'):
         return _LOADER, True
     if place == 'default_hooks':
-        return _DEFAULT_HOOKS, True
+        return HOOK_NAMES, True
     # mmseg's IoUMetric takes any other setting and drops it.
     if parts[0].endswith('_evaluator') and str(node.get('type')).endswith('IoUMetric'):
         metric = METRICS.get(node['type']) if isinstance(node['type'], str) else node['type']

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from ..errors import UserInputError
 from ..utils.checkpoint_file import CheckpointFileError, load_checkpoint_file, verify_checkpoint
 
 #: mmengine's file with the path of the latest checkpoint.
@@ -92,6 +97,34 @@ def misplaced_checkpoint(words: Sequence[str]) -> str | None:
     folder, setting = str(Path(given).parent), f'load_from={given}'
     command = shlex.join(['--work-dir', folder, '--cfg-options', 'resume=True', setting])
     return f'{head}; to continue from this checkpoint leave --resume out and write: {command}'
+
+
+def resume_last_checkpoint(config: Config) -> str:
+    """Make the run continue from the newest whole checkpoint of its work dir.
+
+    mmengine resumes from ``load_from`` whenever that is set, so an adaptation run would restart
+    from its source-only checkpoint; here the work dir decides, and ``load_from`` is replaced.
+
+    Args:
+        config: Config with its ``work_dir``; ``resume`` and ``load_from`` are set in place.
+
+    Returns:
+        Path of the checkpoint.
+
+    Raises:
+        UserInputError: If the work dir holds no checkpoint to resume from.
+    """
+    choice = newest_good_checkpoint(config.work_dir)
+    if choice.checkpoint is None:
+        reason = choice.describe() if choice.skipped else 'it holds no training checkpoint'
+        raise UserInputError(
+            f'--resume found nothing to resume in {str(config.work_dir)!r}: {reason}; '
+            'leave --resume out to start anew, or name the run to continue with --work-dir'
+        )
+    if choice.skipped:
+        print_log(choice.describe(), logger='current', level=logging.WARNING)
+    config.resume, config.load_from = True, str(choice.checkpoint)
+    return str(choice.checkpoint)
 
 
 def _candidates(work_dir: Path) -> tuple[list[Path], list[str]]:

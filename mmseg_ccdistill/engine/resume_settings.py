@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ..errors import UserInputError
 from .run_setup import SETUP_KEY, by_name
 from .schedule_replay import Replay, replay_schedules
 
@@ -64,7 +65,7 @@ def settle_settings(runner: Any, checkpoint: dict[str, Any]) -> list[str]:
         One text per change, such as ``'weight_decay 0.0005 -> 0.001'``; empty if nothing has changed.
 
     Raises:
-        ValueError: If the saved state cannot go on with the configured settings: another type of optimizer, other
+        UserInputError: If the saved state cannot go on with the configured settings: another type of optimizer, other
             parameter groups, a setting that needs state which was not kept, or a change beside a schedule that
             follows metrics.
     """
@@ -88,7 +89,7 @@ def _parts(runner: Any, checkpoint: Mapping[str, Any]) -> dict[str, _Part]:
     single = saved is None or 'param_groups' in saved
     optimizers: dict[str, Any] = {'': saved} if single else dict(saved or {})
     if saved is not None and set(optimizers) != set(wrappers):
-        raise ValueError(
+        raise UserInputError(
             f'the checkpoint has {_names(optimizers)}, the config makes {_names(wrappers)} (optim_wrapper): its state '
             f'does not fit; configure what the checkpoint has, {_OWN_RUN}'
         )
@@ -161,14 +162,14 @@ def _check_optimizer(part: _Part) -> None:
     missing = set(optimizer.defaults) - _SWITCHES - _ADDED_BY_TORCH - set(saved[0])
     if (before is not None and before != now) or (before is None and missing):
         was = before or f'of another type (it has no {", ".join(sorted(missing))})'
-        raise ValueError(
+        raise UserInputError(
             f'{part.where}the optimizer of the checkpoint is {was}, that of the config (optim_wrapper.optimizer.type) '
             f"is {now}: its state does not fit; configure the checkpoint's optimizer, {_OWN_RUN}"
         )
     sizes = [len(group['params']) for group in optimizer.param_groups]
     saved_sizes = [len(group['params']) for group in saved[: len(saved) - (len(sizes) > 1)]]
     if sizes != saved_sizes:
-        raise ValueError(
+        raise UserInputError(
             f'{part.where}the optimizer of the checkpoint has {_sizes(saved_sizes)}, that of the config '
             f'{_sizes(sizes)}: its state does not fit; configure the model and optim_wrapper.paramwise_cfg as they '
             f'were, {_OWN_RUN}'
@@ -179,7 +180,7 @@ def _check_optimizer(part: _Part) -> None:
         for key in _SHAPED & set(part.gathered.get(number) or {}):
             shape = getattr(part.gathered[number][key], 'shape', parameter.shape)
             if shape != parameter.shape:
-                raise ValueError(
+                raise UserInputError(
                     f'{part.where}the optimizer of the checkpoint holds a parameter of shape {tuple(shape)} where the '
                     f'model has {tuple(parameter.shape)}: configure the model as it was, {_OWN_RUN}'
                 )
@@ -192,7 +193,7 @@ def _check_state(part: _Part, saved: Sequence[Mapping[str, Any]], changed: Colle
         needs.add('momentum')
     for key in sorted(needs & set(changed)):
         if not any(group.get(key) for group in saved):
-            raise ValueError(
+            raise UserInputError(
                 f'{part.where}the checkpoint was trained without {key} (optim_wrapper.optimizer.{key}), so it has no '
                 f'state for it: leave {key} off, {_OWN_RUN}'
             )
@@ -202,7 +203,7 @@ def _check_replayable(part: _Part, texts: Sequence[str]) -> None:
     """Refuse a change where a schedule depends on what happened in the run."""
     for scheduler in part.schedulers:
         if getattr(scheduler, 'need_val_args', False):
-            raise ValueError(
+            raise UserInputError(
                 f'{part.where}{type(scheduler).__name__} follows the metrics of the run, so other settings cannot be '
                 f'set up in the middle of it ({"; ".join(texts)}): configure what the checkpoint has, {_OWN_RUN}'
             )

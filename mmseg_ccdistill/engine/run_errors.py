@@ -10,11 +10,8 @@ import signal
 import sys
 from pathlib import Path
 
-from ..datasets.unreadable import BadSampleError
+from ..errors import PlainError, RunError, UserInputError
 from .config_errors import config_error
-
-#: Exit code of a run that ended on a :class:`RunError`; wrong input has 2, a signal 128 + its number.
-RUN_ERROR_CODE = 1
 
 #: Where the data workers of a Linux system put their batches.
 SHARED_MEMORY = '/dev/shm'
@@ -30,13 +27,6 @@ _LOST_RANK = re.compile(
     r'ncclRemoteError|ncclSystemError|ProcessGroup',
 )
 _PORT_IN_USE = re.compile(r'EADDRINUSE|[Aa]ddress already in use')
-
-
-class RunError(RuntimeError):
-    """A run cannot go on; the message is one sentence with the cause and what to do.
-
-    It concerns the process that raises it, so every process prints its own.
-    """
 
 
 class DataWorkerError(RunError):
@@ -209,23 +199,18 @@ def ending_of(error: BaseException) -> tuple[str, int] | None:
         error: What left the runner.
 
     Returns:
-        ``(sentence, exit code)`` for a bad sample, a port in use and a mistake in the config (2), a :class:`RunError`
-        and what torch says of dead workers and lost processes (1). None for anything else.
+        ``(sentence, exit code)`` of a :class:`PlainError`; for a port in use and a mistake in the config (2); for
+        what torch says of dead workers and lost processes (1). None for anything else, a fault of the code.
     """
-    if isinstance(error, BadSampleError):
-        return str(error), 2
-    taken = port_in_use(error)
-    if taken is not None:
-        return taken, 2
-    in_config = config_error(error)
-    if in_config is not None:
-        return in_config, 2
-    if isinstance(error, RunError):
-        return str(error), RUN_ERROR_CODE
+    if isinstance(error, PlainError):
+        return str(error), error.exit_code
+    in_input = port_in_use(error) or config_error(error)
+    if in_input is not None:
+        return in_input, UserInputError.exit_code
     if is_loading_failure(error):
         if isinstance(error.__cause__, DataWorkerError):
-            return str(error.__cause__), RUN_ERROR_CODE
+            return str(error.__cause__), RunError.exit_code
         report = describe_loading_failure(error, None)
-        return f'{report}; then run it again.', RUN_ERROR_CODE
+        return f'{report}; then run it again.', RunError.exit_code
     lost = lost_rank(error)
-    return None if lost is None else (str(lost), RUN_ERROR_CODE)
+    return None if lost is None else (str(lost), RunError.exit_code)

@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 
+from ..errors import UserInputError
 from .run_setup import by_name
 from .schedule_replay import replay_schedules
 
@@ -24,7 +25,7 @@ def check_schedule_end(runner: Any, saved_max_iters: int | None) -> None:
             been made longer, or this is not known, nothing is checked.
 
     Raises:
-        ValueError: If the schedule ends at zero before the run does. If it ends above zero but below the initial
+        UserInputError: If the schedule ends at zero before the run does. If it ends above zero but below the initial
             rate, a warning says so.
     """
     max_iters = runner.max_iters
@@ -43,7 +44,7 @@ def check_schedule_end(runner: Any, saved_max_iters: int | None) -> None:
         key = f'{_key(runner.cfg.get("param_scheduler"), name, last)}.end'
         advice = f'--cfg-options train_cfg.max_iters={max_iters} {key}={max_iters}'
         if rate <= _ZERO * initial:
-            raise ValueError(
+            raise UserInputError(
                 f'train_cfg.max_iters is {max_iters}, but {key} is {ends[last]}, where the learning rate ends at 0: '
                 f'iterations {ends[last] + 1} to {max_iters} would train nothing; move the end of the schedule, too: '
                 f'{advice}'

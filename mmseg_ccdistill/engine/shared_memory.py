@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 from ..datasets.random_state import seeded
-from .launch import UserInputError
+from ..errors import UserInputError
 from .ranks import launcher_of_command, process_of
 from .run_errors import SHARED_MEMORY
 from .training_draws import training_dataset, training_draws

@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import distributed as torch_dist
 
+from ..errors import UserInputError
 from .ranks import Process
 from .run_errors import LostRankError
 
@@ -31,7 +32,7 @@ _store: Any = None
 _is_over = False
 
 
-class OtherRankError(ValueError):
+class OtherRankError(UserInputError):
     """The start-up checks of another process have failed; the message holds its sentence."""
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..datasets.draw_sampler import Draw
 from ..datasets.random_state import seeded
-from .launch import UserInputError
+from ..errors import UserInputError
 from .start_up_checks import check_data_roots
 
 

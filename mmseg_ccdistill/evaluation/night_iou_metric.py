@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..datasets.file_check import DatasetCheckError
 from ..datasets.label_palette import read_palette, shows_own_greys
+from ..errors import UserInputError
 from .confusion import confusion_matrix
 from .prediction_files import PredictionFiles
 from .report import (
@@ -87,7 +88,7 @@ class NightIoUMetric(IoUMetric):
         **kwargs: Any,
     ) -> None:
         if 'mIoU' not in iou_metrics:
-            raise ValueError(
+            raise UserInputError(
                 f"iou_metrics={list(iou_metrics)} of NightIoUMetric: expected 'mIoU' among them; "
                 'use IoUMetric for other scores alone.'
             )

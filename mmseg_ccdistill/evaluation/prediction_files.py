@@ -13,8 +13,10 @@ from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from PIL import Image
 
+from ..errors import UserInputError
 
-class PredictionNameError(ValueError):
+
+class PredictionNameError(UserInputError):
     """Two predictions that would have one name, or one with the name of an input."""
 
 

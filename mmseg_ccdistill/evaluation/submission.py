@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..datasets.doctor.listing import list_files
 from ..datasets.published_sets import ACDC, DARK_ZURICH, PublishedSet, Split
+from ..errors import UserInputError
 from ..utils.atomic_file import write_atomically
 
 #: Folders of a submission. Train ids, and 255 for no class at all.
@@ -109,25 +110,25 @@ def list_images(data_root: str | os.PathLike[str], target: SubmissionSet) -> lis
         Paths, sorted by file name: the name is the key of an image on the server.
 
     Raises:
-        ValueError: If a folder is missing, images are missing or too many, or two have one name.
+        UserInputError: If a folder is missing, images are missing or too many, or two have one name.
     """
     images: dict[str, Path] = {}
     for folder in target.image_folders:
         path = Path(data_root) / folder
         if not path.is_dir():
-            raise ValueError(
+            raise UserInputError(
                 f'the folder {str(path)!r} does not exist: expected images of {target.title}; '
                 'unpack them there or name the root of the set with --data-root'
             )
         for image in map(Path, list_files(str(path), _SUFFIX)):  # links are followed
             other = images.setdefault(image.name, image)
             if other != image:
-                raise ValueError(
+                raise UserInputError(
                     f'{str(other)!r} and {str(image)!r} have one name: '
                     f'expected the images of {target.title} only; remove the copy'
                 )
     if len(images) != target.num_images:
-        raise ValueError(
+        raise UserInputError(
             f'{len(images)} images end in {_SUFFIX!r} below {str(data_root)!r} in '
             f'{", ".join(target.image_folders)}: expected the {target.num_images} of '
             f'{target.title}; unpack the whole archive there and nothing else'
@@ -173,7 +174,7 @@ class SubmissionParts:
         run: What the run depends on, plain values by name.
 
     Raises:
-        ValueError: If the zip exists, is no ``.zip``, or the folder holds parts of another run.
+        UserInputError: If the zip exists, is no ``.zip``, or the folder holds parts of another run.
     """
 
     def __init__(
@@ -183,7 +184,7 @@ class SubmissionParts:
         self.target = target
         self.folder = self.out.with_name(f'{self.out.name}.parts')
         if self.out.suffix != '.zip':
-            raise ValueError(f'--out {str(out)!r}: expected a name that ends in .zip')
+            raise UserInputError(f'--out {str(out)!r}: expected a name that ends in .zip')
         self._refuse_to_overwrite()
         self._state, self._run = self.folder / _STATE_NAME, json.loads(json.dumps(dict(run)))
         if self._state.is_file():
@@ -192,13 +193,13 @@ class SubmissionParts:
                 key for key in {*before, *self._run} if before.get(key) != self._run.get(key)
             )
             if changed:
-                raise ValueError(
+                raise UserInputError(
                     f'the folder {str(self.folder)!r} holds images of another run (other '
                     f'{", ".join(changed)}): expected to go on with the same run; '
                     'remove the folder or choose another --out'
                 )
         elif self.folder.exists() and any(self.folder.iterdir()):
-            raise ValueError(
+            raise UserInputError(
                 f'{str(self.folder)!r} exists and is no folder of a submission: '
                 'remove it or choose another --out'
             )
@@ -267,4 +268,4 @@ class SubmissionParts:
 
     def _refuse_to_overwrite(self) -> None:
         if self.out.exists():
-            raise ValueError(f'{str(self.out)!r} exists: remove it or choose another --out')
+            raise UserInputError(f'{str(self.out)!r} exists: remove it or choose another --out')

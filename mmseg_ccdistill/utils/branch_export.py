@@ -19,6 +19,7 @@ from mmseg.registry import DATASETS, MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from ..errors import UserInputError
 from ..models.segmentors.cross_domain_segmentor import CrossDomainSegmentor
 from ..version import __version__
 from .checkpoint_file import OWN_KEY, read_checkpoint
@@ -105,7 +106,7 @@ def export_files(
         ExportReport: What was written.
 
     Raises:
-        ValueError: If a file exists, or config and checkpoint do not fit.
+        UserInputError: If a file exists, or config and checkpoint do not fit.
         ExportMismatchError: If the written files predict something else; they are not kept.
     """
     files = output_files(out, force)
@@ -165,15 +166,15 @@ def output_files(out: Path, force: bool) -> tuple[Path, Path]:
         tuple[Path, Path]: ``<out>.pth`` and ``<out>.py``.
 
     Raises:
-        ValueError: If ``out`` is a folder, or a file exists and ``force`` is not set.
+        UserInputError: If ``out`` is a folder, or a file exists and ``force`` is not set.
     """
     stem = out.with_suffix('') if out.suffix in ('.pth', '.py') else out
     if stem.is_dir():
-        raise ValueError(f'{out} is a folder; name the files in it, for example {stem / "night"}.')
+        raise UserInputError(f'{out} is a folder; name the files in it, for example {stem / "night"}.')
     files = stem.with_name(f'{stem.name}.pth'), stem.with_name(f'{stem.name}.py')
     existing = [str(file) for file in files if file.exists()]
     if existing and not force:
-        raise ValueError(f'{existing[0]} exists: choose another name or pass --force.')
+        raise UserInputError(f'{existing[0]} exists: choose another name or pass --force.')
     return files
 
 
@@ -189,17 +190,17 @@ def load_branch(
         checkpoint (Path): Their file, for the messages.
 
     Raises:
-        ValueError: If the checkpoint has no such branch, or it is one of another network.
+        UserInputError: If the checkpoint has no such branch, or it is one of another network.
     """
     if not isinstance(model, CrossDomainSegmentor):
-        raise ValueError(
+        raise UserInputError(
             f'the config builds {type(model).__name__}, which has no branches; give the config of '
             'the adaptation.'
         )
     prefix = f'{branch}.'
     weights = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
     if not weights:
-        raise ValueError(
+        raise UserInputError(
             f'{checkpoint}: no tensor is named {prefix}*, the first is {next(iter(state_dict))}; a '
             'source-only or exported checkpoint is a plain segmentor already, name one of the '
             'adaptation.'
@@ -208,7 +209,7 @@ def load_branch(
     try:
         check_match(weights, expected)
     except ValueError as error:
-        raise ValueError(f'{checkpoint}: {error}') from error
+        raise UserInputError(f'{checkpoint}: {error}') from error
     faults = {
         'missing': [name for name in expected if name not in weights],
         'unknown': [name for name in weights if name not in expected],
@@ -220,7 +221,7 @@ def load_branch(
     }
     texts = [f'{len(names)} {kind} ({names[0]})' for kind, names in faults.items() if names]
     if texts:
-        raise ValueError(
+        raise UserInputError(
             f'{checkpoint}: the tensors of {branch} are not those of the config: '
             f'{", ".join(texts)}; give the config that the run was started with.'
         )
@@ -239,7 +240,7 @@ def class_meta(meta: Mapping[str, Any], config: Config, num_classes: int) -> dic
         dict: ``classes``, list of str, and ``palette``, list of RGB triples.
 
     Raises:
-        ValueError: If neither names as many classes as the model has.
+        UserInputError: If neither names as many classes as the model has.
     """
     found = meta.get('dataset_meta')
     if not isinstance(found, Mapping) or 'classes' not in found:
@@ -249,7 +250,7 @@ def class_meta(meta: Mapping[str, Any], config: Config, num_classes: int) -> dic
     classes = [str(name) for name in found.get('classes') or ()]
     palette = [[int(value) for value in colour] for colour in found.get('palette') or ()]
     if len(classes) != num_classes:
-        raise ValueError(
+        raise UserInputError(
             f'the model has {num_classes} classes, but the checkpoint or the test set names '
             f'{len(classes)}; set test_dataloader.dataset.metainfo to their classes and palette.'
         )
@@ -317,7 +318,7 @@ def compare_logits(method: CrossDomainSegmentor, branch: str, plain: EncoderDeco
 
     Raises:
         ExportMismatchError: If one bit of the logits differs.
-        ValueError: If the branch's logits are not finite.
+        UserInputError: If the branch's logits are not finite.
     """
     method.predict_with = branch
     method.test_weight = None  # test_reweight_std belongs to the test, not to the branch
@@ -325,7 +326,7 @@ def compare_logits(method: CrossDomainSegmentor, branch: str, plain: EncoderDeco
     image = torch.randint(0, 256, (3, *_IMAGE_SIZE), generator=generator, dtype=torch.uint8)
     logits = [predict_logits(model.eval(), image) for model in (method, plain)]
     if not torch.isfinite(logits[0]).all():
-        raise ValueError(
+        raise UserInputError(
             f'the logits of {branch} are not finite, so the run has diverged; export an earlier '
             'checkpoint.'
         )

@@ -33,6 +33,8 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from ..errors import UserInputError
+
 #: Set to 1, it lets refused files be unpickled; ``--trust-pickle`` sets it.
 TRUST_VARIABLE = 'MMSEG_CCDISTILL_TRUST_PICKLE'
 #: Key of ``meta`` that marks the checkpoints of this package.
@@ -76,7 +78,7 @@ _READ_ERRORS = (
 )
 
 
-class CheckpointFileError(ValueError):
+class CheckpointFileError(UserInputError):
     """A checkpoint is missing, damaged, or holds what is not read; one sentence says which."""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..errors import UserInputError
 from .checkpoint_weights import renaming_advice
 
 
@@ -24,14 +25,14 @@ def check_match(loaded: Mapping[str, Any], expected: Mapping[str, Tensor]) -> tu
         Number of tensors that fit, and number of tensors of the model.
 
     Raises:
-        ValueError: If nothing fits, or most tensors of known names have another shape.
+        UserInputError: If nothing fits, or most tensors of known names have another shape.
     """
     wanted = {name: value.shape for name, value in expected.items() if value.ndim}
     known = {name: _shape(loaded[name]) for name in wanted if name in loaded}
     matched = sum(shape == wanted[name] for name, shape in known.items())
     if not known:
         if not loaded:
-            raise ValueError(
+            raise UserInputError(
                 'the checkpoint fits nothing in the model: it holds no tensors; pass a checkpoint of the same '
                 'backbone and decode head.'
             )
@@ -39,13 +40,13 @@ def check_match(loaded: Mapping[str, Any], expected: Mapping[str, Tensor]) -> tu
             'pass a checkpoint of the same backbone and decode head, or convert its keys with '
             'tools/model_converters.'
         )
-        raise ValueError(
+        raise UserInputError(
             f'the checkpoint fits nothing in the model: its first tensor is {next(iter(loaded))}, the model '
             f'expects e.g. {next(iter(wanted))}; {advice}'
         )
     if 2 * matched < len(known):
         name = next(name for name, shape in known.items() if shape != wanted[name])
-        raise ValueError(
+        raise UserInputError(
             f'the checkpoint is of another width: {name} has shape {_text(known[name])}, the model '
             f'expects {_text(wanted[name])}, and only {matched} of {len(known)} tensors fit; pass a '
             'checkpoint of the same backbone and decode head.'

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..errors import UserInputError
 from .checkpoint_file import CheckpointFileError
 
 #: The tool that writes a checkpoint under other names.
@@ -83,11 +84,11 @@ def renamed_weights(
         Names to tensors.
 
     Raises:
-        ValueError: If nothing is left, two tensors would get one name, or ``take`` names no dict.
+        UserInputError: If nothing is left, two tensors would get one name, or ``take`` names no dict.
     """
     weights = checkpoint.get('state_dict', checkpoint) if take is None else checkpoint.get(take)
     if not isinstance(weights, Mapping):
-        raise ValueError(f'there are no weights under {take!r}; it has the keys {list(checkpoint)}')
+        raise UserInputError(f'there are no weights under {take!r}; it has the keys {list(checkpoint)}')
     tensors = {str(name): value for name, value in weights.items() if isinstance(value, Tensor)}
     renamed = {}
     for name, value in tensors.items():
@@ -96,10 +97,10 @@ def renamed_weights(
         new = name.removeprefix(strip or '')
         new = (add or '') + (new.replace(drop, '') if drop else new)
         if new in renamed:
-            raise ValueError(f'two tensors would be called {new!r}: take one of them alone')
+            raise UserInputError(f'two tensors would be called {new!r}: take one of them alone')
         renamed[new] = value
     if not renamed:
-        raise ValueError(
+        raise UserInputError(
             f'no tensor has such a name; the first of {len(tensors)} is {next(iter(tensors), None)!r}'
         )
     return renamed

@@ -10,6 +10,8 @@ import mmseg.registry
 from mmengine.config import Config
 from mmengine.registry import Registry
 
+from ..errors import UserInputError
+
 _PACKAGE = __name__.partition('.')[0]
 
 #: What testing and inference read besides the model; the rest of a config is training.
@@ -88,10 +90,10 @@ def plain_config(config: Config) -> Config:
         Config: Without ``_base_``; equal to what is read back from its text.
 
     Raises:
-        ValueError: If the config has no ``model.segmentor``, or no test pipeline.
+        UserInputError: If the config has no ``model.segmentor``, or no test pipeline.
     """
     if 'segmentor' not in (config.get('model') or {}):
-        raise ValueError(
+        raise UserInputError(
             'the config has no model.segmentor, so it is not that of a two-branch run; give the '
             'config of the adaptation, for example configs/ccdistill/refinenet_r101_cs2dz.py.'
         )
@@ -172,7 +174,7 @@ def _test_pipeline(config: Mapping[str, Any]) -> list[dict[str, Any]]:
         node = node[0] if isinstance(node, list | tuple) and node else node
     pipeline = node['pipeline'] if isinstance(node, Mapping) else config.get('test_pipeline')
     if not pipeline:
-        raise ValueError(
+        raise UserInputError(
             'the config has no test pipeline, so the exported model could not read an image; set '
             'test_dataloader.dataset.pipeline, or test_pipeline.'
         )

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ..errors import UserInputError
+
 #: Bottlenecks per stage of the ResNets that RefineNet was published with, by depth.
 _RESNET_STAGES = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
@@ -90,7 +92,7 @@ def convert_refinenet_keys(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor
         those of ``RefineNetHead``; 712 for ResNet-101.
 
     Raises:
-        ValueError: If a key is unknown or missing; the message names them.
+        UserInputError: If a key is unknown or missing; the message names them.
     """
     prefix = 'module.'
     if state_dict and all(key.startswith(prefix) for key in state_dict):
@@ -105,7 +107,7 @@ def convert_refinenet_keys(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor
         key for key in names if key not in source and not key.endswith('num_batches_tracked')
     )
     if unknown or missing:
-        raise ValueError(
+        raise UserInputError(
             f'not a checkpoint of the public RefineNet-R{depth}: '
             + '; '.join(
                 f'{len(keys)} {kind} keys ({", ".join(keys[:8])}{", ..." if len(keys) > 8 else ""})'

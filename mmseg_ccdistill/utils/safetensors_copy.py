@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 from torch import Tensor
 
+from ..errors import UserInputError
 from ..version import __version__
 from .atomic_file import write_atomically
 from .checkpoint_file import load_checkpoint_file
@@ -26,10 +27,10 @@ def copy_files(out: Path) -> tuple[Path, Path]:
         tuple[Path, Path]: ``<out>.safetensors`` and ``<out>.json``.
 
     Raises:
-        ValueError: If the package safetensors is not installed.
+        UserInputError: If the package safetensors is not installed.
     """
     if importlib.util.find_spec('safetensors') is None:
-        raise ValueError(
+        raise UserInputError(
             '--safetensors needs the package safetensors, which is not installed: '
             '`pip install safetensors`.'
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from ..errors import UserInputError
+
 # Vermillion of the Okabe-Ito palette (BGR), told from the grey photograph by viewers with any
 # colour vision.
 WRONG = (0, 94, 213)
@@ -26,10 +28,10 @@ def error_map(
         ``(H, W, 3)`` BGR uint8.
 
     Raises:
-        ValueError: If the sizes differ.
+        UserInputError: If the sizes differ.
     """
     if not image.shape[:2] == prediction.shape == label.shape:
-        raise ValueError(
+        raise UserInputError(
             f'an image of {image.shape[:2]}, a prediction of {prediction.shape} and a label of '
             f'{label.shape} cannot be compared'
         )

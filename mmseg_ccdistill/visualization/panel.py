@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ..errors import UserInputError
+
 # Ink on paper, BGR.
 _PAPER = (255, 255, 255)
 _INK = (40, 40, 40)
@@ -33,7 +35,7 @@ def colorize(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
         ValueError: If ``label`` is not a two-dimensional array of integers.
     """
     if label.ndim != 2 or not np.issubdtype(label.dtype, np.integer):
-        raise ValueError(
+        raise UserInputError(
             f'expected a label map (H, W) of integers, got {label.dtype} of shape {label.shape}'
         )
     colours = np.array(palette, dtype=np.uint8)[:, ::-1]
@@ -140,7 +142,7 @@ def class_legend(
         ValueError: If there are not as many colours as names.
     """
     if len(classes) != len(palette):
-        raise ValueError(
+        raise UserInputError(
             f'a legend of {len(classes)} classes needs as many colours, got {len(palette)}'
         )
     font = ImageFont.load_default(font_size)
@@ -199,9 +201,9 @@ def check_picture_path(path: str | os.PathLike[str], force: bool = False) -> Non
     """
     target = Path(path)
     if not target.suffix or not cv2.haveImageWriter(target.name):
-        raise ValueError(_no_format(target))
+        raise UserInputError(_no_format(target))
     if target.exists() and not force:
-        raise ValueError(f'{str(target)!r} exists: choose another name or pass --force')
+        raise UserInputError(f'{str(target)!r} exists: choose another name or pass --force')
 
 
 def _no_format(target: Path) -> str:
@@ -225,7 +227,7 @@ def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
     except cv2.error:
         written = False
     if not written:
-        raise ValueError(_no_format(target))
+        raise UserInputError(_no_format(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(encoded.tobytes())
 

@@ -33,11 +33,11 @@ from mmseg_ccdistill.datasets.unreadable import (
     fetch_readable,
     unreadable_reason,
 )
+from mmseg_ccdistill.engine.batch_labels import wrong_ids
 from mmseg_ccdistill.engine.hooks.data_guard_hook import (
     COUNTS_KEY,
     DataGuardHook,
     UnreadableFilesError,
-    wrong_ids,
 )
 from mmseg_ccdistill.models.losses import WeightedCrossEntropyLoss
 
@@ -60,12 +60,11 @@ def dataset(run) -> Any:
     return DATASETS.build(read_config(run).train_dataloader.dataset)
 
 
-def guard_option(run: Path, **values: object) -> list[str]:
+def guard_option(**values: object) -> list[str]:
     """Command-line settings of the DataGuardHook."""
-    index = [hook.type for hook in read_config(run).custom_hooks].index('DataGuardHook')
     return [
         '--cfg-options',
-        *(f'custom_hooks.{index}.{name}={value}' for name, value in values.items()),
+        *(f'default_hooks.data_guard.{name}={value}' for name, value in values.items()),
     ]
 
 
@@ -240,7 +239,7 @@ def test_a_run_goes_on_without_an_image_and_says_so_once(run, monkeypatch, capfd
 
 def test_too_many_end_the_run_in_a_sentence(run, monkeypatch, capfd) -> None:
     write_config(run, at=1, what='data/images/2.png')
-    options = guard_option(run, max_replaced=1, interval=2)
+    options = guard_option(max_replaced=1, interval=2)
     assert train(monkeypatch, *options, 'train_cfg.max_iters=12') == 1
     (error,) = errors(capfd)
     assert re.search(
@@ -256,7 +255,7 @@ def test_the_counts_survive_resuming(run, monkeypatch, capfd) -> None:
     assert train(monkeypatch, '--cfg-options', 'train_cfg.max_iters=12') == 0
     write_config(run)
     monkeypatch.setattr('mmseg_ccdistill.engine.hooks.dataset_check_hook.check_dataset', _no_check)
-    options = guard_option(run, max_replaced=4, interval=1)
+    options = guard_option(max_replaced=4, interval=1)
     assert train(monkeypatch, '--resume', *options, 'train_cfg.max_iters=24') == 1
     assert re.search(r'5 of \d\d samples', errors(capfd)[0])
 

@@ -274,7 +274,7 @@ def _hang(run: Path, seconds: float) -> subprocess.Popen[str]:
     write_config(run, at=2, what='hang', once='hanging')
     change(
         run,
-        ('*_base_.custom_hooks,', f"*_base_.custom_hooks[:-1], dict(type='SafeStopHook', stop_timeout={seconds}),"),
+        ('dict(interval=100)', f'dict(interval=100), safe_stop=dict(stop_timeout={seconds})'),
         ('num_workers=0', 'num_workers=1'),
     )  # fmt: skip
     process = start(run)

@@ -28,8 +28,8 @@ from tiny_run import (
     write_config,
 )
 
+from mmseg_ccdistill.engine import stop_signals
 from mmseg_ccdistill.engine.data_workers import init_worker
-from mmseg_ccdistill.engine.hooks import safe_stop_hook
 from mmseg_ccdistill.engine.run_errors import (
     describe_loading_failure,
     ending_of,
@@ -114,7 +114,7 @@ def test_a_signal_in_a_validation_ends_it_after_the_image(
 
 @pytest.mark.slow
 def test_a_second_signal_ends_the_run_at_once(run, monkeypatch) -> None:
-    monkeypatch.setattr(safe_stop_hook, '_REPEAT_SECONDS', -1.0)
+    monkeypatch.setattr(stop_signals, '_REPEAT_SECONDS', -1.0)
     write_config(run, at=3, what='SIGINT', times=2)
     assert train(monkeypatch) == 130
     assert checkpoints(run / 'run') == []

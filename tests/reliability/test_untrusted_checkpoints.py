@@ -16,7 +16,7 @@ from mmseg.visualization import SegLocalVisualizer
 from payloads import PAYLOADS, Call
 
 from benchmarks.forked_training import CONFIG, make_data, run_config, train
-from mmseg_ccdistill.engine.launch import run_main
+from mmseg_ccdistill.engine.command_line import run_main
 from mmseg_ccdistill.engine.resume import newest_good_checkpoint
 from mmseg_ccdistill.utils.checkpoint_file import TRUST_VARIABLE
 

@@ -75,7 +75,7 @@ train_cfg = dict(type='IterBasedTrainLoop', max_iters=6, val_interval=100)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(checkpoint=dict(interval=100))
-custom_hooks = [*_base_.custom_hooks, dict(type='Provoke', {provoke})]
+custom_hooks = [dict(type='Provoke', {provoke})]
 """
 
 

@@ -29,7 +29,7 @@ from benchmarks.adaptation.tables import (
     means_table,
     published_table,
 )
-from mmseg_ccdistill.engine.launch import UserInputError
+from mmseg_ccdistill.errors import UserInputError
 
 NIGHT = {
     'source_only': {'0': 10.0, '1': 12.0, '2': 14.0},

@@ -14,7 +14,7 @@ from benchmarks.adaptation import command
 from benchmarks.adaptation.command import main
 from benchmarks.adaptation.rerun import rerun_table
 from benchmarks.adaptation.results import write_report
-from mmseg_ccdistill.engine.launch import UserInputError
+from mmseg_ccdistill.errors import UserInputError
 
 STATED = {
     'wo_cdc_cds': {'0': 20.0, '1': 22.0, '2': 27.0},

@@ -24,8 +24,8 @@ from benchmarks.adaptation.rows import (
     row_config,
     seed_runs,
 )
-from mmseg_ccdistill.engine.launch import UserInputError
 from mmseg_ccdistill.engine.override_syntax import OverrideError
+from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation.published import published_rows
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,7 +15,7 @@ from benchmarks import stage_folder, stages
 from benchmarks.adaptation.measure import thin_out, training_facts
 from benchmarks.stage_board import Board
 from benchmarks.stages import Stage, history, run_stages
-from mmseg_ccdistill.engine.launch import UserInputError
+from mmseg_ccdistill.errors import UserInputError
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -269,7 +269,7 @@ def test_lazy_init_looks_at_nothing(roots, tmp_path):
 
 def test_a_target_without_pairs_is_an_error(roots):
     dataset = CrossDomainDataset(source_config(roots[0]), source_config(roots[0]))
-    with pytest.raises(TypeError, match='CityscapesDataset returned no day-night pair'):
+    with pytest.raises(ValueError, match='CityscapesDataset returned no day-night pair'):
         dataset[0]
 
 

@@ -13,7 +13,7 @@ from mmseg.utils import cityscapes_classes
 from tool_project import load_tool, make_project, run_tool
 
 from mmseg_ccdistill.engine.class_check import check_classes
-from mmseg_ccdistill.engine.launch import UserInputError
+from mmseg_ccdistill.errors import UserInputError
 
 FIVE = ['sky', 'lane', 'bus', 'person', 'road']
 TRAIN, TEST = ['train_dataloader'], ['train_dataloader', 'test_dataloader']

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
+from mmseg_ccdistill.engine.command_line import NAMED_BY_CHECKPOINT, load_config
 from mmseg_ccdistill.engine.config_overrides import apply_overrides
-from mmseg_ccdistill.engine.launch import NAMED_BY_CHECKPOINT, load_config
 from mmseg_ccdistill.engine.override_syntax import OverrideError, parse_overrides
 from mmseg_ccdistill.engine.read_settings import UnreadSettingError
 
@@ -179,9 +179,9 @@ def test_overrides_that_have_a_place_are_taken(words, key, value) -> None:
         ),
         (
             'load_from.a=4',
-            "load_from in the config 'c.py' is 'work_dirs/refinenet_r101_cityscapes/iter_40000.pth', which holds "
-            'no settings: expected a dict there; correct the key, or add load_from._delete_=True to put a dict in '
-            'its place.',
+            "load_from in the config 'c.py' is 'work_dirs/refinenet/refinenet_r101_cityscapes/iter_40000..., which "
+            'holds no settings: expected a dict there; correct the key, or add load_from._delete_=True to put a dict '
+            'in its place.',
         ),
         (
             'optim_wrapper.clip_grad.max_norm=1',

@@ -5,8 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
-from mmseg_ccdistill.engine.resume import misplaced_checkpoint, newest_good_checkpoint
+from mmseg_ccdistill.engine.resume import (
+    misplaced_checkpoint,
+    newest_good_checkpoint,
+    resume_last_checkpoint,
+)
+from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY
 
 
@@ -158,3 +164,39 @@ def test_a_path_after_resume(
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'run').mkdir()
     assert misplaced_checkpoint(words) == expected
+
+
+def test_resume_in_an_empty_work_dir_says_so(tmp_path) -> None:
+    config = Config(dict(work_dir=str(tmp_path / 'run'), load_from=None))
+    with pytest.raises(UserInputError, match='nothing to resume in .*run.*--work-dir'):
+        resume_last_checkpoint(config)
+
+
+def _training_checkpoint(path: Path, iteration: int = 20) -> Path:
+    meta = dict(iter=iteration, time='20240131_235959')
+    torch.save(dict(meta=meta, state_dict={}, message_hub={}, mmseg_ccdistill_version='0'), path)
+    return path
+
+
+def test_resume_takes_the_work_dirs_checkpoint_and_not_load_from(tmp_path) -> None:
+    checkpoint = _training_checkpoint(tmp_path / 'iter_20.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(checkpoint))
+    config = Config(dict(work_dir=str(tmp_path), load_from='source_only.pth', resume=False))
+
+    resume_last_checkpoint(config)
+
+    # mmengine resumes from load_from when that is set, whatever lies in the work dir.
+    assert config.resume is True and config.load_from == str(checkpoint)
+
+
+def test_resume_follows_a_work_dir_that_was_moved(tmp_path) -> None:
+    _training_checkpoint(tmp_path / 'iter_20.pth')
+    (tmp_path / 'last_checkpoint').write_text('/gone/run/iter_20.pth\n')
+    config = Config(dict(work_dir=str(tmp_path)))
+    assert resume_last_checkpoint(config) == str(tmp_path / 'iter_20.pth')
+
+
+def test_resume_without_the_file_that_last_checkpoint_names(tmp_path) -> None:
+    (tmp_path / 'last_checkpoint').write_text('/gone/run/iter_20.pth')
+    with pytest.raises(UserInputError, match='iter_20.pth.*does not exist'):
+        resume_last_checkpoint(Config(dict(work_dir=str(tmp_path))))

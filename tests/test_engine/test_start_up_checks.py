@@ -3,7 +3,7 @@ import torch
 from mmengine.config import Config
 
 from mmseg_ccdistill.engine import start_up_checks
-from mmseg_ccdistill.engine.launch import UserInputError
+from mmseg_ccdistill.errors import UserInputError
 
 
 def test_initial_weights_are_checked_wherever_they_are_named(tmp_path) -> None:

@@ -21,7 +21,7 @@ from mmseg.evaluation import IoUMetric
 from mmseg.registry import MODELS
 
 from benchmarks.shrink import shrink
-from mmseg_ccdistill.engine.launch import run_main
+from mmseg_ccdistill.engine.command_line import run_main
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from mmseg_ccdistill.engine.launch import run_main
+from mmseg_ccdistill.engine.command_line import run_main
 from mmseg_ccdistill.utils.checkpoint_file import load_checkpoint_file
 from mmseg_ccdistill.utils.refinenet_keys import refinenet_head_keys, resnet_keys
 

@@ -25,7 +25,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, METRICS, MODELS
 
-from mmseg_ccdistill.engine.launch import run_main
+from mmseg_ccdistill.engine.command_line import run_main
 from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY
 
 ROOT = Path(__file__).resolve().parents[2]

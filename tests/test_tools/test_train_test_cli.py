@@ -15,7 +15,8 @@ import pytest
 from mmengine.config import Config
 from mmseg.visualization import SegLocalVisualizer
 
-from mmseg_ccdistill.engine.launch import UserInputError, run_main
+from mmseg_ccdistill.engine.command_line import run_main
+from mmseg_ccdistill.errors import UserInputError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -188,7 +189,7 @@ def test_a_missing_label_is_named_before_the_first_iteration(project, capsys, mo
 def test_train_then_test_with_every_option(project, capsys, monkeypatch) -> None:
     assert _call('train', 'tiny.py', monkeypatch=monkeypatch) == 0
     assert re.search(r'^train 2/2  eta .* loss ', capsys.readouterr().out, re.MULTILINE)
-    checkpoint = project / 'work_dirs' / 'tiny' / 'iter_2.pth'
+    checkpoint = project / 'work_dirs' / project.name / 'tiny' / 'iter_2.pth'
     SegLocalVisualizer._instance_dict.clear()
 
     options = ['--out', 'predictions', '--show-dir', 'painted', '--tta', '--work-dir', 'tested']
@@ -232,7 +233,7 @@ def test_two_processes_train_on_gloo(project) -> None:
     assert len(re.findall(r'^train 2/2', result.stdout, re.MULTILINE)) == 1  # rank 0 alone
     assert 'GPU number: 2' in result.stdout  # mmengine's word for the number of processes
     assert 'mIoU' in result.stdout
-    assert (project / 'work_dirs' / 'tiny' / 'iter_2.pth').is_file()
+    assert (project / 'work_dirs' / project.name / 'tiny' / 'iter_2.pth').is_file()
 
 
 def _fake(folder: Path, name: str) -> Path:

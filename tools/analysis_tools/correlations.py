@@ -20,18 +20,18 @@ from mmengine.dataset import pseudo_collate
 from torch import nn
 
 from mmseg_ccdistill.datasets.file_scan import progress_bar
-from mmseg_ccdistill.engine.inference import (
-    add_model_arguments,
-    load_segmentor,
-)
-from mmseg_ccdistill.engine.launch import (
+from mmseg_ccdistill.engine.command_line import (
     NAMED_BY_CHECKPOINT,
-    UserInputError,
     load_config,
     run_main,
     trust_pickle,
 )
+from mmseg_ccdistill.engine.inference import (
+    add_model_arguments,
+    load_segmentor,
+)
 from mmseg_ccdistill.engine.training_draws import packed_image, training_dataset, training_draws
+from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.models.losses import CDCLoss, CDSLoss, correlation_maps, gram_cosine
 from mmseg_ccdistill.models.segmentors import CCDistillSegmentor
 from mmseg_ccdistill.utils.typing_utils import DOMAINS, DomainTensors

@@ -15,7 +15,8 @@ import sys
 
 from mmseg_ccdistill.datasets.doctor import examine, show_report, write_json
 from mmseg_ccdistill.datasets.published_sets import PUBLISHED_SETS
-from mmseg_ccdistill.engine.launch import UserInputError, run_main
+from mmseg_ccdistill.engine.command_line import run_main
+from mmseg_ccdistill.errors import UserInputError
 
 
 def parse_args() -> argparse.Namespace:

@@ -29,7 +29,8 @@ from mmseg_ccdistill.datasets.published_sets import (
     PUBLISHED_SETS,
     PublishedSet,
 )
-from mmseg_ccdistill.engine.launch import UserInputError, run_main
+from mmseg_ccdistill.engine.command_line import run_main
+from mmseg_ccdistill.errors import UserInputError
 
 _LIST_OF = {'dark_zurich': 'a CSV of night,day pairs', 'bdd100k': 'the 87-line list of MGCDA'}
 

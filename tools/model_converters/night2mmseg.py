@@ -11,7 +11,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mmseg_ccdistill.engine.launch import UserInputError, load_config, run_main
+from mmseg_ccdistill.engine.command_line import load_config, run_main
+from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.models.segmentors.cross_domain_segmentor import BRANCHES
 from mmseg_ccdistill.utils.branch_export import (
     STEPS,

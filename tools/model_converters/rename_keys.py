@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-from mmseg_ccdistill.engine.launch import UserInputError, run_main, trust_pickle
+from mmseg_ccdistill.engine.command_line import run_main, trust_pickle
+from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.utils.atomic_file import write_atomically
 from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY, load_checkpoint_file, verify_checkpoint
 from mmseg_ccdistill.utils.checkpoint_weights import renamed_weights

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 
+from ...errors import UserInputError
 from ..file_scan import map_processes
 from ..published_sets import PUBLISHED_SETS, PublishedSet, find_set
 from .file_checks import check_files
@@ -34,12 +35,12 @@ def examine(
         The findings, set by set, and last what the sets share.
 
     Raises:
-        ValueError: If a set is unknown.
+        UserInputError: If a set is unknown.
     """
     start = time.perf_counter()
     unknown = sorted(set(roots) - set(sets))
     if unknown:
-        raise ValueError(f'There is no set {unknown[0]!r}: expected one of {", ".join(sets)}.')
+        raise UserInputError(f'There is no set {unknown[0]!r}: expected one of {", ".join(sets)}.')
     listed: dict[str, dict[str, ListedSplit]] = {}
     findings: dict[str, list[Finding]] = {}
     for name, root in roots.items():

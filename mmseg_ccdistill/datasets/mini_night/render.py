@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from ...errors import UserInputError
 from . import geometry, lighting, materials, sensor
 from .geometry import Camera, Mesh
 from .layout import make_street
@@ -88,13 +89,13 @@ def render_scene(
         The picture, uint8 BGR (H, W, 3), and its train ids, uint8 (H, W), 0..18 or 255.
 
     Raises:
-        ValueError: If the light or the size is not as stated.
+        UserInputError: If the light or the size is not as stated.
     """
     if light not in ('day', 'night'):
-        raise ValueError(f"light must be 'day' or 'night', got {light!r}")
+        raise UserInputError(f"light must be 'day' or 'night', got {light!r}")
     width, height = size
     if width < 64 or height < 32:
-        raise ValueError(f'a mini night picture is at least 64 x 32 pixels, got {width} x {height}')
+        raise UserInputError(f'a mini night picture is at least 64 x 32 pixels, got {width} x {height}')
     home = make_world(world, seed) if isinstance(world, str) else world
     street = make_street(home, street_seed)
     night = light == 'night'

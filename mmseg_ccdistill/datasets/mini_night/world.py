@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...errors import UserInputError
+
 FloatArray = npt.NDArray[np.float32]
 Color = tuple[float, float, float]
 
@@ -191,13 +193,13 @@ def make_world(name: str, seed: int = 0) -> World:
         The world.
 
     Raises:
-        ValueError: If the name is unknown or the seed is negative.
+        UserInputError: If the name is unknown or the seed is negative.
     """
     worlds = {'S': _S, 'T': _T}
     if name not in worlds:
-        raise ValueError(f"world must be 'S' or 'T', got {name!r}")
+        raise UserInputError(f"world must be 'S' or 'T', got {name!r}")
     if seed < 0:
-        raise ValueError(f'the seed of a mini night world must not be negative, got {seed}')
+        raise UserInputError(f'the seed of a mini night world must not be negative, got {seed}')
     base = worlds[name]
     if seed == 0:
         return base

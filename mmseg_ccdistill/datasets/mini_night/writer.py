@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...errors import UserInputError
 from ..file_scan import available_cores, map_processes
 from .render import VERSION, View, render_scene
 
@@ -159,7 +160,7 @@ def _render_all(root: Path, frames: list[Frame], workers: int) -> None:
 
 def _check(name: str, value: Any, low: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < low:
-        raise ValueError(f'{name} must be a whole number of at least {low}, got {value!r}')
+        raise UserInputError(f'{name} must be a whole number of at least {low}, got {value!r}')
     return value
 
 
@@ -209,7 +210,7 @@ def write_mini_night(
         The root folder.
 
     Raises:
-        ValueError: If an argument is out of range, or the folder holds another set.
+        UserInputError: If an argument is out of range, or the folder holds another set.
     """
     root = Path(out_dir)
     counts = {
@@ -223,7 +224,7 @@ def write_mini_night(
     _check('seed', seed, 0)
     for name, size in (('source_size', source_size), ('target_size', target_size)):
         if len(size) != 2 or size[0] < 64 or size[1] < 32:
-            raise ValueError(
+            raise UserInputError(
                 f'{name} must be (width, height) of at least (64, 32), got {tuple(size)}'
             )
     workers = available_cores() if workers is None else _check('workers', workers, 1)
@@ -249,7 +250,7 @@ def write_mini_night(
         try:
             found = json.loads(manifest.read_text(encoding='utf-8'))
         except ValueError as error:
-            raise ValueError(
+            raise UserInputError(
                 f'{manifest} is not readable as JSON: remove it to have the set completed again'
             ) from error
         if found != wanted:
@@ -258,7 +259,7 @@ def write_mini_night(
                 for k, v in wanted.items()
                 if found.get(k) != v
             )
-            raise ValueError(
+            raise UserInputError(
                 f'{root} holds a mini night with {other or "other keys"}: choose another folder'
             )
         todo = [
@@ -269,7 +270,7 @@ def write_mini_night(
     else:
         stray = _stray(root, frames)
         if stray is not None:
-            raise ValueError(
+            raise UserInputError(
                 f'{stray} is not of this mini night: choose an empty folder, '
                 'or the parameters that it was made with'
             )

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from lzma import LZMAError
 from typing import IO, NamedTuple
 
+from ...errors import UserInputError
 from ..file_scan import map_parallel, progress_bar
 
 _DAMAGED = (
@@ -34,7 +35,7 @@ _MAX_NAME_BYTES = 255  # longest file name of the usual file systems
 _SMALL = 2**20  # bytes; below this the ratio of an archive is not judged
 
 
-class PreparationError(ValueError):
+class PreparationError(UserInputError):
     """A set that cannot be prepared.
 
     The message is one sentence: which file, what was expected, how to mend it.

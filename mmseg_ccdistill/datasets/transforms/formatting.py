@@ -8,6 +8,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
 
+from ...errors import UserInputError
 from ...utils.typing_utils import DOMAINS
 
 _META_KEYS = (
@@ -64,7 +65,7 @@ class PackCrossDomainInputs(BaseTransform):
             if domain not in results:
                 continue
             if 'img' not in results[domain]:
-                raise ValueError(
+                raise UserInputError(
                     f'PackCrossDomainInputs found {sorted(results[domain])} in {domain!r}: '
                     "expected 'img'; leave packing out of the source and target pipelines."
                 )
@@ -72,7 +73,7 @@ class PackCrossDomainInputs(BaseTransform):
             packed['inputs'][domain] = sample['inputs']
             packed['data_samples'][domain] = sample['data_samples']
         if not packed['inputs']:
-            raise ValueError(
+            raise UserInputError(
                 f'PackCrossDomainInputs found no domain: expected some of {DOMAINS}, '
                 f'got {sorted(results)}.'
             )

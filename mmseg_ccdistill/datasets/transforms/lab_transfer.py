@@ -17,6 +17,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
+from ...errors import UserInputError
+
 #: Mean and population standard deviation of L, a and b; two float64 arrays ``(3,)``.
 LABStatistics = tuple[np.ndarray, np.ndarray]
 
@@ -52,7 +54,7 @@ def bgr_to_lab(image: np.ndarray) -> np.ndarray:
             normalised.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise TypeError(
+        raise UserInputError(
             f'LAB transfer got an image of shape {image.shape} and type {image.dtype}: '
             'expected uint8 BGR (H, W, 3); leave normalisation to the data preprocessor.'
         )
@@ -218,7 +220,7 @@ class LABTransfer(BaseTransform):
 
     def __init__(self, stats: str = 'crop') -> None:
         if stats not in ('crop', 'full'):
-            raise ValueError(f"LABTransfer got stats={stats!r}: expected 'crop' or 'full'.")
+            raise UserInputError(f"LABTransfer got stats={stats!r}: expected 'crop' or 'full'.")
         self.stats = stats
 
     def transform(self, results: dict) -> dict:
@@ -246,7 +248,7 @@ class LABTransfer(BaseTransform):
     @staticmethod
     def _recorded(results: dict) -> LABStatistics:
         if _STATISTICS_KEY not in results:
-            raise ValueError(
+            raise UserInputError(
                 "LABTransfer(stats='full') found no statistics of the whole image "
                 f"{results.get('img_path')!r}: add dict(type='RecordLABStatistics') "
                 'after LoadImageFromFile to the source and the target pipeline.'

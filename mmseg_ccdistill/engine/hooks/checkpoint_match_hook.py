@@ -10,6 +10,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from ...errors import UserInputError
 from ...models.segmentors import CrossDomainSegmentor
 from ...utils.checkpoint_match import check_match
 from ...utils.checkpoint_weights import check_weights
@@ -32,7 +33,7 @@ class CheckpointMatchHook(Hook):
             checkpoint: What was read, before it goes to the model.
 
         Raises:
-            ValueError: If there is no tensor, none fits, or most of them have another shape.
+            UserInputError: If there is no tensor, none fits, or most of them have another shape.
         """
         path = getattr(runner, '_load_from', None) or 'load_from'
         check_weights(checkpoint, path)
@@ -48,5 +49,5 @@ class CheckpointMatchHook(Hook):
         try:
             matched, expected = check_match(loaded, model.state_dict())
         except ValueError as error:
-            raise ValueError(f'{path}: {error}') from error
+            raise UserInputError(f'{path}: {error}') from error
         print_log(f'checkpoint: {matched} of {expected} tensors fit', logger='current')

@@ -2,60 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import torch
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import HOOKS
-from torch import Tensor
 
 from ...datasets.file_check import leaf_datasets
 from ...datasets.file_faults import values_fault
 from ...datasets.image_facts import ImageFacts
 from ...datasets.unreadable import REPLACED_KEY, BadSampleError, NamingPipeline
-from ..run_errors import RunError, resume_command
-from .deferred_info_hook import is_due
+from ...errors import RunError, UserInputError
+from ..batch_labels import sample_groups, wrong_ids
+from ..built_loops import built_loops
+from ..host_values import is_due
+from ..run_errors import resume_command
 
-_LOOPS = ('_train_loop', '_val_loop', '_test_loop')
 #: Key of the counts in the message hub, which goes into the checkpoints.
 COUNTS_KEY = 'unreadable_samples'
 
 
 class UnreadableFilesError(RunError):
     """Too many files could not be read."""
-
-
-def sample_groups(data_batch: Any) -> list[Sequence[Any]]:
-    """The data samples of a batch, one group for each domain.
-
-    Args:
-        data_batch (dict): What the data loader gives: ``data_samples`` is a list, or one list per
-            domain.
-    """
-    samples = data_batch.get('data_samples') if isinstance(data_batch, Mapping) else None
-    return list(samples.values()) if isinstance(samples, Mapping) else [samples or []]
-
-
-def wrong_ids(label: Tensor, num_classes: int, ignore_index: int) -> list[int]:
-    """Ids in a label that no class has.
-
-    Args:
-        label (Tensor): Ids ``(1, H, W)`` on the CPU, int64; MMSegmentation loads them as uint8.
-        num_classes (int): Ids 0..num_classes - 1 are right.
-        ignore_index (int): So is this one.
-
-    Returns:
-        list[int]: Sorted; empty if the label is right.
-    """
-    ids = label.to(torch.uint8).numpy()
-    if ignore_index == 255 and (ids + 1).max(initial=0) <= num_classes:  # 255 + 1 is 0 in uint8
-        return []
-    return [int(i) for i in np.unique(ids) if i >= num_classes and i != ignore_index]
 
 
 @HOOKS.register_module()
@@ -78,7 +48,7 @@ class DataGuardHook(Hook):
             50.
 
     Raises:
-        ValueError: If an argument is out of range.
+        UserInputError: If an argument is out of range.
     """
 
     priority = 'VERY_HIGH'
@@ -87,7 +57,7 @@ class DataGuardHook(Hook):
         self, max_share: float = 0.001, max_replaced: int = 10, interval: int = 50
     ) -> None:
         if not 0 <= max_share < 1 or max_replaced < 0 or interval < 1:
-            raise ValueError(
+            raise UserInputError(
                 f'DataGuardHook got max_share={max_share}, max_replaced={max_replaced}, '
                 f'interval={interval}: expected 0 <= max_share < 1, max_replaced >= 0, interval >= 1.'
             )
@@ -106,10 +76,7 @@ class DataGuardHook(Hook):
         Args:
             runner: The runner.
         """
-        for name in _LOOPS:
-            loop = getattr(runner, name, None)  # a config until the run needs the loop
-            if not isinstance(loop, BaseLoop):
-                continue
+        for loop in built_loops(runner).values():
             for leaf in leaf_datasets(loop.dataloader.dataset):
                 pipeline = getattr(leaf, 'pipeline', None)
                 transforms = getattr(pipeline, 'transforms', None)

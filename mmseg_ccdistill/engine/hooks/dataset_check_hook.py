@@ -7,18 +7,13 @@ import os
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from ...datasets.file_check import DatasetCheckError, check_dataset
+from ..built_loops import built_loops
 from ..class_check import check_classes
 from ..start_together import others_sentence
-
-_LOOPS = {
-    '_train_loop': 'train_dataloader',
-    '_val_loop': 'val_dataloader',
-    '_test_loop': 'test_dataloader',
-}
 
 
 @HOOKS.register_module()
@@ -66,10 +61,9 @@ class DatasetCheckHook(Hook):
                 raise DatasetCheckError(others_sentence(rank, sentence))
 
     def _check(self, runner: Runner) -> None:
-        # a loop is a config until the run needs it
-        built = [name for name in _LOOPS if isinstance(getattr(runner, name, None), BaseLoop)]
-        check_classes(runner.cfg, [_LOOPS[name] for name in built])  # for the tools of others
-        for name in built:
-            dataset = getattr(runner, name).dataloader.dataset
+        loops = built_loops(runner)
+        check_classes(runner.cfg, list(loops))  # for the tools of others
+        for loop in loops.values():
+            dataset = loop.dataloader.dataset
             check_dataset(dataset, self.manifest_dir)
             print_log(f'All files of {type(dataset).__name__} are in order', logger='current')

@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import torch
 from mmengine.hooks import LoggerHook, RuntimeInfoHook
 from mmseg.registry import HOOKS
 from torch import Tensor
 
+from ..host_values import is_due, to_host
 from .progress_hook import RichProgressHook
-
-
-def to_host(values: Sequence[Any]) -> list[float]:
-    """Numbers of scalars that lie on one device, in one transfer.
-
-    Args:
-        values (Sequence): Scalar tensors or numbers.
-
-    Returns:
-        list[float]: In the same order.
-    """
-    tensors = [value for value in values if isinstance(value, Tensor)]
-    device = tensors[0].device if tensors else torch.device('cpu')
-    scalars = [
-        torch.as_tensor(value, device=device).detach().double().reshape(()) for value in values
-    ]
-    return torch.stack(scalars).tolist() if scalars else []
-
-
-def is_due(runner: Any, interval: int) -> bool:
-    """Whether this is the first or the last iteration, or the end of an interval."""
-    done = runner.iter + 1
-    return done % interval == 0 or done == 1 or done >= runner.max_iters
 
 
 @HOOKS.register_module()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,27 +22,7 @@ from ..resume import ResumeChoice, newest_good_checkpoint
 from ..resume_settings import settle_settings
 from ..run_setup import SETUP_KEY, batch_change, run_setup
 from ..schedule_end import check_schedule_end
-
-
-class _AlreadyPositioned:
-    """Batches of a loader that stands at the right place, for a loop that will skip to it.
-
-    Upstream's loop resumes by taking, and loading, every batch that was trained on.
-
-    Args:
-        batches: The loader's iterator.
-        skipped: How many calls of ``next`` return nothing.
-    """
-
-    def __init__(self, batches: Iterator[Any], skipped: int) -> None:
-        self.batches = batches
-        self.skipped = skipped
-
-    def __next__(self) -> Any:
-        if self.skipped > 0:
-            self.skipped -= 1
-            return None
-        return next(self.batches)
+from ..train_batches import PositionedBatches
 
 
 @HOOKS.register_module()
@@ -156,7 +135,7 @@ class ExactResumeHook(Hook):
             sampler.seed = runner.seed  # mmengine has taken the seed over from the checkpoint
         sampler.skip(runner.iter * batch_size)
         if not hasattr(loop.dataloader_iterator, 'skip_iter'):
-            loop.dataloader_iterator = _AlreadyPositioned(
+            loop.dataloader_iterator = PositionedBatches(
                 _InfiniteDataloaderIterator(loader), runner.iter
             )
 

@@ -3,74 +3,27 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmseg.registry import HOOKS
 from torch import Tensor
 
+from ...errors import RunError, UserInputError
+from ..finite_state import batch_statistics, first_bad
 from ..gradient_guard import GradientGuard
-from ..run_errors import RunError
+from ..host_values import is_due, to_host
 from ..run_setup import by_name
-from .deferred_info_hook import is_due, to_host
+from ..step_record import StepRecord, batch_paths, whole_step
 
 
 class NonFiniteError(RunError):
     """Training has diverged; the message says where, what was written and what to change."""
-
-
-class StepRecord(NamedTuple):
-    """One iteration.
-
-    Attributes:
-        iteration: From 1.
-        paths: Image files of the batch, by domain.
-        values: Loss terms and, where there was a step, ``grad_norm``; tensors on the device until they are checked.
-        ends_step: Whether the optimizer was to step here; False while gradients are accumulated.
-    """
-
-    iteration: int
-    paths: dict[str, list[str]]
-    values: dict[str, Any]
-    ends_step: bool = True
-
-    def bad_terms(self) -> list[str]:
-        """Names of the values that are not finite, once they are on the host."""
-        return [key for key, value in self.values.items() if not math.isfinite(value)]
-
-
-def batch_paths(data_batch: Any) -> dict[str, list[str]]:
-    """Image files of a batch, by domain (``''`` for a plain batch).
-
-    Args:
-        data_batch (dict): What the data loader gives: ``data_samples`` is a list, or one list per domain.
-
-    Returns:
-        dict[str, list[str]]: Empty if the samples do not know their files.
-    """
-    samples = data_batch.get('data_samples') if isinstance(data_batch, Mapping) else None
-    groups = samples if isinstance(samples, Mapping) else {'': samples or []}
-    paths = {
-        domain: [str(sample.get('img_path')) for sample in group if sample.get('img_path')]
-        for domain, group in groups.items()
-    }
-    return {domain: files for domain, files in paths.items() if files}
-
-
-def first_bad(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
-    """Name of the first tensor with an element that is not finite; None if there is none."""
-    named = [(name, value) for name, value in tensors if value.is_floating_point()]
-    if not named:
-        return None
-    finite = torch.stack([torch.isfinite(value).all() for _, value in named]).tolist()
-    return next((name for (name, _), good in zip(named, finite, strict=True) if not good), None)
 
 
 @HOOKS.register_module()
@@ -93,14 +46,14 @@ class FiniteGuardHook(Hook):
         interval (int): Iterations between two looks. Defaults to 50.
 
     Raises:
-        ValueError: If an argument is not positive.
+        UserInputError: If an argument is not positive.
     """
 
     priority = 'HIGHEST'  # before the values are logged and a checkpoint is written
 
     def __init__(self, max_in_row: int = 10, interval: int = 50) -> None:
         if max_in_row < 1 or interval < 1:
-            raise ValueError(
+            raise UserInputError(
                 f'FiniteGuardHook: max_in_row and interval must be at least 1, got {max_in_row} and {interval}.'
             )
         self.max_in_row = max_in_row
@@ -128,7 +81,7 @@ class FiniteGuardHook(Hook):
             wrappers[name].grad_name = f'{name}.grad_norm'
         self._accumulated = max(getattr(w, '_accumulative_counts', 1) for w in wrappers.values())
         self._checked = deque(maxlen=self.max_in_row * self._accumulated)
-        self._statistics = {name: b.clone() for name, b in _batch_statistics(runner.model)}
+        self._statistics = {name: b.clone() for name, b in batch_statistics(runner.model)}
 
     def after_train(self, runner: Any) -> None:
         """Check what is left and let the optimizers go.
@@ -206,14 +159,14 @@ class FiniteGuardHook(Hook):
                 step, self._step = self._step, []
                 spoiled = [r for r in step if r.bad_terms()]
                 if spoiled == [record] and record.bad_terms() == ['grad_norm']:
-                    bad.append(_whole_step(step))
+                    bad.append(whole_step(step))
                 self._in_row = self._in_row + 1 if spoiled else 0
                 if self._in_row == self.max_in_row:
                     self._stop(runner)
         if bad:
             self._report(runner, bad)
         elif self._unchecked:
-            for name, buffer in _batch_statistics(runner.model):
+            for name, buffer in batch_statistics(runner.model):
                 self._statistics[name].copy_(buffer)
         self._unchecked.clear()
 
@@ -227,7 +180,7 @@ class FiniteGuardHook(Hook):
         """Warn of bad iterations and repair the batch statistics they left."""
         self.skipped += len(bad)
         repaired = []
-        for name, buffer in _batch_statistics(runner.model):
+        for name, buffer in batch_statistics(runner.model):
             if not torch.isfinite(buffer).all():
                 buffer.copy_(self._statistics[name])
                 repaired.append(name)
@@ -274,19 +227,3 @@ def _total(norms: Mapping[str, Any]) -> Any:
     return torch.stack([torch.as_tensor(v, device=device).float() for v in values]).norm()
 
 
-def _whole_step(step: list[StepRecord]) -> StepRecord:
-    """The last iteration of a step, with the files of all: any of them may have spoiled the gradient."""
-    paths: dict[str, list[str]] = {}
-    for record in step:
-        for domain, files in record.paths.items():
-            paths.setdefault(domain, []).extend(files)
-    return step[-1]._replace(paths=paths)
-
-
-def _batch_statistics(model: torch.nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Floating-point buffers that a checkpoint holds: running means and variances."""
-    inner: Any = model.module if is_model_wrapper(model) else model
-    saved = inner.state_dict(keep_vars=True)
-    for name, buffer in inner.named_buffers():
-        if name in saved and buffer.is_floating_point():
-            yield name, buffer

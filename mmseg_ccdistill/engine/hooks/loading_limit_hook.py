@@ -2,55 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 from torch.utils.data import DataLoader
 
-from ..run_errors import is_loading_timeout
-
-# Seconds after which torch looks whether a worker has died (MP_STATUS_CHECK_INTERVAL): with a longer
-# timeout of its own it would find a dead worker that late.
-_POLL_SECONDS = 5.0
-
-
-class _LimitedBatches:
-    """The batches of the train loop, each within a time limit."""
-
-    def __init__(self, batches: Any, loader: DataLoader, limit: float) -> None:
-        self.batches = batches
-        self.loader = loader
-        self.limit = limit
-        self._is_polled = False
-
-    def __next__(self) -> Any:
-        if not self._is_polled:
-            self._poll()
-        begin = time.monotonic()
-        while True:
-            try:
-                return next(self.batches)
-            except RuntimeError as error:
-                if not is_loading_timeout(error):
-                    raise
-                if time.monotonic() - begin >= self.limit:
-                    raise RuntimeError(
-                        f'DataLoader timed out after {self.limit:g} seconds'
-                    ) from error
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.batches, name)  # skip_iter of the train loop
-
-    def _poll(self) -> None:
-        """Have torch come back at intervals; not earlier, because skipped batches have no limit."""
-        self._is_polled = True
-        self.loader.timeout = min(_POLL_SECONDS, self.limit)
-        started = getattr(self.batches, '_iterator', None)  # the upstream stack starts it at once
-        if started is not None:
-            started._timeout = self.loader.timeout
+from ...errors import UserInputError
+from ..train_batches import LimitedBatches
 
 
 @HOOKS.register_module()
@@ -68,14 +26,14 @@ class LoadingLimitHook(Hook):
             processes give up (``SafeStopHook.rank_timeout``), so that the cause is named.
 
     Raises:
-        ValueError: If ``seconds`` is not positive.
+        UserInputError: If ``seconds`` is not positive.
     """
 
     priority = 'VERY_LOW'  # before SafeStopHook, which reports what is raised here
 
     def __init__(self, seconds: float = 300.0) -> None:
         if seconds <= 0:
-            raise ValueError(f'LoadingLimitHook: seconds must be positive, got {seconds}.')
+            raise UserInputError(f'LoadingLimitHook: seconds must be positive, got {seconds}.')
         self.seconds = seconds
 
     def before_train(self, runner: Runner) -> None:
@@ -90,7 +48,7 @@ class LoadingLimitHook(Hook):
             self._limit(loader)
         elif loader.num_workers > 0:
             limit = loader.timeout or self.seconds
-            loop.dataloader_iterator = _LimitedBatches(loop.dataloader_iterator, loader, limit)
+            loop.dataloader_iterator = LimitedBatches(loop.dataloader_iterator, loader, limit)
 
     def before_val(self, runner: Runner) -> None:
         """Limit the batches of the validation.

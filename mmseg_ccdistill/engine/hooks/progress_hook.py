@@ -1,19 +1,14 @@
 """The console of a run: a progress bar in a terminal, plain lines elsewhere."""
 
 import atexit
-import datetime
 import logging
-import re
-import resource
 import sys
 import time
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.logging import MessageHub
 from mmseg.registry import HOOKS
 from rich.console import Console, Group
 from rich.live import Live
@@ -27,107 +22,20 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ...errors import UserInputError
+from ..progress_text import (
+    IterationLineFilter,
+    duration_text,
+    mean_losses,
+    memory_text,
+    short_name,
+    validations_left,
+)
+
 # Redraws of the bar per second: smooth to the eye and nothing beside a training step.
 _REDRAWS_PER_SECOND = 8.0
 # Iterations over which the time of one iteration is averaged for the ETA.
 _TIME_WINDOW = 100
-# What LoggerHook writes for single iterations; this hook shows the same on the console.
-_ITERATION_LINE = re.compile(
-    r'^(Iter|Epoch)\(train\)|^(Iter|Epoch)\((val|test)\).*\beta: |^Exp name: '
-)
-
-
-class IterationLineFilter(logging.Filter):
-    """Drops LoggerHook's lines about single iterations and lets everything else pass."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a record is kept.
-
-        Args:
-            record: Log record.
-
-        Returns:
-            False for the lines of single iterations.
-        """
-        return _ITERATION_LINE.match(record.getMessage()) is None
-
-
-def validations_left(done: int, total: int, interval: int, begin: int = 1) -> int:
-    """Count the validations that a loop over iterations still runs.
-
-    mmengine validates after every multiple of ``interval`` from ``begin`` on, and after the last
-    iteration.
-
-    Args:
-        done: Iterations done.
-        total: Iterations in all.
-        interval: Iterations between validations.
-        begin: First iteration that may be followed by a validation.
-
-    Returns:
-        Number of validations to come.
-    """
-    if done >= total:
-        return 0
-    last_past = max(done, begin - 1)
-    multiples = max(0, total // interval - last_past // interval)
-    return multiples + (1 if total % interval and total >= begin else 0)
-
-
-def mean_losses(hub: MessageHub, window: int) -> dict[str, float]:
-    """Read the training losses that the runner has logged.
-
-    Args:
-        hub: The runner's message hub; its values are numbers on the host already.
-        window: Iterations to average over.
-
-    Returns:
-        ``loss`` first, then each term, under its key in the model's output.
-    """
-    values = {
-        key.removeprefix('train/'): float(history.mean(window))
-        for key, history in hub.log_scalars.items()
-        if key.startswith('train/') and 'loss' in key
-    }
-    total = {'loss': values.pop('loss')} if 'loss' in values else {}
-    return {**total, **values}
-
-
-def short_name(key: str) -> str:
-    """Shorten a loss key for the console: ``source_day.loss_seg`` -> ``source_day.seg``.
-
-    Args:
-        key: Key of the model's output.
-
-    Returns:
-        The key without ``loss_``.
-    """
-    return key.replace('loss_', '') or key
-
-
-def memory_text() -> str:
-    """State the peak memory of this process.
-
-    Returns:
-        ``'3.2 GB GPU'`` (allocated by torch) with CUDA, else ``'1.1 GB RAM'`` (resident set), in
-        units of 1e9 bytes.
-    """
-    if torch.cuda.is_available():
-        return f'{torch.cuda.max_memory_allocated() / 1e9:.1f} GB GPU'
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return f'{peak * (1 if sys.platform == "darwin" else 1024) / 1e9:.1f} GB RAM'
-
-
-def duration_text(seconds: float) -> str:
-    """Write a duration as hours, minutes and seconds.
-
-    Args:
-        seconds: Duration in seconds.
-
-    Returns:
-        For example ``'0:03:12'``.
-    """
-    return str(datetime.timedelta(seconds=round(seconds)))
 
 
 @HOOKS.register_module()
@@ -146,7 +54,7 @@ class RichProgressHook(Hook):
         bar: Whether to draw the bar. None decides by whether standard output is a terminal.
 
     Raises:
-        ValueError: If ``interval`` is not positive.
+        UserInputError: If ``interval`` is not positive.
     """
 
     priority = 'BELOW_NORMAL'  # after the hooks that write loss, lr and time to the message hub
@@ -155,7 +63,7 @@ class RichProgressHook(Hook):
         self, interval: int = 50, losses: Sequence[str] | None = None, bar: bool | None = None
     ) -> None:
         if interval <= 0:
-            raise ValueError(f'RichProgressHook: interval must be at least 1, got {interval}')
+            raise UserInputError(f'RichProgressHook: interval must be at least 1, got {interval}')
         self.interval = interval
         self.losses = None if losses is None else list(losses)
         self.bar = bar

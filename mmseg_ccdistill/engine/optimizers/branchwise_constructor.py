@@ -8,6 +8,7 @@ from mmengine.optim import DefaultOptimWrapperConstructor
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
+from ...errors import UserInputError
 from ...models.segmentors.cross_domain_segmentor import BRANCHES, CrossDomainSegmentor
 
 
@@ -37,12 +38,12 @@ class BranchwiseOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             and what that one takes as ``paramwise_cfg``.
 
     Raises:
-        ValueError: If ``paramwise_cfg`` names no constructor.
+        UserInputError: If ``paramwise_cfg`` names no constructor.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         if not paramwise_cfg or 'constructor' not in paramwise_cfg:
-            raise ValueError(
+            raise UserInputError(
                 'BranchwiseOptimWrapperConstructor: paramwise_cfg must name the constructor of the '
                 "plain recipe, e.g. constructor='LearningRateDecayOptimizerConstructor', "
                 f'got {paramwise_cfg!r}.'

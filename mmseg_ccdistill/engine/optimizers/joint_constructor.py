@@ -11,6 +11,7 @@ from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZER
 from torch import nn
 from torch.optim import Optimizer
 
+from ...errors import UserInputError
 from .joint_optimizer import JointOptimizer
 
 
@@ -34,21 +35,21 @@ class JointOptimWrapperConstructor:
         paramwise_cfg (dict, optional): Not taken here: each part has its own. Defaults to None.
 
     Raises:
-        ValueError: If there is no part, or ``paramwise_cfg`` is given for all of them.
+        UserInputError: If there is no part, or ``paramwise_cfg`` is given for all of them.
     """
 
     def __init__(
         self, optim_wrapper_cfg: dict[str, Any], paramwise_cfg: dict | None = None
     ) -> None:
         if paramwise_cfg:
-            raise ValueError(
+            raise UserInputError(
                 'JointOptimWrapperConstructor: expected paramwise_cfg inside each part, got one for all: move it to '
                 'optim_wrapper.optimizer.<part>.paramwise_cfg.'
             )
         self.wrapper_cfg = copy.deepcopy(dict(optim_wrapper_cfg))
         self.part_cfgs = dict(self.wrapper_cfg.pop('optimizer', None) or {})
         if not self.part_cfgs or not all(isinstance(cfg, dict) for cfg in self.part_cfgs.values()):
-            raise ValueError(
+            raise UserInputError(
                 'JointOptimWrapperConstructor: expected optim_wrapper.optimizer to map children of the model to '
                 f'optimizers, e.g. night=dict(type="SGD", lr=2.5e-4), got {self.part_cfgs}.'
             )
@@ -63,7 +64,7 @@ class JointOptimWrapperConstructor:
             The wrapper around a :class:`JointOptimizer`.
 
         Raises:
-            ValueError: If a part names no child, has nothing to train, or a trainable parameter is in no part.
+            UserInputError: If a part names no child, has nothing to train, or a trainable parameter is in no part.
         """
         inner: Any = model.module if is_model_wrapper(model) else model
         parts = {name: self._part(inner, name, cfg) for name, cfg in self.part_cfgs.items()}
@@ -71,7 +72,7 @@ class JointOptimWrapperConstructor:
         held = {id(p) for group in joint.param_groups for p in group['params']}
         left = [n for n, p in inner.named_parameters() if p.requires_grad and id(p) not in held]
         if left:
-            raise ValueError(
+            raise UserInputError(
                 f'optim_wrapper.optimizer trains {sorted(parts)}, so {left[0]} and {len(left) - 1} more parameters '
                 'would never change: give their child an optimizer, or freeze it.'
             )
@@ -83,7 +84,7 @@ class JointOptimWrapperConstructor:
         children = dict(model.named_children())
         missing = [child for child in name.split('+') if child not in children]
         if missing:
-            raise ValueError(
+            raise UserInputError(
                 f'optim_wrapper.optimizer.{name}: the model has no child {missing[0]!r}, expected one of '
                 f'{sorted(children)}.'
             )
@@ -101,7 +102,7 @@ class JointOptimWrapperConstructor:
             group['params'] = [p for p in group['params'] if p.requires_grad]
         groups = [group for group in groups if group['params']]
         if not groups:
-            raise ValueError(
+            raise UserInputError(
                 f'optim_wrapper.optimizer.{name}: every parameter of it is frozen; leave the part out.'
             )
         return OPTIMIZERS.build({**cfg, 'params': groups})

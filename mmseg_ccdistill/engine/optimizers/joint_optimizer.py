@@ -10,6 +10,8 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ...errors import UserInputError
+
 #: Key of a saved parameter group that names the part it belongs to.
 _PART = 'part'
 
@@ -31,14 +33,14 @@ class JointOptimizer(Optimizer):
 
     def __init__(self, parts: Mapping[str, Optimizer]) -> None:
         if not parts:
-            raise ValueError('JointOptimizer: expected at least one optimizer in parts, got none.')
+            raise UserInputError('JointOptimizer: expected at least one optimizer in parts, got none.')
         owners: dict[int, str] = {}
         for name, part in parts.items():
             for group in part.param_groups:
                 for parameter in group['params']:
                     owner = owners.setdefault(id(parameter), name)
                     if owner != name:
-                        raise ValueError(
+                        raise UserInputError(
                             f'JointOptimizer: a parameter of shape {tuple(parameter.shape)} is in the parts {owner!r} '
                             f'and {name!r}, so it would be updated twice: give each parameter to one part.'
                         )
@@ -147,7 +149,7 @@ class JointOptimizer(Optimizer):
         saved = state_dict['state']
         groups = copy.copy(state_dict['param_groups'])
         if set(saved) != set(self.parts) or any(_PART not in group for group in groups):
-            raise ValueError(
+            raise UserInputError(
                 f'the checkpoint holds the optimizers {sorted(map(str, saved)) or "of a single one"}, this run has '
                 f'{sorted(self.parts)}: resume with the config of that run, or start anew with load_from.'
             )

@@ -9,6 +9,8 @@ from typing import Any
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from mmseg.registry import MODELS
 
+from ...errors import UserInputError
+
 #: Settings that may differ: how far a training batch is padded follows the crop, not the network.
 _OF_THE_CROP = ('type', 'size', 'size_divisor')
 
@@ -76,7 +78,7 @@ def check_preprocessors_agree(outer: Any, inner: Any) -> None:
         inner: ``model.segmentor.data_preprocessor``, or None.
 
     Raises:
-        ValueError: If they differ in anything but the type and the size of a training batch.
+        UserInputError: If they differ in anything but the type and the size of a training batch.
     """
     if not isinstance(inner, Mapping) or not (outer is None or isinstance(outer, Mapping)):
         return
@@ -85,7 +87,7 @@ def check_preprocessors_agree(outer: Any, inner: Any) -> None:
         'or take model.segmentor.data_preprocessor out'
     )
     if outer is None:
-        raise ValueError(
+        raise UserInputError(
             'model.segmentor.data_preprocessor states how images are normalised, but model.data_preprocessor, '
             f'which does it for all domains, is missing: expected both alike; {fix}.'
         )
@@ -96,7 +98,7 @@ def check_preprocessors_agree(outer: Any, inner: Any) -> None:
             continue
         ours, theirs = (_plain(config.get(name, defaults.get(name))) for config in (outer, inner))
         if ours != theirs:
-            raise ValueError(
+            raise UserInputError(
                 f'model.data_preprocessor has {name}={ours}, but model.segmentor.data_preprocessor has '
                 f'{name}={theirs}: expected both alike, those with which the weights were trained; {fix}.'
             )

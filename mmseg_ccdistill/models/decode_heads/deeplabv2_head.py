@@ -9,6 +9,8 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...errors import UserInputError
+
 
 class DilatedClassifier(nn.Module):
     """Sum of parallel 3x3 convolutions of several dilations, from features to logits.
@@ -67,7 +69,7 @@ class DeepLabV2Head(BaseDecodeHead):
             argument.
 
     Raises:
-        ValueError: If ``in_channels`` lists several maps, or ``num_active`` is not in
+        UserInputError: If ``in_channels`` lists several maps, or ``num_active`` is not in
             ``1..len(dilations)``.
     """
 
@@ -82,13 +84,13 @@ class DeepLabV2Head(BaseDecodeHead):
         **kwargs: Any,
     ) -> None:
         if not isinstance(in_channels, int):
-            raise ValueError(
+            raise UserInputError(
                 'DeepLabV2Head: in_channels must be the width of one backbone map, '
                 f'got {in_channels!r}.'
             )
         num_active = len(dilations) if num_active is None else num_active
         if not 1 <= num_active <= len(dilations):
-            raise ValueError(
+            raise UserInputError(
                 f'DeepLabV2Head: num_active must be from 1 to {len(dilations)}, got {num_active}.'
             )
         super().__init__(

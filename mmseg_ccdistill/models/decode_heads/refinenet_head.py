@@ -10,6 +10,8 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...errors import UserInputError
+
 
 def _conv3x3(in_channels: int, out_channels: int, bias: bool = False) -> nn.Conv2d:
     """3x3 convolution that keeps the size."""
@@ -143,7 +145,7 @@ class RefineNetHead(BaseDecodeHead):
         **kwargs: See mmseg's ``BaseDecodeHead``; ``num_classes`` is required.
 
     Raises:
-        ValueError: If there are fewer than two maps, the widths do not fit, or the window is even.
+        UserInputError: If there are fewer than two maps, the widths do not fit, or the window is even.
     """
 
     def __init__(
@@ -162,7 +164,7 @@ class RefineNetHead(BaseDecodeHead):
         **kwargs: Any,
     ) -> None:
         if not isinstance(in_channels, (list, tuple)) or len(in_channels) < 2:
-            raise ValueError(
+            raise UserInputError(
                 'RefineNetHead: in_channels must list at least two backbone maps, '
                 f'got {in_channels!r}.'
             )
@@ -173,17 +175,17 @@ class RefineNetHead(BaseDecodeHead):
             else list(block_channels)
         )
         if len(widths) != levels or widths[-1] != channels:
-            raise ValueError(
+            raise UserInputError(
                 f'RefineNetHead: block_channels must have {levels} widths, deep to shallow, and '
                 f'end with channels={channels}, got {widths}.'
             )
         if pool_size % 2 == 0:
-            raise ValueError(
+            raise UserInputError(
                 f'RefineNetHead: pool_size must be odd to keep the size, got {pool_size}.'
             )
         in_index = list(range(levels)) if in_index is None else in_index
         if kwargs.setdefault('input_transform', 'multiple_select') != 'multiple_select':
-            raise ValueError("RefineNetHead: input_transform must be 'multiple_select'.")
+            raise UserInputError("RefineNetHead: input_transform must be 'multiple_select'.")
         super().__init__(
             in_channels,
             channels,

@@ -8,6 +8,8 @@ import torch
 from mmseg.utils import cityscapes_classes
 from torch import Tensor
 
+from ...errors import UserInputError
+
 #: The 19 training classes of Cityscapes in trainId order.
 CITYSCAPES_CLASSES = tuple(cityscapes_classes())
 
@@ -60,18 +62,18 @@ def class_balance_weights(frequencies: Sequence[float] | Tensor, std: float = 0.
             give ones.
 
     Raises:
-        ValueError: If fewer than two frequencies are given, or one is not positive and finite.
+        UserInputError: If fewer than two frequencies are given, or one is not positive and finite.
     """
     values = torch.as_tensor(frequencies, device='cpu').to(torch.float64)
     double = isinstance(frequencies, Tensor) and frequencies.dtype == torch.float64
     dtype = torch.float64 if double else torch.float32
     if values.ndim != 1 or values.numel() < 2:
-        raise ValueError(
+        raise UserInputError(
             f'frequencies must hold at least two classes, got shape {tuple(values.shape)}.'
         )
     bad = [k for k, value in enumerate(values.tolist()) if not 0 < value < float('inf')]
     if bad:
-        raise ValueError(
+        raise UserInputError(
             f'frequencies of classes {bad} are not positive and finite: leave such classes out or '
             'give the class weights as a list.'
         )
@@ -102,25 +104,25 @@ def resolve_class_weight(
         Tensor | None: ``(K,)`` float32.
 
     Raises:
-        ValueError: On another string, a class whose frequency Cityscapes does not tell, a weight
+        UserInputError: On another string, a class whose frequency Cityscapes does not tell, a weight
             that is not positive and finite, or a wrong number of weights.
     """
     if class_weight is None:
         return None
     if isinstance(class_weight, str):
         if class_weight != 'balanced':
-            raise ValueError(
+            raise UserInputError(
                 f"class_weight must be 'balanced', a list or None, got {class_weight!r}."
             )
         weight = class_balance_weights(_cityscapes_frequencies(classes))
     else:
         weight = torch.as_tensor(class_weight, dtype=torch.float32, device='cpu')
         if weight.ndim != 1 or not bool(((weight > 0) & weight.isfinite()).all()):
-            raise ValueError(
+            raise UserInputError(
                 'class_weight must be a flat list of positive, finite numbers, one per class.'
             )
     if num_classes is not None and weight.numel() != num_classes:
-        raise ValueError(
+        raise UserInputError(
             f'class_weight={class_weight!r} makes {weight.numel()} weights but there are '
             f'{num_classes} classes: give a list with one weight per class, or None for equal ones.'
         )
@@ -132,7 +134,7 @@ def _cityscapes_frequencies(classes: Sequence[str]) -> list[float]:
     known = dict(zip(CITYSCAPES_CLASSES, CITYSCAPES_FREQUENCIES, strict=True))
     unknown = [name for name in classes if name not in known]
     if unknown:
-        raise ValueError(
+        raise UserInputError(
             "class_weight='balanced' knows the frequencies of the 19 classes of Cityscapes alone, not of "
             f'{unknown}: give class_weight as a list of one positive weight per class (class_balance_weights '
             "makes it of your own labels' frequencies), or None for equal ones."

@@ -10,6 +10,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...errors import UserInputError
 from ...utils.precision import autocast_off, full_precision
 from ...utils.typing_utils import DOMAINS, DomainTensors
 from .js_divergence import js_of_log_distributions, log_distribution
@@ -40,10 +41,10 @@ def cosine_map(e_a: Tensor, e_b: Tensor) -> Tensor:
         Tensor: ``(B, H, W)``, between -1 and 1.
 
     Raises:
-        ValueError: If the shapes differ.
+        UserInputError: If the shapes differ.
     """
     if e_a.shape != e_b.shape:
-        raise ValueError(
+        raise UserInputError(
             f'cosine_map compares maps of one shape, got {tuple(e_a.shape)} and {tuple(e_b.shape)}.'
         )
     with autocast_off(e_a):
@@ -66,7 +67,7 @@ def correlation_maps(embeddings: DomainTensors, pool: int = 1) -> DomainTensors:
         ``(B, ceil(h / pool), ceil(w / pool))``.
 
     Raises:
-        ValueError: If a domain is missing or the shapes differ.
+        UserInputError: If a domain is missing or the shapes differ.
     """
     _check_embeddings(embeddings)
     pooled = _pool(embeddings, pool)
@@ -155,7 +156,7 @@ class CDCLoss(nn.Module):
             loss. Defaults to 0.
 
     Raises:
-        ValueError: On a negative weight or radius, or if nothing is left of the loss (``loss_cdc=None`` turns
+        UserInputError: On a negative weight or radius, or if nothing is left of the loss (``loss_cdc=None`` turns
             it off).
     """
 
@@ -186,26 +187,26 @@ class CDCLoss(nn.Module):
         )
         negative = [name for name, value in weights.items() if value < 0]
         if negative:
-            raise ValueError(f'CDCLoss: {negative} must not be negative.')
+            raise UserInputError(f'CDCLoss: {negative} must not be negative.')
         if loss_weight == 0 or js_weight == illumination_weight == inherent_weight == 0:
-            raise ValueError(
+            raise UserInputError(
                 'CDCLoss: every term has weight 0; set loss_cdc=None to turn the loss off.'
             )
         if js_tau <= 0 or (js_positions is not None and js_positions <= 0):
-            raise ValueError(
+            raise UserInputError(
                 'CDCLoss: js_tau and js_positions must be positive, '
                 f'got {js_tau} and {js_positions}.'
             )
         if cor_reduction not in ('mean', 'sum'):
-            raise ValueError(
+            raise UserInputError(
                 f"CDCLoss: cor_reduction must be 'mean' or 'sum', got {cor_reduction!r}."
             )
         if not isinstance(parallax, int):
-            raise ValueError(
+            raise UserInputError(
                 f'CDCLoss: parallax counts positions, expected an int, got {parallax}.'
             )
         if cor_pool < 1:
-            raise ValueError(f'CDCLoss: cor_pool must be at least 1, got {cor_pool}.')
+            raise UserInputError(f'CDCLoss: cor_pool must be at least 1, got {cor_pool}.')
         self.loss_weight = loss_weight
         self.attraction_weight = attraction_weight
         self.repulsion_weight = repulsion_weight
@@ -243,7 +244,7 @@ class CDCLoss(nn.Module):
             of weight 0 has no key and costs nothing.
 
         Raises:
-            ValueError: If a domain is missing or the shapes differ.
+            UserInputError: If a domain is missing or the shapes differ.
         """
         _check_embeddings(embeddings)
         terms: dict[str, Tensor] = {}
@@ -308,12 +309,12 @@ def _check_embeddings(embeddings: Mapping[str, Tensor]) -> None:
     """All four domains, on one grid."""
     missing = [domain for domain in DOMAINS if domain not in embeddings]
     if missing:
-        raise ValueError(
+        raise UserInputError(
             f'content correlation needs the four domains {DOMAINS}, {missing} missing.'
         )
     shapes = {domain: tuple(embeddings[domain].shape) for domain in DOMAINS}
     if len(set(shapes.values())) > 1:
-        raise ValueError(
+        raise UserInputError(
             'content correlation compares source and target position by position, so the four '
             f'embeddings must have one shape, got {shapes}: crop source and target to the same '
             'size and batch.'

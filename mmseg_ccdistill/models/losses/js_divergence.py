@@ -7,6 +7,7 @@ import math
 from torch import Tensor
 from torch.nn import functional as F
 
+from ...errors import UserInputError
 from ...utils.precision import autocast_off, full_precision
 
 
@@ -79,7 +80,7 @@ def js_divergence(
         ValueError: If the shapes differ, ``tau`` is not positive, or the reduction is unknown.
     """
     if e_a.shape != e_b.shape:
-        raise ValueError(
+        raise UserInputError(
             'js_divergence compares maps of one shape, '
             f'got {tuple(e_a.shape)} and {tuple(e_b.shape)}.'
         )

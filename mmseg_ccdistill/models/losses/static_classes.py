@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...errors import UserInputError
 from .class_weights import CITYSCAPES_CLASSES
 
 #: Cityscapes' classes that stay in place between day and night, road to sky: the 11 that DANNet and
@@ -26,13 +27,13 @@ def static_class_ids(
         list[int]: From 0 to K - 1.
 
     Raises:
-        ValueError: If there are none, one is named twice or does not exist, or names are given for
+        UserInputError: If there are none, one is named twice or does not exist, or names are given for
             classes without names.
     """
     wanted = list(static_classes)
     if any(isinstance(name, str) for name in wanted):
         if classes is None:
-            raise ValueError(
+            raise UserInputError(
                 f'StaticLoss: static_classes {wanted} are names, but the names of the {num_classes} classes are not '
                 'known: set classes=[...] to those of the data set.'
             )
@@ -41,5 +42,5 @@ def static_class_ids(
     else:
         known, expected = range(num_classes), f'distinct numbers from 0 to {num_classes - 1}'
     if not wanted or len(set(wanted)) < len(wanted) or not set(wanted) <= set(known):
-        raise ValueError(f'StaticLoss: static_classes must be {expected}, got {wanted}.')
+        raise UserInputError(f'StaticLoss: static_classes must be {expected}, got {wanted}.')
     return sorted(known.index(name) for name in wanted)

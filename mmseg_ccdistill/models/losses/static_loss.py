@@ -9,6 +9,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...errors import UserInputError
 from ...utils.precision import autocast_off, full_precision
 from .class_weights import CITYSCAPES_CLASSES, ClassWeight, resolve_class_weight
 from .static_classes import STATIC_CLASSES, static_class_ids
@@ -204,23 +205,23 @@ class StaticLoss(nn.Module):
     ) -> None:
         super().__init__()
         if loss_weight <= 0:
-            raise ValueError(
+            raise UserInputError(
                 f'StaticLoss: loss_weight must be positive, got {loss_weight}; '
                 'set loss_pseudo=None to turn the loss off.'
             )
         if gamma < 0:
-            raise ValueError(f'StaticLoss: gamma must not be negative, got {gamma}.')
+            raise UserInputError(f'StaticLoss: gamma must not be negative, got {gamma}.')
         if classes is not None:
             num_classes = len(classes)
         elif num_classes == len(CITYSCAPES_CLASSES):
             classes = CITYSCAPES_CLASSES
         static_ids = static_class_ids(static_classes, num_classes, classes)
         if reweight not in ('prob', 'logits'):
-            raise ValueError(f"StaticLoss: reweight must be 'prob' or 'logits', got {reweight!r}.")
+            raise UserInputError(f"StaticLoss: reweight must be 'prob' or 'logits', got {reweight!r}.")
         if softmax not in ('static', 'all'):
-            raise ValueError(f"StaticLoss: softmax must be 'static' or 'all', got {softmax!r}.")
+            raise UserInputError(f"StaticLoss: softmax must be 'static' or 'all', got {softmax!r}.")
         if blend is not None and len(blend) != 3:
-            raise ValueError(f'StaticLoss: blend is (high, low, threshold), got {blend}.')
+            raise UserInputError(f'StaticLoss: blend is (high, low, threshold), got {blend}.')
         self.loss_weight = loss_weight
         self.gamma = gamma
         self.neighborhood = neighborhood
@@ -338,5 +339,5 @@ def _weight_like(class_weight: Tensor | Sequence[float], logits: Tensor) -> Tens
     """Class weights ``(K,)`` on the logits' device, checked for their number."""
     weight = torch.as_tensor(class_weight, device=logits.device)
     if weight.numel() != logits.shape[1]:
-        raise ValueError(f'{weight.numel()} class weights for logits of {logits.shape[1]} classes.')
+        raise UserInputError(f'{weight.numel()} class weights for logits of {logits.shape[1]} classes.')
     return full_precision(weight)

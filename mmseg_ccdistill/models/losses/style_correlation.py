@@ -6,6 +6,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...errors import UserInputError
 from ...utils.precision import autocast_off, full_precision
 from ...utils.typing_utils import DomainTensors
 
@@ -39,7 +40,7 @@ def gram_cosine(f_a: Tensor, f_b: Tensor, form: str = 'auto') -> Tensor:
     if form not in GRAM_FORMS:
         raise ValueError(f'form must be one of {GRAM_FORMS}, got {form!r}.')
     if f_a.shape[:2] != f_b.shape[:2]:
-        raise ValueError(
+        raise UserInputError(
             'gram_cosine needs equal batch and channels, '
             f'got {tuple(f_a.shape)} and {tuple(f_b.shape)}.'
         )
@@ -124,14 +125,14 @@ class CDSLoss(nn.Module):
     ) -> None:
         super().__init__()
         if loss_weight <= 0:
-            raise ValueError(
+            raise UserInputError(
                 f'CDSLoss: loss_weight must be positive, got {loss_weight}; '
                 'set loss_cds=None to turn the loss off.'
             )
         if detach not in (None, 'source', 'target'):
-            raise ValueError(f"CDSLoss: detach must be None, 'source' or 'target', got {detach!r}.")
+            raise UserInputError(f"CDSLoss: detach must be None, 'source' or 'target', got {detach!r}.")
         if gram_form not in GRAM_FORMS:
-            raise ValueError(f'CDSLoss: gram_form must be one of {GRAM_FORMS}, got {gram_form!r}.')
+            raise UserInputError(f'CDSLoss: gram_form must be one of {GRAM_FORMS}, got {gram_form!r}.')
         self.loss_weight = loss_weight
         self.detach = detach
         self.gram_form = gram_form

@@ -9,6 +9,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...errors import UserInputError
 from ...utils.precision import autocast_off, full_precision
 from .class_weights import CITYSCAPES_CLASSES, ClassWeight, resolve_class_weight
 
@@ -97,7 +98,7 @@ class WeightedCrossEntropyLoss(nn.Module):
                 f'avg_factor belongs to an average, not to reduction {reduction_override!r}.'
             )
         if self.class_weight is not None and self.class_weight.numel() != pred.shape[1]:
-            raise ValueError(
+            raise UserInputError(
                 f'WeightedCrossEntropyLoss: {self.class_weight.numel()} class weights for logits '
                 f'of {pred.shape[1]} classes: give class_weight as a list with one value per '
                 'class, or None.'
@@ -156,7 +157,7 @@ def _cross_entropy(
         num_classes = logits.shape[1]
         found = label.unique().tolist()
         wrong = [i for i in found if i != ignore_index and not 0 <= i < num_classes]
-        raise ValueError(
+        raise UserInputError(
             f'WeightedCrossEntropyLoss got labels {wrong}: expected class ids 0..{num_classes - 1} and '
             f'{ignore_index} (ignore); convert the labels to trainIds or correct seg_map_suffix.'
         ) from error

@@ -10,6 +10,7 @@ from mmseg.utils import OptConfigType
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...errors import UserInputError
 from ...utils.precision import autocast_off, full_precision
 
 #: Floor of the norm in the l2 normalisation. torch's 1e-12 gives a zero vector a gradient of 1e12.
@@ -86,7 +87,7 @@ class ProjectionHead(BaseModule):
             zero biases.
 
     Raises:
-        ValueError: On an unknown ``embedding_norm`` or a shrinkage outside [0, 1].
+        UserInputError: On an unknown ``embedding_norm`` or a shrinkage outside [0, 1].
     """
 
     def __init__(
@@ -100,12 +101,12 @@ class ProjectionHead(BaseModule):
         init_cfg: OptConfigType = None,
     ) -> None:
         if embedding_norm not in _EMBEDDING_NORMS:
-            raise ValueError(
+            raise UserInputError(
                 f'ProjectionHead: embedding_norm must be one of {_EMBEDDING_NORMS}, '
                 f'got {embedding_norm!r}.'
             )
         if not 0 <= shrinkage <= 1:
-            raise ValueError(f'ProjectionHead: shrinkage must be in [0, 1], got {shrinkage}.')
+            raise UserInputError(f'ProjectionHead: shrinkage must be in [0, 1], got {shrinkage}.')
         if init_cfg is None:
             init_cfg = dict(type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='relu')
         super().__init__(init_cfg)

@@ -12,6 +12,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor, nn
 
+from ...errors import UserInputError
 from ...utils.precision import autocast_off, full_precision
 from ...utils.typing_utils import DOMAINS, DomainSamples, DomainTensors
 from .cross_domain_segmentor import (
@@ -89,14 +90,14 @@ class CCDistillSegmentor(CrossDomainSegmentor):
             ('teacher_mode', teacher_mode, ('train', 'eval')),
         ):
             if value not in allowed:
-                raise ValueError(f'{name} must be one of {allowed}, got {value!r}.')
+                raise UserInputError(f'{name} must be one of {allowed}, got {value!r}.')
         if (
             not isinstance(distill_warmup, Sequence)
             or len(distill_warmup) != 2
             or not all(type(iteration) is int for iteration in distill_warmup)
             or not 0 <= distill_warmup[0] <= distill_warmup[1]
         ):
-            raise ValueError(
+            raise UserInputError(
                 'distill_warmup is (begin, end), two iterations with 0 <= begin <= end, '
                 f'got {distill_warmup}.'
             )
@@ -110,7 +111,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         if loss_cdc is not None and projection_head is not None:
             channels = feature_channels(self.day, feature)
             if projection_head.get('in_channels', channels) != channels:
-                raise ValueError(
+                raise UserInputError(
                     f'feature={feature!r} has {channels} channels: set model.projection_head.in_channels={channels} '
                     f'(it is {projection_head["in_channels"]}).'
                 )
@@ -132,7 +133,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
             return
         for branch in BRANCHES:
             if branch not in {branch_name(domain) for domain in taught}:
-                raise ValueError(
+                raise UserInputError(
                     f'share_projection_head=False builds a projection head for {branch}, which no term of loss_cdc '
                     'teaches: with js_weight=0, illumination_weight=0 and detach_guide=True the day is a constant '
                     'guide; set share_projection_head=True, loss_cdc.detach_guide=False, or give one of the two '

@@ -16,6 +16,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList, SampleList
 from torch import Tensor, nn
 
+from ...errors import UserInputError
 from ...utils.checkpoint_match import check_match
 from ...utils.typing_utils import DOMAINS, DomainSamples, DomainTensors
 from ..data_preprocessors.cross_domain_preprocessor import check_preprocessors_agree
@@ -78,7 +79,7 @@ class CrossDomainSegmentor(BaseSegmentor):
         check_preprocessors_agree(data_preprocessor, segmentor.get('data_preprocessor'))
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         if predict_with not in BRANCHES:
-            raise ValueError(f'predict_with must be one of {BRANCHES}, got {predict_with!r}.')
+            raise UserInputError(f'predict_with must be one of {BRANCHES}, got {predict_with!r}.')
         self.predict_with = predict_with
         segmentor = copy.deepcopy(segmentor)
         segmentor.pop('data_preprocessor', None)
@@ -89,7 +90,7 @@ class CrossDomainSegmentor(BaseSegmentor):
         if not isinstance(self.day, EncoderDecoder) or not isinstance(
             self.day.decode_head, BaseDecodeHead
         ):
-            raise ValueError(
+            raise UserInputError(
                 'segmentor must be an EncoderDecoder whose decode head derives from BaseDecodeHead, got '
                 f'{type(self.day).__name__}: cascaded and mask-classification models have no logits map to adapt.'
             )
@@ -97,7 +98,7 @@ class CrossDomainSegmentor(BaseSegmentor):
         test_weight = None
         if test_reweight_std is not None:
             if self.out_channels != len(CITYSCAPES_FREQUENCIES):
-                raise ValueError(
+                raise UserInputError(
                     f'test_reweight_std needs the {len(CITYSCAPES_FREQUENCIES)} classes of Cityscapes, the decode '
                     f'head has {self.out_channels}: set test_reweight_std=None.'
                 )
@@ -202,7 +203,7 @@ class CrossDomainSegmentor(BaseSegmentor):
             ValueError: If ``loss`` mode does not get the domains of ``CrossDomainDataset``.
         """
         if mode == 'loss' and not (isinstance(inputs, Mapping) and set(inputs) <= set(DOMAINS)):
-            raise ValueError(
+            raise UserInputError(
                 f'training needs one batch per domain {DOMAINS}: set train_dataloader.dataset to a '
                 'CrossDomainDataset and model.data_preprocessor to a CrossDomainPreprocessor.'
             )
@@ -300,7 +301,7 @@ def _check_head_losses(segmentor: EncoderDecoder) -> None:
             getattr(type(head), name, None) is not getattr(BaseDecodeHead, name)
             for name in ('loss', 'loss_by_feat')
         ):
-            raise ValueError(
+            raise UserInputError(
                 f'{type(head).__name__} computes its loss in a way of its own, which adaptation does not follow: '
                 'take a head that keeps the loss of BaseDecodeHead, or leave it out if it is an auxiliary one.'
             )

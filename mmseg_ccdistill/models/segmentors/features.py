@@ -10,6 +10,8 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
+from ...errors import UserInputError
+
 #: ``feature`` value for the last map before the classifier.
 DECODE_HEAD = 'decode_head'
 
@@ -27,7 +29,7 @@ def backbone_index(feature: str) -> int | None:
         return None
     match = re.fullmatch(r'backbone\.(-?\d+)', feature)
     if match is None:
-        raise ValueError(
+        raise UserInputError(
             f"feature must be 'backbone.<index>' (e.g. 'backbone.-1', the last map) or '{DECODE_HEAD}', "
             f'got {feature!r}.'
         )
@@ -50,13 +52,13 @@ def _check_head_feature(head: type) -> None:
         for name in ('forward', '_forward_feature')
     }
     if not definitions['_forward_feature']:
-        raise ValueError(
+        raise UserInputError(
             f"feature='{DECODE_HEAD}' needs a head with a _forward_feature method, "
             f"{head.__name__} has none: use feature='backbone.-1'."
         )
     forward, feature = (bases[0] for bases in definitions.values())
     if forward is not feature and issubclass(forward, feature):
-        raise ValueError(
+        raise UserInputError(
             f"feature='{DECODE_HEAD}' would skip layers of {head.__name__}: the forward of "
             f'{forward.__name__} does more than the _forward_feature of {feature.__name__}; '
             "use feature='backbone.-1'."
@@ -87,7 +89,7 @@ def feature_channels(segmentor: EncoderDecoder, feature: str) -> int:
         maps = segmentor.backbone(parameter.new_zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE))
     segmentor.backbone.train(training)
     if not -len(maps) <= index < len(maps):
-        raise ValueError(
+        raise UserInputError(
             f'feature={feature!r}: {type(segmentor.backbone).__name__} returns {len(maps)} maps with channels '
             f'{[int(m.shape[1]) for m in maps]}; choose an index from 0 to {len(maps) - 1} or -1.'
         )

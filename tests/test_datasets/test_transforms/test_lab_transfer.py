@@ -193,7 +193,7 @@ def test_inputs_are_left_alone_and_views_are_welcome():
     'image', [np.zeros((4, 4, 3), np.float32), np.zeros((4, 4), np.uint8)], ids=['float', 'grey']
 )
 def test_normalised_or_grey_images_are_refused(image):
-    with pytest.raises(TypeError, match='expected uint8 BGR'):
+    with pytest.raises(ValueError, match='expected uint8 BGR'):
         lab_transfer(image, texture(0))
 
 

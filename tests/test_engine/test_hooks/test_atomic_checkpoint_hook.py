@@ -17,7 +17,7 @@ from torch import nn
 
 from mmseg_ccdistill.engine import checkpoint_io
 from mmseg_ccdistill.engine.hooks import AtomicCheckpointHook
-from mmseg_ccdistill.engine.run_errors import RunError
+from mmseg_ccdistill.errors import RunError
 from mmseg_ccdistill.utils import atomic_file
 from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY, verify_checkpoint
 

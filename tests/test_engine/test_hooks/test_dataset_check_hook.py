@@ -13,7 +13,7 @@ from mmseg.registry import HOOKS
 
 from mmseg_ccdistill.datasets import DatasetCheckError
 from mmseg_ccdistill.engine.hooks import DatasetCheckHook, dataset_check_hook
-from mmseg_ccdistill.engine.launch import UserInputError
+from mmseg_ccdistill.errors import UserInputError
 
 
 class Toy(BaseModel):

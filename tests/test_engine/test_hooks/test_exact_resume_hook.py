@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from mmseg_ccdistill.datasets import DrawSampler
 from mmseg_ccdistill.engine.hooks import ExactResumeHook
-from mmseg_ccdistill.engine.hooks.exact_resume_hook import _AlreadyPositioned
+from mmseg_ccdistill.engine.train_batches import PositionedBatches
 from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY
 
 
@@ -127,7 +127,7 @@ def test_the_sampler_is_set_to_the_first_unseen_sample(tmp_path: Path) -> None:
             assert loop.dataloader_iterator is batches
             taken = next(iter(loader))
         else:
-            assert isinstance(loop.dataloader_iterator, _AlreadyPositioned)
+            assert isinstance(loop.dataloader_iterator, PositionedBatches)
             assert [next(loop.dataloader_iterator) for _ in range(5)] == [None] * 5
             taken = next(loop.dataloader_iterator)
         assert taken.tolist() == [10, 11]
@@ -149,9 +149,9 @@ def test_other_samplers_are_left_to_mmengine(tmp_path: Path) -> None:
     loader: Any = DataLoader([1, 2, 3], batch_size=2)
     loop = Loop(loader, iter(loader))
     ExactResumeHook().before_train(runner(tmp_path, 3, train_loop=loop))
-    assert not isinstance(loop.dataloader_iterator, _AlreadyPositioned)
+    assert not isinstance(loop.dataloader_iterator, PositionedBatches)
     if not hasattr(InfiniteSampler, 'skip'):  # upstream
         loader = DataLoader([1, 2, 3], batch_size=2, sampler=InfiniteSampler([1, 2, 3], seed=0))
         loop = Loop(loader, iter(loader))
         ExactResumeHook().before_train(runner(tmp_path, 3, train_loop=loop))
-        assert not isinstance(loop.dataloader_iterator, _AlreadyPositioned)
+        assert not isinstance(loop.dataloader_iterator, PositionedBatches)

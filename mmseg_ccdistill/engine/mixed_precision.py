@@ -1,0 +1,38 @@
+"""Mixed precision by one switch, in the type that the device computes in."""
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+
+from ..errors import UserInputError
+
+
+def enable_amp(config: Config) -> None:
+    """Switch the optimizer wrapper to mixed precision.
+
+    bfloat16 where the device computes in it (compute capability 8.0 and above), because RefineNet's
+    decoder has no normalisation and its float16 sums can overflow; float16 elsewhere. A config that
+    is already mixed stays as it is.
+
+    Args:
+        config: Config; ``optim_wrapper`` is changed in place.
+
+    Raises:
+        UserInputError: If there is no accelerator, or the wrapper is of another type.
+    """
+    wrapper = config.optim_wrapper
+    if wrapper.get('type', 'OptimWrapper') == 'AmpOptimWrapper':
+        return
+    if wrapper.get('type', 'OptimWrapper') != 'OptimWrapper':
+        raise UserInputError(
+            f'--amp works on an optim_wrapper of type OptimWrapper, not {wrapper.type}; '
+            'set the precision in the config'
+        )
+    if get_device() == 'cpu':
+        raise UserInputError(
+            '--amp needs a GPU and none was found; leave it out to train on the CPU'
+        )
+    has_bfloat16 = torch.cuda.is_available() and torch.cuda.get_device_capability()[0] >= 8
+    wrapper.type = 'AmpOptimWrapper'
+    wrapper.setdefault('dtype', 'bfloat16' if has_bfloat16 else 'float16')
+    wrapper.setdefault('loss_scale', 'dynamic')

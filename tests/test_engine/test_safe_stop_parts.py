@@ -1,0 +1,92 @@
+"""The parts of SafeStopHook by themselves: signals, dead workers, agreement of the processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from mmseg_ccdistill.engine import stop_signals
+from mmseg_ccdistill.engine.dead_workers import WorkerWatch
+from mmseg_ccdistill.engine.rank_consensus import RankConsensus
+from mmseg_ccdistill.engine.run_errors import DataWorkerError
+from mmseg_ccdistill.engine.stop_signals import StopSignals
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+
+
+@pytest.fixture(autouse=True)
+def handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The handlers of this process, put back whatever happens."""
+    monkeypatch.setattr('sys.argv', ['tools/train.py', 'c.py'])
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_signals_are_noted_and_the_largest_counts(capfd: pytest.CaptureFixture[str]) -> None:
+    before = [signal.getsignal(number) for number in NUMBERS]
+    signals = StopSignals(lambda: 60.0)
+    assert [signal.getsignal(number) for number in NUMBERS] == before
+    signals.install()
+    assert signals.number == 0
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert signals.number == signal.SIGTERM
+    os.kill(os.getpid(), signal.SIGINT)  # within three seconds: the same news once more
+    assert signals.number == signal.SIGTERM
+    signals.restore()
+    assert [signal.getsignal(number) for number in NUMBERS] == before
+    assert capfd.readouterr().err == (
+        '\nSIGTERM: saving after this iteration, or ending without if that takes more than 60 s; '
+        'once more: ends at once\n'
+    )
+
+
+def test_a_later_signal_goes_to_the_handler_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stop_signals, '_REPEAT_SECONDS', -1.0)
+    signals = StopSignals(lambda: 60.0)
+    signals.install()
+    os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def _torchs_handler(number: int, frame: object) -> None:
+    raise RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. ')
+
+
+def test_a_dead_worker_is_noted_where_torch_would_raise() -> None:
+    watch = WorkerWatch()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    watch.install(4)  # no data loader has started its workers yet
+    assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
+    signal.signal(signal.SIGCHLD, _torchs_handler)
+    watch.install(4)
+    os.kill(os.getpid(), signal.SIGCHLD)
+    assert watch.report.startswith('A data worker (one of 4) was killed by SIGKILL')
+    assert watch.sentence('after iteration 7').endswith(
+        '; the run ends after iteration 7; continue with: python tools/train.py c.py --resume'
+    )
+    watch.raises_at_once = True
+    with pytest.raises(DataWorkerError, match='one of 4.* the run ends; continue with'):
+        os.kill(os.getpid(), signal.SIGCHLD)
+    watch.restore()
+    assert signal.getsignal(signal.SIGCHLD) is _torchs_handler
+
+
+def test_the_first_failure_is_kept_and_another_process_has_none() -> None:
+    watch = WorkerWatch()
+    assert watch.sentence().startswith('Another process reports that one of its data workers died;')
+    watch.note(RuntimeError('DataLoader timed out after 300 seconds'), 2)
+    first = watch.report
+    assert first.startswith('The 2 data workers have given no batch for 300 s')
+    watch.note(RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. '), 2)
+    assert watch.report == first
+
+
+def test_one_process_agrees_with_itself() -> None:
+    ranks = RankConsensus(600.0)
+    assert ranks.is_alone and ranks.largest(15) == 15
