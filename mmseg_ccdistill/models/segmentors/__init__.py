@@ -1,6 +1,7 @@
-"""Segmentors that adapt a day model and a night model side by side."""
+"""Segmentors that adapt one or several networks from labelled day to unlabelled night."""
 
+from .adaptation_segmentor import AdaptationSegmentor
 from .ccdistill_segmentor import CCDistillSegmentor
 from .cross_domain_segmentor import CrossDomainSegmentor
 
-__all__ = ['CCDistillSegmentor', 'CrossDomainSegmentor']
+__all__ = ['AdaptationSegmentor', 'CCDistillSegmentor', 'CrossDomainSegmentor']

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,13 +13,9 @@ from torch import Tensor, nn
 
 from ...utils.precision import autocast_off, full_precision
 from ...utils.typing_utils import DOMAINS, DomainSamples, DomainTensors
-from .cross_domain_segmentor import (
-    BRANCHES,
-    CrossDomainSegmentor,
-    DomainMaps,
-    branch_name,
-    build_optional,
-)
+from ..component_building import build_apart, build_optional
+from .adaptation_segmentor import DomainMaps
+from .cross_domain_segmentor import CrossDomainSegmentor
 from .diagnostics import correlation_diagnostics, pseudo_label_diagnostics, style_diagnostics
 from .features import backbone_index, feature_channels, head_feature
 
@@ -130,8 +125,8 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         taught = getattr(self.loss_cdc, 'taught_domains', None)
         if not isinstance(self.projection_head, nn.ModuleDict) or taught is None:
             return
-        for branch in BRANCHES:
-            if branch not in {branch_name(domain) for domain in taught}:
+        for branch in self.networks:
+            if branch not in {self.routes[domain] for domain in taught}:
                 raise ValueError(
                     f'share_projection_head=False builds a projection head for {branch}, which no term of loss_cdc '
                     'teaches: with js_weight=0, illumination_weight=0 and detach_guide=True the day is a constant '
@@ -143,7 +138,13 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         """The shared head, or one per branch (equal at the start) by its name; None if there is none."""
         if config is None or self.share_projection_head:
             return None if config is None else build_apart(config)
-        return nn.ModuleDict({branch: build_apart(config) for branch in BRANCHES})
+        return nn.ModuleDict({branch: build_apart(config) for branch in self.networks})
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains that some term reads: the target only if a term is on that does."""
+        reads_target = self.distills or self.loss_pseudo is not None
+        return tuple(d for d in DOMAINS if d.startswith('source') or reads_target)
 
     @property
     def distills(self) -> bool:
@@ -267,7 +268,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         """e_D: unit vectors ``(B, 256, h, w)`` in fp32 (or the normalised feature if there is no head)."""
         head = self.projection_head
         if isinstance(head, nn.ModuleDict):
-            head = head[branch_name(domain)]
+            head = head[self.routes[domain]]
         if head is not None:
             return head(feature)
         with autocast_off(feature):
@@ -293,16 +294,3 @@ def warmup_factor(iteration: int, begin: int, end: int) -> float:
 def _cross_terms(terms: dict[str, Tensor], factor: float) -> dict[str, Tensor]:
     """Terms between domains, scaled, under their names in the log."""
     return {f'cross.{key}': value * factor for key, value in terms.items()}
-
-
-def build_apart(config: ConfigType) -> nn.Module:
-    """Build and initialise a component without a trace in the random stream of the rest.
-
-    So runs with and without it, of one seed, have equal initial weights and equal dropout draws elsewhere.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(torch.initial_seed() + 1)
-        component = MODELS.build(copy.deepcopy(config))
-        if not any(p.is_meta for p in component.parameters()):  # there is nothing to fill
-            component.init_weights()
-    return component
