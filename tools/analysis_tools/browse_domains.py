@@ -104,13 +104,12 @@ def cross_domain_columns(
         Photographs ``(H, W, 3)`` and label maps ``(H, W)`` by column title.
     """
     images = {domain: packed_image(image) for domain, image in sample['inputs'].items()}
-    columns = {
-        'S_d': images['source_day'],
-        'labels of S': labels_of(sample['data_samples']['source_day']),
-        'S_n': images['source_night'],
-        'T_d': images['target_day'],
-        'T_n': images['target_night'],
-    }
+    titles = dict(source_day='S_d', source_night='S_n', target_day='T_d', target_night='T_n')
+    columns = {}
+    for domain, image in images.items():
+        columns[titles[domain]] = image
+        if domain.startswith('source') and 'labels of S' not in columns:
+            columns['labels of S'] = labels_of(sample['data_samples'][domain])
     if model is None:
         return columns
     batch = model.data_preprocessor(pseudo_collate([sample]), False)['inputs']

@@ -12,6 +12,7 @@ from mmseg.registry import HOOKS
 
 from ...datasets.file_check import DatasetCheckError, check_dataset
 from ..class_check import check_classes
+from ..domain_check import check_domains
 from ..start_together import others_sentence
 
 _LOOPS = {
@@ -25,7 +26,8 @@ _LOOPS = {
 class DatasetCheckHook(Hook):
     """Check every image and label of the run's dataloaders before weights are loaded.
 
-    And whether the model's classes are those of the data (:func:`check_classes`). The first process
+    And whether the model's classes are those of the data (:func:`check_classes`), and the training
+    set holds the domains that the method reads (:func:`check_domains`). The first process
     of every node looks at the files of its node and tells all others, so that all stop: the one that
     has found something with its sentence, the others with that sentence and its rank.
 
@@ -47,7 +49,8 @@ class DatasetCheckHook(Hook):
 
         Raises:
             DatasetCheckError: On every rank, if a file is missing or wrong.
-            UserInputError: If the model has other classes than the data; on other ranks than 0 as
+            UserInputError: If the model has other classes than the data, or reads a domain that the
+                training set does not hold; on other ranks than 0 as
                 ``DatasetCheckError``.
         """
         failure: Exception | None = None
@@ -71,5 +74,7 @@ class DatasetCheckHook(Hook):
         check_classes(runner.cfg, [_LOOPS[name] for name in built])  # for the tools of others
         for name in built:
             dataset = getattr(runner, name).dataloader.dataset
+            if name == '_train_loop':
+                check_domains(runner.model, dataset)
             check_dataset(dataset, self.manifest_dir)
             print_log(f'All files of {type(dataset).__name__} are in order', logger='current')
