@@ -117,8 +117,8 @@ def check_wanted(
         parts = ' and '.join(f'the {name} returns {tuple(part)}' for name, part in returned.items())
         raise DatasetCheckError(
             f'CrossDomainDataset needs {missing[0]!r} for domains={tuple(domains)}, but {parts} and no transform of '
-            'its pipeline adds it: take a dataset that returns it and names it in its attribute domains, or a transform '
-            "that adds it (LABTransfer makes 'source_night'), or take it out of domains."
+            'its pipeline adds it: take a dataset that returns it and names it in its attribute domains, or a '
+            "transform that adds it (LABTransfer makes 'source_night'), or take it out of domains."
         )
 
 

@@ -18,7 +18,9 @@ from ...utils.typing_utils import DomainSamples, DomainTensors
 from ..data_preprocessors.cross_domain_preprocessor import check_preprocessors_agree
 from ..losses.class_weights import CITYSCAPES_FREQUENCIES, class_balance_weights
 from .checkpoint_routing import route_checkpoint
+from .ema_teacher import EMATeacher
 from .frozen_network import freeze
+from .logits_map import check_logits_map
 from .network_names import check_network_name, check_networks
 
 
@@ -95,7 +97,7 @@ class AdaptationSegmentor(BaseSegmentor):
         segmentor.update({key: value for key, value in overrides.items() if value is not None})
         for name in self.networks:
             self.add_module(name, MODELS.build(copy.deepcopy(segmentor)))
-        _check_logits_map(self.network(self.networks[0]))
+        check_logits_map(self.network(self.networks[0]))
         test_weight = None
         if test_reweight_std is not None:
             if self.out_channels != len(CITYSCAPES_FREQUENCIES):
@@ -109,6 +111,21 @@ class AdaptationSegmentor(BaseSegmentor):
             freeze(self.network(name))
             self.network(name).eval()
         self._loaded_networks: set[str] = set()
+        self.iteration = 0
+
+    def set_iteration(self, iteration: int, max_iters: int) -> None:
+        """Hear where the run is; ``DeferredInfoHook`` says so before every training iteration.
+
+        Where nobody does, ``iteration`` stays 0: diagnostics are made every time.
+
+        Args:
+            iteration (int): Number of the iteration from 0 on; it goes on when a run is resumed.
+            max_iters (int): Iterations of the whole run.
+        """
+        self.iteration = iteration
+        for child in self.children():
+            if isinstance(child, EMATeacher):
+                child.set_length(max_iters)
 
     def network(self, name: str) -> EncoderDecoder:
         """The network of a name."""
@@ -316,32 +333,3 @@ class AdaptationSegmentor(BaseSegmentor):
     def loss(self, inputs: DomainTensors, data_samples: DomainSamples) -> dict[str, Tensor]:
         """Losses of one iteration; written by the method."""
         raise NotImplementedError(f'{type(self).__name__} must define loss().')
-
-
-def _check_logits_map(segmentor: Any) -> None:
-    """Refuse a segmentor whose decode head is not one map of logits with ``loss_decode`` on it."""
-    if not isinstance(segmentor, EncoderDecoder) or not isinstance(
-        segmentor.decode_head, BaseDecodeHead
-    ):
-        raise ValueError(
-            'segmentor must be an EncoderDecoder whose decode head derives from BaseDecodeHead, got '
-            f'{type(segmentor).__name__}: cascaded and mask-classification models have no logits map to adapt.'
-        )
-    _check_head_losses(segmentor)
-
-
-def _check_head_losses(segmentor: EncoderDecoder) -> None:
-    """Refuse a head whose loss is not ``loss_decode`` on its logits, which is what methods compute."""
-    heads = [segmentor.decode_head]
-    if segmentor.with_auxiliary_head:
-        auxiliary = segmentor.auxiliary_head
-        heads += list(auxiliary) if isinstance(auxiliary, nn.ModuleList) else [auxiliary]
-    for head in heads:
-        if any(
-            getattr(type(head), name, None) is not getattr(BaseDecodeHead, name)
-            for name in ('loss', 'loss_by_feat')
-        ):
-            raise ValueError(
-                f'{type(head).__name__} computes its loss in a way of its own, which adaptation does not follow: '
-                'take a head that keeps the loss of BaseDecodeHead, or leave it out if it is an auxiliary one.'
-            )
