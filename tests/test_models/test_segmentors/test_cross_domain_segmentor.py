@@ -82,7 +82,7 @@ def test_only_a_loaded_night_branch_is_kept(build: Callable) -> None:
         for parameter in fresh.night.parameters():
             parameter.zero_()
     fresh.init_weights()
-    assert all(torch.equal(day[f"day.{k}"], v) for k, v in fresh.night.state_dict().items())
+    assert all(torch.equal(day[f'day.{k}'], v) for k, v in fresh.night.state_dict().items())
 
 
 @pytest.mark.parametrize('branches', [('night',), ('day', 'night')])
