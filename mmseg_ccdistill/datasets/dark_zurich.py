@@ -191,9 +191,8 @@ class DarkZurichPairDataset(BaseSegDataset):
         """
         info = self.get_data_info(idx)
         day_path = info.pop('day_img_path', None)
-        results = {}
-        before = get_random_state()
-        after_day = None
+        results: dict[str, Any] = {}
+        before = after_day = get_random_state()
         if day_path is not None:
             results['target_day'] = self.pipeline({**info, 'img_path': day_path, 'seg_fields': []})
             after_day = get_random_state()

@@ -86,7 +86,7 @@ class EMATeacher(nn.Module):
             if value.dtype not in shares:
                 shares[value.dtype] = share.to(value.dtype)
             ours[name].data.lerp_(value.data, shares[value.dtype])
-        for name, value in student.named_buffers():
+        for name, buffer in student.named_buffers():
             if name in ours:
-                ours[name].copy_(value)
+                ours[name].copy_(buffer)
         self.updates += 1
