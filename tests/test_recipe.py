@@ -21,7 +21,7 @@ from mmseg_ccdistill.models.losses import (
     WeightedCrossEntropyLoss,
 )
 from mmseg_ccdistill.models.necks import ProjectionHead
-from mmseg_ccdistill.models.segmentors import CCDistillSegmentor, CrossDomainSegmentor
+from mmseg_ccdistill.models.segmentors import AdaptationSegmentor, CCDistillSegmentor
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs/ccdistill/refinenet_r101_cs2dz.py'
 
@@ -147,7 +147,6 @@ def test_method_settings_in_force(config: Config) -> None:
         reweight='prob',
         num_classes=19,
         ignore_index=255,
-        softmax='static',
         classes=None,
     )
     assert head == dict(
@@ -159,10 +158,10 @@ def test_method_settings_in_force(config: Config) -> None:
         shrinkage=0.01,
         init_cfg=None,
     )
-    segmentor = in_force(CrossDomainSegmentor, {}) | in_force(CCDistillSegmentor, model)
+    segmentor = in_force(AdaptationSegmentor, {}) | in_force(CCDistillSegmentor, model)
     assert segmentor['share_projection_head'] is True and segmentor['feature'] == 'backbone.-1'
     assert segmentor['distill_into'] == 'both'
-    assert (segmentor['forward_mode'], segmentor['teacher_mode']) == ('separate', 'train')
+    assert segmentor['teacher_mode'] == 'train'
     assert (segmentor['predict_with'], segmentor['test_reweight_std']) == ('night', None)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmseg.registry import MODELS
 
 from benchmarks.stages import ROOT, Stage, evaluate, history, last_tenth
 from mmseg_ccdistill.engine.command_line import load_config, run_main
@@ -272,7 +273,8 @@ def main() -> None:
     check_checkpoint_content(str(args.checkpoint), 'the argument CHECKPOINT')
     if args.correlations_since is not None:
         check_checkpoint_content(str(args.correlations_since), '--correlations-since')
-    is_cross_domain = 'segmentor' in config.model
+    kind = MODELS.get(config.model.type)
+    has_day = 'day' in getattr(kind, 'networks', ())
 
     own_name = config.test_evaluator.get('dataset_name', 'test')
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -285,7 +287,7 @@ def main() -> None:
             keep_scenes(args.out.with_name('scenes.npz'), tested)
         sets[folder or own_name] = scores
     if args.day_set:
-        by_day = {**options, **({'model.predict_with': 'day'} if is_cross_domain else {})}
+        by_day = {**options, **({'model.predict_with': 'day'} if has_day else {})}
         loader = loader_of(config, args.day_set)
         sets[DAY], _ = measure_set(args.config, args.checkpoint, loader, by_day)
     result: dict[str, Any] = {'sets': sets, **training_facts(args.checkpoint.parent)}

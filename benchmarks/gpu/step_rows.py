@@ -86,7 +86,7 @@ def capture(training: Training, settings: Settings) -> torch.cuda.CUDAGraph:
     batch = training.batches[0]
     training.batches = [training.model.data_preprocessor.cast_data(batch)]
     training.skip_to(101)
-    training.runner.message_hub.update_info('iter', 101)
+    training.tell_iteration(101)
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):

@@ -195,7 +195,7 @@ class Training:
     def step(self) -> dict[str, Tensor]:
         """The next step; returns what it logs, on the device."""
         self.runner.iter = self.iteration
-        self.runner.message_hub.update_info('iter', self.iteration)
+        self.tell_iteration(self.iteration)
         if self.mode.hooks:
             self.seeding.before_train_iter(self.runner, self.iteration)
         logs = self.bare_step()
@@ -204,6 +204,12 @@ class Training:
             hook.after_train_iter(self.runner, self.iteration, batch, logs)
         self.iteration += 1
         return logs
+
+    def tell_iteration(self, iteration: int) -> None:
+        """Say to the log and to the model which iteration it is."""
+        self.runner.message_hub.update_info('iter', iteration)
+        if hasattr(self.model, 'set_iteration'):
+            self.model.set_iteration(iteration, self.runner.max_iters)
 
     def skip_to(self, iteration: int) -> None:
         """Go on as the given iteration, to meet or to miss a logging one (every 50th)."""

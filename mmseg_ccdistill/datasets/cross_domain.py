@@ -1,4 +1,4 @@
-"""Source and target domain in one dataset: S_d, T_d and T_n of a sample, from one numbered draw."""
+"""Source and target domains in one dataset: a sample of each, from one numbered draw."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ from mmengine.dataset import Compose
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
-from ..errors import UserInputError
 from .class_names import class_difference
+from .domain_flow import (
+    by_domain,
+    check_wanted,
+    domains_of,
+    plan_flow,
+    run_flow,
+    select_domains,
+)
 from .draw_sampler import Draw
 from .file_check import (
     DatasetCheckError,
@@ -24,14 +31,12 @@ from .file_check import (
 from .random_state import seeded
 from .unreadable import fetch_readable, note_replaced, replacement_sequence
 
-_TARGET_DOMAINS = ('target_day', 'target_night')
-
 
 @DATASETS.register_module()
 class CrossDomainDataset(Dataset):
-    """Pairs every labelled source image with a day-night pair of the target domain.
+    """Pairs every labelled source image with a sample of the target, e.g. a day-night pair.
 
-    The length is that of the source; the target pair is drawn uniformly. Indexed with a
+    The length is that of the source; the target sample is drawn uniformly. Indexed with a
     :class:`Draw` (by ``DrawSampler``), all random numbers of a sample come from ``(draw.seed,
     draw.number)`` and the caller's generators are left as they were: the same image gets another
     pair, crop and flip in the next epoch, workers and ranks do not matter, and resuming is skipping
@@ -42,15 +47,20 @@ class CrossDomainDataset(Dataset):
 
     Args:
         source: Labelled source dataset or its config; its pipeline must not pack.
-        target: Dataset of day-night pairs or its config; its samples are dicts with ``target_day``
-            and ``target_night``.
+        target: Target dataset or its config, which must not pack. Its samples are results by domain
+            (day-night pairs: ``{'target_day': …, 'target_night': …}``) or results of one image,
+            which is then ``target_night`` (``target_day`` if ``domains`` names that one alone).
         pipeline: Transforms of the whole sample, ``{'source_day': …, 'target_day': …,
             'target_night': …}``: usually ``LABTransfer`` and ``PackCrossDomainInputs``.
         lazy_init: Leave listing the files to ``full_init``. Defaults to False.
+        domains: What the sample shall hold: the domains that the method reads. No other image is
+            decoded, and a transform that would make another domain does not run. Defaults to None:
+            all that the datasets return and the transforms make.
 
     Raises:
-        DatasetCheckError: If a root, folder or list is missing or empty, or source and target
-            differ in ``ignore_index`` or, where the target names classes, in classes or palette.
+        DatasetCheckError: If a root, folder or list is missing or empty, a domain comes from nowhere,
+            or source and target differ in ``ignore_index`` or, where the target names classes, in
+            classes or palette.
     """
 
     def __init__(
@@ -59,11 +69,29 @@ class CrossDomainDataset(Dataset):
         target: Mapping | Dataset,
         pipeline: Sequence[Mapping | Callable] = (),
         lazy_init: bool = False,
+        domains: Sequence[str] | None = None,
     ) -> None:
         self.source = self._build(source, lazy_init)
         self.target = self._build(target, lazy_init)
         check_compatible(self.source, self.target)
         self.pipeline = Compose(list(pipeline))
+        self.target_alone = 'target_night'
+        if domains is not None and 'target_day' in domains and 'target_night' not in domains:
+            self.target_alone = 'target_day'
+        returned = {
+            'source': domains_of(self.source, 'source_day'),
+            'target': domains_of(self.target, self.target_alone),
+        }
+        transforms = self.pipeline.transforms
+        everything = [domain for part in returned.values() for domain in part]
+        everything += [domain for step in transforms for domain in getattr(step, 'adds', ())]
+        self.domains = tuple(everything if domains is None else domains)
+        self.decoded, self._steps = plan_flow(transforms, self.domains)
+        if domains is not None:
+            check_wanted(domains, self.decoded, returned)
+            select_domains(self.source, self.decoded)
+            select_domains(self.target, self.decoded)
+        self.is_selective = domains is not None
         if not lazy_init:
             self.full_init()
 
@@ -109,19 +137,21 @@ class CrossDomainDataset(Dataset):
 
     def _sample(self, index: int, draw: int | Draw) -> Any:
         target_index = int(np.random.randint(len(self.target)))
-        source, replaced = fetch_readable(self.source, index, replacement_sequence(draw, 0))
-        pair, replaced_pairs = fetch_readable(
-            self.target, target_index, replacement_sequence(draw, 1)
+        parts = (
+            (self.source, index, 'source', 'source_day'),
+            (self.target, target_index, 'target', self.target_alone),
         )
-        if not isinstance(pair, Mapping) or not all(domain in pair for domain in _TARGET_DOMAINS):
-            raise UserInputError(
-                f'The target {type(self.target).__name__} returned no day-night pair: expected a '
-                'dict with target_day and target_night; use e.g. DarkZurichPairDataset.'
-            )
-        results = {'source_day': source, **{domain: pair[domain] for domain in _TARGET_DOMAINS}}
-        sample = self.pipeline(results)
-        note_replaced(sample, replaced + replaced_pairs)
-        return sample
+        results: dict[str, Any] = {}
+        replaced: list[str] = []
+        for number, (dataset, position, role, alone) in enumerate(parts):
+            if not any(domain.startswith(role) for domain in self.decoded):
+                continue
+            sample, bad = fetch_readable(dataset, position, replacement_sequence(draw, number))
+            results |= by_domain(sample, alone, role, dataset)
+            replaced += bad
+        packed = run_flow(self._steps, results) if self.is_selective else self.pipeline(results)
+        note_replaced(packed, replaced)
+        return packed
 
 
 def check_compatible(source: Any, target: Any) -> None:

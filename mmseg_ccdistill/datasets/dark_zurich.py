@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..errors import UserInputError
 from .file_check import DatasetCheckError, check_roots
 from .random_state import get_random_state, same_random_state, set_random_state
 
+_DOMAINS = ('target_day', 'target_night')
 _GEOMETRY_KEYS = ('ori_shape', 'img_shape', 'scale', 'scale_factor', 'flip', 'flip_direction')
 _LIST_MEND = 'write one pair a line, e.g. train/night/A/A_frame_000001,train/day/B/B_frame_000081'
 
@@ -90,8 +92,8 @@ class DarkZurichPairDataset(BaseSegDataset):
     """Unlabelled day-night pairs in the layout of Dark Zurich: T_d and T_n of the paper.
 
     Both images run through the same pipeline with the same random numbers, so that crop, scale and
-    flip agree. A sample is ``{'target_day': results, 'target_night': results}``. Inside
-    ``CrossDomainDataset`` the pipeline must not pack.
+    flip agree. A sample is ``{'target_day': results, 'target_night': results}``; an image that is
+    not in ``domains`` is not opened. Inside ``CrossDomainDataset`` the pipeline must not pack.
 
     Args:
         ann_file: List of ``night,day`` stems, or a folder of such lists (:func:`read_pair_list`);
@@ -101,13 +103,15 @@ class DarkZurichPairDataset(BaseSegDataset):
             below the root.
         metainfo: ``classes`` and ``palette``. Not needed: there are no labels, and inside
             ``CrossDomainDataset`` those of the source count. Defaults to None, no classes.
+        domains: Which of ``'target_day'`` and ``'target_night'`` a sample holds; the draw is the same.
+            ``CrossDomainDataset(domains=...)`` sets it. Defaults to both.
         **kwargs: ``data_root``, ``pipeline``, ``indices``, ``test_mode``, ``lazy_init``, … of
             ``BaseSegDataset``.
 
     Raises:
         DatasetCheckError: At ``full_init``, if the root, the image folder or the list is missing,
             empty or malformed.
-        ValueError: If the pipeline needs labels to choose its crop.
+        ValueError: If the pipeline needs labels to choose its crop, or ``domains`` names others.
     """
 
     #: Hint of :func:`check_roots` to those who have the published archive only.
@@ -119,8 +123,14 @@ class DarkZurichPairDataset(BaseSegDataset):
         img_suffix: str = '_rgb_anon.png',
         data_prefix: dict | None = None,
         metainfo: dict | None = None,
+        domains: Sequence[str] = _DOMAINS,
         **kwargs: Any,
     ) -> None:
+        if isinstance(domains, str) or not set(domains) <= set(_DOMAINS):
+            raise UserInputError(
+                f'domains of {type(self).__name__} is {domains!r}: expected some of {_DOMAINS}; correct it.'
+            )
+        self.domains = tuple(domains)
         data_prefix = dict(img_path='rgb_anon') if data_prefix is None else data_prefix
         super().__init__(
             ann_file=ann_file,
@@ -156,6 +166,17 @@ class DarkZurichPairDataset(BaseSegDataset):
             for night, day in read_pair_list(self.ann_file)
         ]
 
+    def get_data_info(self, idx: int) -> dict:
+        """What is known of a pair before its pipeline; without its day image if that is not wanted.
+
+        Args:
+            idx: Number of the pair.
+        """
+        info = super().get_data_info(idx)
+        if 'target_day' not in self.domains:
+            info.pop('day_img_path', None)
+        return info
+
     def prepare_data(self, idx: int) -> dict | None:
         """Run the pipeline on both images with one draw of random numbers.
 
@@ -163,21 +184,27 @@ class DarkZurichPairDataset(BaseSegDataset):
             idx: Number of the pair.
 
         Returns:
-            Results by domain, or None if the pipeline gave up on an image. The generators advance
-            as for one image.
+            Results by domain (those of ``domains``), or None if the pipeline gave up on an image. The
+            generators advance as for one image.
 
         Raises:
             RuntimeError: If the two runs differ in geometry or in the random numbers they took.
         """
         info = self.get_data_info(idx)
-        day_path = info.pop('day_img_path')
-        before = get_random_state()
-        day = self.pipeline({**info, 'img_path': day_path, 'seg_fields': []})
-        after_day = get_random_state()
-        set_random_state(before)
-        night = self.pipeline({**info, 'seg_fields': []})
-        if day is None or night is None:
+        day_path = info.pop('day_img_path', None)
+        results: dict[str, Any] = {}
+        before = after_day = get_random_state()
+        if day_path is not None:
+            results['target_day'] = self.pipeline({**info, 'img_path': day_path, 'seg_fields': []})
+            after_day = get_random_state()
+        if 'target_night' in self.domains:
+            set_random_state(before)
+            results['target_night'] = self.pipeline({**info, 'seg_fields': []})
+        if any(result is None for result in results.values()):
             return None
+        if len(results) < 2:
+            return results
+        day, night = results['target_day'], results['target_night']
         _assert_same_geometry(day, night, day_path, info['img_path'])
         if not same_random_state(after_day, get_random_state()):
             raise UserInputError(
@@ -185,7 +212,7 @@ class DarkZurichPairDataset(BaseSegDataset):
                 f'{info["img_path"]!r}: expected transforms that draw alike for every image; '
                 'remove the one whose draws depend on the pixels.'
             )
-        return dict(target_day=day, target_night=night)
+        return results
 
 
 def _assert_same_geometry(day: dict, night: dict, day_path: str, night_path: str) -> None:

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..datasets.file_scan import progress_bar
 from ..errors import UserInputError
-from ..models.segmentors import CrossDomainSegmentor
+from ..models.segmentors import AdaptationSegmentor
 from ..utils.checkpoint_file import read_checkpoint
 from ..utils.checkpoint_match import check_match
 from .label_needs import without_annotations
@@ -53,10 +53,10 @@ def load_segmentor(
 
     Args:
         config: Config; it is not changed.
-        checkpoint: Path of the checkpoint; no code in it is executed. A plain one fills both branches of a
-            cross-domain segmentor.
+        checkpoint: Path of the checkpoint; no code in it is executed. A plain one fills every network of an
+            adaptation.
         parts: Prefixes of the tensors that must be in the checkpoint, e.g. ``('day.', 'night.')``.
-            None: all of a plain segmentor, the branch that predicts of a cross-domain one.
+            None: all of a plain segmentor, the network that predicts of an adaptation.
 
     Returns:
         The model in evaluation mode, on the accelerator if there is one.
@@ -67,9 +67,9 @@ def load_segmentor(
     check_checkpoint_file(checkpoint, 'the argument CHECKPOINT')
     state = read_checkpoint(Path(checkpoint))['state_dict']
     model = init_model(copy.deepcopy(config), device='cpu')
-    is_cross_domain = isinstance(model, CrossDomainSegmentor)
+    is_adaptation = isinstance(model, AdaptationSegmentor)
     try:
-        if not is_cross_domain:  # which checks by itself, branch by branch
+        if not is_adaptation:  # which checks by itself, network by network
             check_match(state, model.state_dict())
         missing = model.load_state_dict(state, strict=False).missing_keys
     except (ValueError, RuntimeError) as error:
@@ -78,7 +78,7 @@ def load_segmentor(
             f'the checkpoint {checkpoint!r} is not of this config: {lines[min(1, len(lines) - 1)]}'
         ) from error
     if parts is None:
-        parts = (f'{model.predict_with}.',) if is_cross_domain else ('',)
+        parts = (f'{model.predict_with}.',) if is_adaptation else ('',)
     lacking = [
         name
         for name in missing

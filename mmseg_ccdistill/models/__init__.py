@@ -1,5 +1,21 @@
-"""Segmentors, backbones, heads, necks and losses of CCDistill."""
+"""Segmentors, backbones, heads, necks, discriminators and losses of the methods."""
 
-from . import backbones, data_preprocessors, decode_heads, losses, necks, segmentors
+from . import (
+    backbones,
+    data_preprocessors,
+    decode_heads,
+    discriminators,
+    losses,
+    necks,
+    segmentors,
+)
 
-__all__ = ['backbones', 'data_preprocessors', 'decode_heads', 'losses', 'necks', 'segmentors']
+__all__ = [
+    'backbones',
+    'data_preprocessors',
+    'decode_heads',
+    'discriminators',
+    'losses',
+    'necks',
+    'segmentors',
+]

@@ -1,4 +1,4 @@
-"""One branch of a trained cross-domain segmentor as an ordinary MMSegmentation model on disk."""
+"""One network of a trained adaptation as an ordinary MMSegmentation model on disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from ..errors import UserInputError
-from ..models.segmentors.cross_domain_segmentor import CrossDomainSegmentor
+from ..models.segmentors import AdaptationSegmentor
+from ..models.segmentors.network_names import check_network_name
 from ..version import __version__
 from .checkpoint_file import OWN_KEY, read_checkpoint
 from .checkpoint_match import check_match
@@ -95,10 +96,11 @@ def export_files(
     into place only if their logits equal those of the branch inside the full model bit for bit.
 
     Args:
-        config (Config): Config of the ``CrossDomainSegmentor``.
+        config (Config): Config of the ``AdaptationSegmentor``.
         checkpoint (Path): Its training checkpoint.
         out (Path): Where to write; a suffix ``.pth`` or ``.py`` is dropped.
-        branch (str): ``'night'`` (M_n) or ``'day'`` (M_d). Defaults to ``'night'``.
+        branch (str): A network that the method trains: ``'night'`` (M_n), ``'day'`` (M_d), … Defaults to
+            ``'night'``.
         force (bool): Whether existing files may be replaced. Defaults to False.
         on_step (Callable): Called with each of :data:`STEPS` as it begins. Defaults to nothing.
 
@@ -179,24 +181,25 @@ def output_files(out: Path, force: bool) -> tuple[Path, Path]:
 
 
 def load_branch(
-    model: CrossDomainSegmentor, branch: str, state_dict: Mapping[str, Tensor], checkpoint: Path
+    model: AdaptationSegmentor, branch: str, state_dict: Mapping[str, Tensor], checkpoint: Path
 ) -> None:
     """Load one branch of a training checkpoint strictly.
 
     Args:
-        model (CrossDomainSegmentor): Model; only ``branch`` is loaded.
-        branch (str): ``'night'`` or ``'day'``.
+        model (AdaptationSegmentor): Model; only ``branch`` is loaded.
+        branch (str): Name of the network.
         state_dict (Mapping): Weights of the whole model by name.
         checkpoint (Path): Their file, for the messages.
 
     Raises:
         UserInputError: If the checkpoint has no such branch, or it is one of another network.
     """
-    if not isinstance(model, CrossDomainSegmentor):
+    if not isinstance(model, AdaptationSegmentor):
         raise UserInputError(
             f'the config builds {type(model).__name__}, which has no branches; give the config of '
             'the adaptation.'
         )
+    check_network_name(branch, model.exportable, f'--branch of {type(model).__name__}')
     prefix = f'{branch}.'
     weights = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
     if not weights:
@@ -305,15 +308,15 @@ def load_plain(checkpoint: Path, config: Path) -> EncoderDecoder:
 
 
 @torch.no_grad()
-def compare_logits(method: CrossDomainSegmentor, branch: str, plain: EncoderDecoder) -> None:
+def compare_logits(method: AdaptationSegmentor, branch: str, plain: EncoderDecoder) -> None:
     """Check that a segmentor predicts what a branch predicts, from uint8 pixels to logits.
 
     Both run ``test_step`` (normalisation, whole or slide inference, resizing) on one image of
     uniform noise, without the re-weighting of ``test_reweight_std``, which is not exported.
 
     Args:
-        method (CrossDomainSegmentor): Model with the branch.
-        branch (str): ``'night'`` or ``'day'``.
+        method (AdaptationSegmentor): Model with the branch.
+        branch (str): Name of the network.
         plain (EncoderDecoder): What is compared with it.
 
     Raises:
@@ -337,11 +340,11 @@ def compare_logits(method: CrossDomainSegmentor, branch: str, plain: EncoderDeco
         )
 
 
-def predict_logits(model: CrossDomainSegmentor | EncoderDecoder, image: Tensor) -> Tensor:
+def predict_logits(model: AdaptationSegmentor | EncoderDecoder, image: Tensor) -> Tensor:
     """Logits of an image, through the whole test path.
 
     Args:
-        model (CrossDomainSegmentor | EncoderDecoder): Model in eval mode.
+        model (AdaptationSegmentor | EncoderDecoder): Model in eval mode.
         image (Tensor): ``(3, H, W)`` uint8, in the channel order of the image files (BGR).
 
     Returns:

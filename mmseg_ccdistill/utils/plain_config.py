@@ -1,4 +1,4 @@
-"""Config of one branch of a cross-domain segmentor as a plain MMSegmentation ``EncoderDecoder``."""
+"""Config of one network of an adaptation as a plain MMSegmentation ``EncoderDecoder``."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def plain_config(config: Config) -> Config:
     where it is installed.
 
     Args:
-        config (Config): Config of a ``CrossDomainSegmentor``.
+        config (Config): Config of an ``AdaptationSegmentor``.
 
     Returns:
         Config: Without ``_base_``; equal to what is read back from its text.
@@ -94,7 +94,7 @@ def plain_config(config: Config) -> Config:
     """
     if 'segmentor' not in (config.get('model') or {}):
         raise UserInputError(
-            'the config has no model.segmentor, so it is not that of a two-branch run; give the '
+            'the config has no model.segmentor, so it is not that of an adaptation; give the '
             'config of the adaptation, for example configs/ccdistill/refinenet_r101_cs2dz.py.'
         )
     source = config.to_dict()
@@ -118,10 +118,10 @@ def plain_config(config: Config) -> Config:
 
 
 def plain_model(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Config of one branch of a cross-domain segmentor.
+    """Config of one network of an adaptation.
 
     Args:
-        model (Mapping): Config of the ``CrossDomainSegmentor``; not changed.
+        model (Mapping): Config of the ``AdaptationSegmentor``; not changed.
 
     Returns:
         dict: Config of an ``EncoderDecoder``.

@@ -267,10 +267,16 @@ def test_lazy_init_looks_at_nothing(roots, tmp_path):
         dataset.full_init()
 
 
-def test_a_target_without_pairs_is_an_error(roots):
-    dataset = CrossDomainDataset(source_config(roots[0]), source_config(roots[0]))
-    with pytest.raises(ValueError, match='CityscapesDataset returned no day-night pair'):
+def test_a_target_that_packs_is_an_error(roots):
+    packing = source_config(roots[0])
+    packing['pipeline'] = [*packing['pipeline'], dict(type='PackSegInputs')]
+    dataset = CrossDomainDataset(source_config(roots[0]), packing)
+    with pytest.raises(TypeError) as caught:
         dataset[0]
+    assert str(caught.value) == (
+        'The target CityscapesDataset returned neither results by domain nor those of one image: expected a dict with '
+        "names of domains, or with 'img'; leave packing out of its pipeline."
+    )
 
 
 CLASSES = ('road', 'sidewalk', 'building')

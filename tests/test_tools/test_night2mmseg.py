@@ -242,7 +242,7 @@ def test_other_logits_end_with_code_1(
     """Here the written weights are those of the other branch."""
     write_run(tmp_path, run_config(REFINENET))
     monkeypatch.chdir(tmp_path)
-    model = 'mmseg_ccdistill.utils.branch_export.CrossDomainSegmentor.export_branch'
+    model = 'mmseg_ccdistill.utils.branch_export.AdaptationSegmentor.export_branch'
     monkeypatch.setattr(model, lambda self, name: (self.day.state_dict(), []))
     with pytest.raises(SystemExit) as end:
         call(tool, 'run.py', 'iter_2.pth', 'night')

@@ -148,7 +148,7 @@ def test_a_mismatch_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(branch_export, 'write_checkpoint', write_rounded)
     monkeypatch.setattr(
-        branch_export.CrossDomainSegmentor,
+        branch_export.AdaptationSegmentor,
         'export_branch',
         lambda model, name: ({k: v.clone() for k, v in model.night.state_dict().items()}, []),
     )

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_ccdistill.datasets.file_check import leaf_datasets
@@ -30,7 +31,7 @@ from mmseg_ccdistill.engine.inference import (
 )
 from mmseg_ccdistill.engine.training_draws import packed_image, training_dataset, training_draws
 from mmseg_ccdistill.errors import UserInputError
-from mmseg_ccdistill.models.segmentors import CCDistillSegmentor
+from mmseg_ccdistill.models.segmentors import AdaptationSegmentor
 from mmseg_ccdistill.visualization.draw_rows import DrawRow, draw_panel
 from mmseg_ccdistill.visualization.panel import check_picture_path, write_image
 
@@ -93,7 +94,7 @@ def source_columns(sample: Mapping[str, Any], model: BaseSegmentor | None) -> di
 
 
 def cross_domain_columns(
-    sample: Mapping[str, Any], model: CCDistillSegmentor | None
+    sample: Mapping[str, Any], model: AdaptationSegmentor | None
 ) -> dict[str, np.ndarray]:
     """Columns of a cross-domain sample; two-dimensional ones are label maps.
 
@@ -105,24 +106,27 @@ def cross_domain_columns(
         Photographs ``(H, W, 3)`` and label maps ``(H, W)`` by column title.
     """
     images = {domain: packed_image(image) for domain, image in sample['inputs'].items()}
-    columns = {
-        'S_d': images['source_day'],
-        'labels of S': labels_of(sample['data_samples']['source_day']),
-        'S_n': images['source_night'],
-        'T_d': images['target_day'],
-        'T_n': images['target_night'],
-    }
+    titles = dict(source_day='S_d', source_night='S_n', target_day='T_d', target_night='T_n')
+    columns = {}
+    for domain, image in images.items():
+        columns[titles[domain]] = image
+        if domain.startswith('source') and 'labels of S' not in columns:
+            columns['labels of S'] = labels_of(sample['data_samples'][domain])
     if model is None:
         return columns
     batch = model.data_preprocessor(pseudo_collate([sample]), False)['inputs']
-    day = branch_logits(model.day, batch['target_day'])
-    night = branch_logits(model.night, batch['target_night'])
-    static_loss = model.loss_pseudo
-    if static_loss is not None:
-        columns['pseudo labels'] = static_loss.pseudo_labels(day, night)[0].cpu().numpy()
-    else:
-        columns['M_d on T_d'] = class_map(day)
-    columns['M_n on T_n'] = class_map(night)
+    logits = {
+        domain: branch_logits(model.branch_of(domain), batch[domain])
+        for domain in ('target_day', 'target_night')
+        if domain in batch and domain in model.routes
+    }
+    static_loss = getattr(model, 'loss_pseudo', None)
+    if static_loss is not None and len(logits) == 2:
+        labels = static_loss.pseudo_labels(logits.pop('target_day'), logits['target_night'])
+        columns['pseudo labels'] = labels[0].cpu().numpy()
+    for domain, value in logits.items():
+        light = model.routes[domain][0]
+        columns[f'M_{light} on {titles[domain]}'] = class_map(value)
     return columns
 
 
@@ -158,11 +162,15 @@ def captions_of(sample: Mapping[str, Any], suffixes: Sequence[str]) -> dict[str,
     if not isinstance(samples, Mapping):
         return {'image': stem(samples.img_path)}
     titles = {'S_d': 'source_day', 'T_d': 'target_day', 'T_n': 'target_night'}
-    return {title: stem(samples[domain].img_path) for title, domain in titles.items()}
+    return {
+        title: stem(samples[domain].img_path)
+        for title, domain in titles.items()
+        if domain in samples
+    }
 
 
 def load_model(config: Config, checkpoint: str | None) -> BaseSegmentor | None:
-    """The model of the pseudo labels and predictions, both branches filled.
+    """The model of the pseudo labels and predictions, every network filled.
 
     Args:
         config: Config.
@@ -173,8 +181,9 @@ def load_model(config: Config, checkpoint: str | None) -> BaseSegmentor | None:
     """
     if checkpoint is None:
         return None
-    cross_domain = 'segmentor' in config.model
-    return load_segmentor(config, checkpoint, ('day.', 'night.') if cross_domain else None)
+    networks = getattr(MODELS.get(config.model.type), 'networks', None)
+    parts = None if networks is None else tuple(f'{name}.' for name in networks)
+    return load_segmentor(config, checkpoint, parts)
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from mmseg_ccdistill.engine.command_line import (
     run_main,
     trust_pickle,
 )
+from mmseg_ccdistill.engine.domain_check import check_domains
 from mmseg_ccdistill.engine.inference import (
     add_model_arguments,
     load_segmentor,
@@ -169,6 +170,7 @@ def main() -> None:
     model = load_model(config, args.checkpoint)
     if not hasattr(dataset, 'target'):
         raise UserInputError('the config trains on one domain: correlations need four')
+    check_domains(model, dataset)
     size = int(config.train_dataloader.batch_size)
     firsts = sorted({number // size * size for number in args.draws})
     needed = [first + i for first in firsts for i in range(size)]

@@ -13,7 +13,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mmseg_ccdistill.engine.command_line import load_config, run_main
 from mmseg_ccdistill.errors import UserInputError
-from mmseg_ccdistill.models.segmentors.cross_domain_segmentor import BRANCHES
 from mmseg_ccdistill.utils.branch_export import (
     STEPS,
     ExportMismatchError,
@@ -31,7 +30,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', type=Path, help='its training checkpoint (.pth)')
     parser.add_argument('out', type=Path, help='where to write: OUT.pth and OUT.py')
     parser.add_argument(
-        '--branch', choices=BRANCHES[::-1], default='night', help='segmentor (default: night, M_n)'
+        '--branch',
+        default='night',
+        help='network to export, one that the method trains: day, night, ... (default: night, M_n)',
     )
     parser.add_argument('--force', action='store_true', help='replace files that exist')
     parser.add_argument(

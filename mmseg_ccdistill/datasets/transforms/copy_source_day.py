@@ -21,6 +21,9 @@ class CopySourceDay(BaseTransform):
     - source_night
     """
 
+    reads = ('source_day',)
+    adds = ('source_night',)
+
     def transform(self, results: dict) -> dict:
         """Add ``source_night``.
 

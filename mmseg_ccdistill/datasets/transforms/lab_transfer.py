@@ -218,6 +218,9 @@ class LABTransfer(BaseTransform):
         ValueError: If ``stats`` is neither.
     """
 
+    reads = ('source_day', 'target_night')
+    adds = ('source_night',)
+
     def __init__(self, stats: str = 'crop') -> None:
         if stats not in ('crop', 'full'):
             raise UserInputError(f"LABTransfer got stats={stats!r}: expected 'crop' or 'full'.")
@@ -230,8 +233,15 @@ class LABTransfer(BaseTransform):
             results: Results by domain.
 
         Raises:
-            ValueError: If ``stats='full'`` and a pipeline did not record the statistics.
+            ValueError: If a domain is missing, or ``stats='full'`` and a pipeline did not record the
+                statistics.
         """
+        missing = [domain for domain in self.reads if domain not in results]
+        if missing:
+            raise ValueError(
+                f'LABTransfer found {sorted(results)} and no {missing[0]!r}: expected {self.reads}; take a dataset '
+                'that returns it, or take LABTransfer out of the pipeline.'
+            )
         source, reference = results['source_day'], results['target_night']
         source_stats = reference_stats = None
         if self.stats == 'full':

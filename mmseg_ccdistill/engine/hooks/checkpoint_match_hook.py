@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from ...errors import UserInputError
-from ...models.segmentors import CrossDomainSegmentor
+from ...models.segmentors import AdaptationSegmentor
 from ...utils.checkpoint_match import check_match
 from ...utils.checkpoint_weights import check_weights
 
@@ -21,7 +21,7 @@ class CheckpointMatchHook(Hook):
     """Stop if ``load_from`` or ``resume`` names a checkpoint of which nothing fits the model.
 
     mmengine loads what matches and warns about the rest, so a run with a foreign checkpoint trains
-    from random weights. A ``CrossDomainSegmentor`` checks by itself: it also takes plain
+    from random weights. An ``AdaptationSegmentor`` checks by itself: it also takes plain
     checkpoints.
     """
 
@@ -40,7 +40,7 @@ class CheckpointMatchHook(Hook):
         model = runner.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
-        if isinstance(model, CrossDomainSegmentor):
+        if isinstance(model, AdaptationSegmentor):
             return
         loaded = {
             name.removeprefix('module.'): value

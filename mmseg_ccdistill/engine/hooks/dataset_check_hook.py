@@ -13,6 +13,7 @@ from mmseg.registry import HOOKS
 from ...datasets.file_check import DatasetCheckError, check_dataset
 from ..built_loops import built_loops
 from ..class_check import check_classes
+from ..domain_check import check_domains
 from ..start_together import others_sentence
 
 
@@ -20,7 +21,8 @@ from ..start_together import others_sentence
 class DatasetCheckHook(Hook):
     """Check every image and label of the run's dataloaders before weights are loaded.
 
-    And whether the model's classes are those of the data (:func:`check_classes`). The first process
+    And whether the model's classes are those of the data (:func:`check_classes`), and the training
+    set holds the domains that the method reads (:func:`check_domains`). The first process
     of every node looks at the files of its node and tells all others, so that all stop: the one that
     has found something with its sentence, the others with that sentence and its rank.
 
@@ -42,7 +44,8 @@ class DatasetCheckHook(Hook):
 
         Raises:
             DatasetCheckError: On every rank, if a file is missing or wrong.
-            UserInputError: If the model has other classes than the data; on other ranks than 0 as
+            UserInputError: If the model has other classes than the data, or reads a domain that the
+                training set does not hold; on other ranks than 0 as
                 ``DatasetCheckError``.
         """
         failure: Exception | None = None
@@ -63,7 +66,9 @@ class DatasetCheckHook(Hook):
     def _check(self, runner: Runner) -> None:
         loops = built_loops(runner)
         check_classes(runner.cfg, list(loops))  # for the tools of others
-        for loop in loops.values():
+        for key, loop in loops.items():
             dataset = loop.dataloader.dataset
+            if key == 'train_dataloader':
+                check_domains(runner.model, dataset)
             check_dataset(dataset, self.manifest_dir)
             print_log(f'All files of {type(dataset).__name__} are in order', logger='current')

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.hooks import LoggerHook, RuntimeInfoHook
+from mmengine.model import is_model_wrapper
 from mmseg.registry import HOOKS
 from torch import Tensor
 
@@ -20,6 +21,8 @@ class DeferredInfoHook(RuntimeInfoHook):
     mmengine moves every value that the model returns to the host as soon as it is there, one by one. Here they
     are kept and moved together when the log or the console is about to show them, before a validation, and before
     a checkpoint is written. The message hub then holds the same histories; between those moments it is behind.
+
+    A model with a method ``set_iteration`` is told the iteration and the length of the run before each iteration.
     """
 
     def __init__(self) -> None:
@@ -36,6 +39,19 @@ class DeferredInfoHook(RuntimeInfoHook):
         super().before_train(runner)
         readers = (LoggerHook, RichProgressHook)
         self._intervals = [hook.interval for hook in runner.hooks if isinstance(hook, readers)]
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Tell the model which iteration begins.
+
+        Args:
+            runner: The runner.
+            batch_idx: Not used.
+            data_batch: Not used.
+        """
+        super().before_train_iter(runner, batch_idx, data_batch)
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if hasattr(model, 'set_iteration'):
+            model.set_iteration(runner.iter, runner.max_iters)
 
     def after_train_iter(
         self,

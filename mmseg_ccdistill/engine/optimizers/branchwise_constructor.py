@@ -1,4 +1,4 @@
-"""Recipes that read the whole parameter name, applied to a model of two branches."""
+"""Recipes that read the whole parameter name, applied to a model of several networks."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
 from ...errors import UserInputError
-from ...models.segmentors.cross_domain_segmentor import BRANCHES, CrossDomainSegmentor
+from ...models.segmentors import AdaptationSegmentor
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class BranchwiseOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """Gives each branch the parameter groups that another constructor gives a plain segmentor.
+    """Gives each network of an adaptation the parameter groups that another constructor gives a plain segmentor.
 
     ``custom_keys`` match any part of a parameter's name, so they see through the prefix ``day.`` or
     ``night.`` and need none of this. mmseg's layer-wise learning-rate decay
     (``LearningRateDecayOptimizerConstructor``, ``LayerDecayOptimizerConstructor``) reads names from
-    their start and looks for ``model.backbone``: a model of two branches has neither. Here it runs
-    on one branch after the other. All other parameters (the projection head) get the optimizer's
-    own rate and weight decay. A plain segmentor gets the plain recipe, so both stages can share one
+    their start and looks for ``model.backbone``: an adaptation has neither. Here it runs on one
+    network after the other. All other parameters (the projection head) get the optimizer's own rate
+    and weight decay. A plain segmentor gets the plain recipe, so both stages can share one
     config:
 
     .. code-block:: python
@@ -63,19 +63,19 @@ class BranchwiseOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
         Args:
             params (list[dict]): Groups so far; changed in place.
-            module (nn.Module): A ``CrossDomainSegmentor``, or a plain segmentor.
+            module (nn.Module): An ``AdaptationSegmentor``, or a plain segmentor.
             **kwargs: Passed on.
         """
-        if not isinstance(module, CrossDomainSegmentor):
+        if not isinstance(module, AdaptationSegmentor):
             self.plain.add_params(params, module, **kwargs)
             return
-        for branch in BRANCHES:
-            self.plain.add_params(params, getattr(module, branch), **kwargs)
+        for name in module.networks:
+            self.plain.add_params(params, module.network(name), **kwargs)
         grouped = {id(parameter) for group in params for parameter in group['params']}
         rest = [p for p in module.parameters() if p.requires_grad and id(p) not in grouped]
         if rest:
             params.append(dict(params=rest))
-        # torch wants names for all groups or for none, and the plain recipe's lack the branch.
+        # torch wants names for all groups or for none, and the plain recipe's lack the network.
         names = {id(parameter): name for name, parameter in module.named_parameters()}
         for group in params:
             group['param_names'] = [names[id(parameter)] for parameter in group['params']]

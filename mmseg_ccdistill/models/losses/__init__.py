@@ -1,5 +1,6 @@
-"""Losses of CCDistill."""
+"""Losses of the methods."""
 
+from .adversarial import adversarial_loss, discriminator_loss
 from .class_weights import CITYSCAPES_CLASSES, CITYSCAPES_FREQUENCIES, class_balance_weights
 from .content_correlation import CDCLoss, correlation_maps, cosine_map, match_parallax
 from .js_divergence import js_divergence
@@ -16,9 +17,11 @@ __all__ = [
     'CDSLoss',
     'StaticLoss',
     'WeightedCrossEntropyLoss',
+    'adversarial_loss',
     'class_balance_weights',
     'correlation_maps',
     'cosine_map',
+    'discriminator_loss',
     'gram_cosine',
     'js_divergence',
     'match_parallax',

@@ -84,12 +84,11 @@ def static_loss(
     neighborhood: bool = True,
     static_classes: Sequence[int] = range(11),
     ignore_index: int = 255,
-    softmax: str = 'static',
 ) -> Tensor:
     r"""Static loss of DANNet (Wu et al., CVPR 2021), which the paper uses as L_pseudo.
 
-    With p the softmax over the static classes alone (over all K classes with ``softmax='all'``) and U_c
-    whether class c occurs among the valid pseudo labels of the pixel's 3 x 3 neighbourhood (day and
+    With p the softmax over the static classes alone (no dynamic class competes) and U_c whether class c
+    occurs among the valid pseudo labels of the pixel's 3 x 3 neighbourhood (day and
     night views do not match to the pixel),
 
     .. math:: q = \max_c \; w_c \, p_c \, U_c, \qquad
@@ -109,29 +108,20 @@ def static_loss(
         static_classes (Sequence[int]): Classes that may be a label. Labels of other classes count as
             ignored. Defaults to ``range(11)``.
         ignore_index (int): Value of pixels without a label. Defaults to 255.
-        softmax (str): ``'static'``: over the static classes, as in DANNet; no dynamic class competes,
-            so nothing tells M_n that a static region is not a vehicle. ``'all'``: over all classes.
-            Defaults to ``'static'``.
 
     Returns:
         Tensor: Scalar in float32 (float64 stays float64). No valid pixel: 0, with a zero gradient.
 
     Raises:
-        ValueError: If the sizes of logits and labels differ, the number of weights is wrong, or on an
-            unknown ``softmax``.
+        ValueError: If the sizes of logits and labels differ, or the number of weights is wrong.
     """
-    if softmax not in ('static', 'all'):
-        raise ValueError(f"softmax must be 'static' or 'all', got {softmax!r}.")
     if night_logits.shape[2:] != pseudo_labels.shape[1:]:
         raise ValueError(
             f'logits of {tuple(night_logits.shape[2:])} and pseudo labels of '
             f'{tuple(pseudo_labels.shape[1:])}: upsample the logits to the labels first.'
         )
     with autocast_off(night_logits):
-        if softmax == 'static':
-            log_prob = full_precision(_select(night_logits, static_classes)).log_softmax(dim=1)
-        else:
-            log_prob = _select(full_precision(night_logits).log_softmax(dim=1), static_classes)
+        log_prob = full_precision(_select(night_logits, static_classes)).log_softmax(dim=1)
         log_weight: Tensor | None = None
         if class_weight is not None:
             weight = _weight_like(class_weight, night_logits)
@@ -175,8 +165,6 @@ class StaticLoss(nn.Module):
         blend (Sequence[float], optional): ``(high, low, threshold)``, see
             :func:`static_pseudo_labels`. Defaults to None.
         reweight (str): ``'prob'`` or ``'logits'``. Defaults to ``'prob'``.
-        softmax (str): ``'static'`` or ``'all'``: classes over which the night's softmax runs. Defaults to
-            ``'static'``.
         num_classes (int): Number of classes K where ``classes`` is None. Defaults to 19.
         ignore_index (int): Value of pixels without a label. Defaults to 255.
         classes (Sequence[str], optional): Names of the classes in the order of their ids; a check at
@@ -200,7 +188,6 @@ class StaticLoss(nn.Module):
         reweight: str = 'prob',
         num_classes: int = 19,
         ignore_index: int = 255,
-        softmax: str = 'static',
         classes: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
@@ -218,8 +205,6 @@ class StaticLoss(nn.Module):
         static_ids = static_class_ids(static_classes, num_classes, classes)
         if reweight not in ('prob', 'logits'):
             raise UserInputError(f"StaticLoss: reweight must be 'prob' or 'logits', got {reweight!r}.")
-        if softmax not in ('static', 'all'):
-            raise UserInputError(f"StaticLoss: softmax must be 'static' or 'all', got {softmax!r}.")
         if blend is not None and len(blend) != 3:
             raise UserInputError(f'StaticLoss: blend is (high, low, threshold), got {blend}.')
         self.loss_weight = loss_weight
@@ -228,7 +213,6 @@ class StaticLoss(nn.Module):
         self.static_classes = static_ids
         self.blend = None if blend is None else (float(blend[0]), float(blend[1]), float(blend[2]))
         self.reweight = reweight
-        self.softmax = softmax
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         # Not persistent: a checkpoint of the model holds nothing of its losses.
@@ -273,7 +257,6 @@ class StaticLoss(nn.Module):
             self.neighborhood,
             self.static_classes,
             self.ignore_index,
-            self.softmax,
         )
 
 

@@ -1,6 +1,15 @@
-"""Segmentors that adapt a day model and a night model side by side."""
+"""Segmentors that adapt one or several networks from labelled day to unlabelled night."""
 
+from .adaptation_segmentor import AdaptationSegmentor
+from .adaptsegnet_segmentor import AdaptSegNetSegmentor
 from .ccdistill_segmentor import CCDistillSegmentor
 from .cross_domain_segmentor import CrossDomainSegmentor
+from .ema_teacher import EMATeacher
 
-__all__ = ['CCDistillSegmentor', 'CrossDomainSegmentor']
+__all__ = [
+    'AdaptSegNetSegmentor',
+    'AdaptationSegmentor',
+    'CCDistillSegmentor',
+    'CrossDomainSegmentor',
+    'EMATeacher',
+]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmengine.logging import MessageHub
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor, nn
@@ -15,15 +12,14 @@ from torch import Tensor, nn
 from ...errors import UserInputError
 from ...utils.precision import autocast_off, full_precision
 from ...utils.typing_utils import DOMAINS, DomainSamples, DomainTensors
-from .cross_domain_segmentor import (
-    BRANCHES,
-    CrossDomainSegmentor,
-    DomainMaps,
-    branch_name,
-    build_optional,
-)
+from ..component_building import build_apart, build_optional
+from .adaptation_segmentor import DomainMaps
+from .cross_domain_segmentor import CrossDomainSegmentor
 from .diagnostics import correlation_diagnostics, pseudo_label_diagnostics, style_diagnostics
 from .features import backbone_index, feature_channels, head_feature
+
+#: Order of the forward passes, which is also that of dropout's random numbers.
+_PASSES = ('source_day', 'target_day', 'source_night', 'target_night')
 
 
 @MODELS.register_module()
@@ -50,21 +46,14 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         distill_into (str): ``'both'``: L_CDC and L_CDS train both branches, as Eq. 8 reads. ``'night'``: the day
             features are constants in them, so they train M_n and the head alone, and M_d's pass on T_d needs no
             graph. ``'target_night'``: the features of S_n are constants, too: S guides T. Defaults to ``'both'``.
-        distill_warmup (tuple[int, int]): Iterations ``(begin, end)``: L_CDC and L_CDS are multiplied by 1 from ``end``
-            on, before that by 0 up to ``begin``, and by a factor that rises linearly between the two. They are
-            computed all the same, because distributed training waits for a gradient of every parameter. The paper
-            has no warm-up. Defaults to ``(0, 0)``: 1 throughout.
-        forward_mode (str): ``'separate'``: one backbone pass per domain. ``'joint'``: source and target of a branch
-            in one batch, which mixes their batch statistics. Defaults to ``'separate'``.
         teacher_mode (str): ``'train'``: pseudo labels come from the training forward (dropout and batch statistics,
             as in DANNet). ``'eval'``: from an extra pass in evaluation mode. Defaults to ``'train'``.
         diagnostics_interval (int): Iterations between the logged diagnostics; 0 turns them off. Defaults to 50.
         **kwargs: See :class:`CrossDomainSegmentor`.
 
     Raises:
-        ValueError: On an unknown mode or feature, a warm-up that ends before it begins, if
-            ``projection_head.in_channels`` does not fit the feature, or if a branch has a head of its own that
-            no term teaches.
+        ValueError: On an unknown mode or feature, if ``projection_head.in_channels`` does not fit the feature, or if
+            a branch has a head of its own that no term teaches.
     """
 
     def __init__(
@@ -77,8 +66,6 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         loss_cds: OptConfigType = None,
         loss_pseudo: OptConfigType = None,
         distill_into: str = 'both',
-        distill_warmup: Sequence[int] = (0, 0),
-        forward_mode: str = 'separate',
         teacher_mode: str = 'train',
         diagnostics_interval: int = 50,
         **kwargs: Any,
@@ -86,26 +73,13 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         super().__init__(segmentor, **kwargs)
         for name, value, allowed in (
             ('distill_into', distill_into, ('both', 'night', 'target_night')),
-            ('forward_mode', forward_mode, ('separate', 'joint')),
             ('teacher_mode', teacher_mode, ('train', 'eval')),
         ):
             if value not in allowed:
                 raise UserInputError(f'{name} must be one of {allowed}, got {value!r}.')
-        if (
-            not isinstance(distill_warmup, Sequence)
-            or len(distill_warmup) != 2
-            or not all(type(iteration) is int for iteration in distill_warmup)
-            or not 0 <= distill_warmup[0] <= distill_warmup[1]
-        ):
-            raise UserInputError(
-                'distill_warmup is (begin, end), two iterations with 0 <= begin <= end, '
-                f'got {distill_warmup}.'
-            )
-        self.distill_warmup = (distill_warmup[0], distill_warmup[1])
         self.feature = feature
         self.feature_index = backbone_index(feature)
         self.distill_into = distill_into
-        self.forward_mode = forward_mode
         self.teacher_mode = teacher_mode
         self.diagnostics_interval = diagnostics_interval
         if loss_cdc is not None and projection_head is not None:
@@ -131,8 +105,8 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         taught = getattr(self.loss_cdc, 'taught_domains', None)
         if not isinstance(self.projection_head, nn.ModuleDict) or taught is None:
             return
-        for branch in BRANCHES:
-            if branch not in {branch_name(domain) for domain in taught}:
+        for branch in self.networks:
+            if branch not in {self.routes[domain] for domain in taught}:
                 raise UserInputError(
                     f'share_projection_head=False builds a projection head for {branch}, which no term of loss_cdc '
                     'teaches: with js_weight=0, illumination_weight=0 and detach_guide=True the day is a constant '
@@ -144,7 +118,13 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         """The shared head, or one per branch (equal at the start) by its name; None if there is none."""
         if config is None or self.share_projection_head:
             return None if config is None else build_apart(config)
-        return nn.ModuleDict({branch: build_apart(config) for branch in BRANCHES})
+        return nn.ModuleDict({branch: build_apart(config) for branch in self.networks})
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains that some term reads: the target only if a term is on that does."""
+        reads_target = self.distills or self.loss_pseudo is not None
+        return tuple(d for d in DOMAINS if d.startswith('source') or reads_target)
 
     @property
     def distills(self) -> bool:
@@ -161,101 +141,95 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         Returns:
             dict[str, Tensor]: Weighted terms whose keys contain ``loss`` (they sum to the total), and diagnostics.
         """
-        # The runner's iteration: it goes on when a run is resumed.
-        iteration = MessageHub.get_current_instance().runtime_info.get('iter', 0)
-        diagnose = self.diagnostics_interval > 0 and iteration % self.diagnostics_interval == 0
-        maps = {**self._encode_pair('day', inputs), **self._encode_pair('night', inputs)}
-        features: DomainTensors = {}
-        if self.distills:
-            features = {domain: self._feature(domain, maps[domain]) for domain in DOMAINS}
-
+        diagnose = self.diagnostics_interval > 0 and self.iteration % self.diagnostics_interval == 0
+        maps = self.domain_maps(inputs)
+        features = self.domain_features(maps)
         log: dict[str, Tensor] = {}
         for domain in ('source_day', 'source_night'):
-            logits = self._logits(domain, maps[domain], features)
+            logits = self.domain_logits(domain, maps, features)
             labels = self.ground_truth(data_samples[domain])
             branch = self.branch_of(domain)
             log.update(
                 self.supervised_loss(branch, domain, maps[domain].head_inputs, logits, labels)
             )
         if self.loss_pseudo is not None:
-            log.update(self._pseudo_term(inputs, maps, features, diagnose))
-        if self.distill_into != 'both':
-            features = {
-                domain: feature if domain.endswith(self.distill_into) else feature.detach()
-                for domain, feature in features.items()
-            }
-        factor = warmup_factor(iteration, *self.distill_warmup)
-        if self.loss_cds is not None:
-            log.update(_cross_terms(self.loss_cds(features), factor))
+            night = self.student_logits(inputs, maps, features)
+            labels = self.pseudo_labels(self.teacher_logits(inputs, maps, features), night)
+            log['target_night.loss_pseudo'] = self.loss_pseudo(night, labels)
             if diagnose:
-                log.update(style_diagnostics(self.loss_cds.gram_correlations(features)))
+                log.update(pseudo_label_diagnostics(labels, self.num_classes))
+        distilled = self.distilled_features(features)
+        if self.loss_cds is not None:
+            log.update(_cross_terms(self.loss_cds(distilled)))
+            if diagnose:
+                log.update(style_diagnostics(self.loss_cds.gram_correlations(distilled)))
         if self.loss_cdc is not None:
-            embeddings = {domain: self._embed(domain, features[domain]) for domain in DOMAINS}
-            log.update(_cross_terms(self.loss_cdc(embeddings), factor))
+            embeddings = self.embeddings(distilled)
+            log.update(_cross_terms(self.loss_cdc(embeddings)))
             if diagnose:
                 log.update(correlation_diagnostics(embeddings))
         return log
 
-    def _encode_pair(self, light: str, inputs: DomainTensors) -> dict[str, DomainMaps]:
-        """Maps of S and T of one branch; of T only if some term reads them."""
-        source, target = f'source_{light}', f'target_{light}'
-        branch = self.branch_of(source)
-        if not self.distills and self.loss_pseudo is None:
-            return {source: self.encode(branch, inputs[source])}
-        if self.forward_mode == 'joint':
-            count = inputs[source].shape[0]
-            joint = self.encode(branch, torch.cat([inputs[source], inputs[target]]))
-            return {
-                source: DomainMaps(*([m[:count] for m in part] for part in joint)),
-                target: DomainMaps(*([m[count:] for m in part] for part in joint)),
-            }
-        maps = {source: self.encode(branch, inputs[source])}
-        if light == 'day' and not self.distills and self.teacher_mode == 'eval':
-            return maps  # the teacher makes a pass of its own
-        needs_graph = light == 'night' or (self.distills and self.distill_into == 'both')
-        with torch.set_grad_enabled(torch.is_grad_enabled() and needs_graph):
-            maps[target] = self.encode(branch, inputs[target])
+    # The steps of the loss, which a subclass may replace one by one.
+    def domain_maps(self, inputs: DomainTensors) -> dict[str, DomainMaps]:
+        """Maps of every domain that a term reads, each from a forward pass of its own: S_d, T_d, S_n, T_n.
+
+        Args:
+            inputs: Normalised images ``(B, 3, H, W)`` per domain.
+
+        Returns:
+            Maps by domain. T_d has a graph only if it is distilled in both directions.
+        """
+        maps = {}
+        for domain in _PASSES:
+            if domain not in self.domains:
+                continue
+            if domain == 'target_day' and not self.distills and self.teacher_mode == 'eval':
+                continue  # the teacher makes a pass of its own
+            needs_graph = domain != 'target_day' or (self.distills and self.distill_into == 'both')
+            with torch.set_grad_enabled(torch.is_grad_enabled() and needs_graph):
+                maps[domain] = self.encode(self.branch_of(domain), inputs[domain])
         return maps
 
+    def domain_features(self, maps: dict[str, DomainMaps]) -> DomainTensors:
+        """F_D of all domains, ``(B, C, h, w)`` each; none if no term compares them."""
+        if not self.distills:
+            return {}
+        return {domain: self._feature(domain, maps[domain]) for domain in DOMAINS}
+
     def _feature(self, domain: str, maps: DomainMaps) -> Tensor:
-        """F_D of one domain, ``(B, C, h, w)``."""
         if self.feature_index is None:
             return head_feature(self.branch_of(domain).decode_head, maps.head_inputs)
         return maps.backbone[self.feature_index]
 
-    def _logits(self, domain: str, maps: DomainMaps, features: DomainTensors) -> Tensor:
-        """Logits of one domain at the head's resolution; goes on from F_D if that is the head's."""
+    def domain_logits(
+        self, domain: str, maps: dict[str, DomainMaps], features: DomainTensors
+    ) -> Tensor:
+        """Logits ``(B, K, h, w)`` of one domain at the head's resolution; goes on from F_D if that is the head's."""
         head = self.branch_of(domain).decode_head
         if self.feature_index is None and domain in features:
             return head.cls_seg(features[domain])
-        return head(maps.head_inputs)
+        return head(maps[domain].head_inputs)
 
-    def _pseudo_term(
-        self,
-        inputs: DomainTensors,
-        maps: dict[str, DomainMaps],
-        features: DomainTensors,
-        diagnose: bool,
-    ) -> dict[str, Tensor]:
-        """L_pseudo on T_n with the labels of M_d(T_d), which has no graph from its logits on."""
-        assert self.loss_pseudo is not None
-        size = inputs['target_night'].shape[2:]
-        night_logits = self._logits('target_night', maps['target_night'], features)
-        night_logits = self.upsample(self.night.decode_head, night_logits, size)
-        with torch.no_grad():
-            if self.teacher_mode == 'eval':
-                day_logits = self._teacher_logits(inputs['target_day'])
-            else:
-                day_logits = self._logits('target_day', maps['target_day'], features)
-            day_logits = self.upsample(self.day.decode_head, day_logits, size)
-            labels = self.loss_pseudo.pseudo_labels(day_logits, night_logits)
-        log = {'target_night.loss_pseudo': self.loss_pseudo(night_logits, labels)}
-        if diagnose:
-            log.update(pseudo_label_diagnostics(labels, self.num_classes))
-        return log
+    def student_logits(
+        self, inputs: DomainTensors, maps: dict[str, DomainMaps], features: DomainTensors
+    ) -> Tensor:
+        """M_n(T_n), ``(B, K, H, W)``: what the pseudo labels teach."""
+        logits = self.domain_logits('target_night', maps, features)
+        return self.upsample(self.night.decode_head, logits, inputs['target_night'].shape[2:])
 
     @torch.no_grad()
-    def _teacher_logits(self, images: Tensor) -> Tensor:
+    def teacher_logits(
+        self, inputs: DomainTensors, maps: dict[str, DomainMaps], features: DomainTensors
+    ) -> Tensor:
+        """M_d(T_d), ``(B, K, H, W)`` at the size of T_n, without a graph: where the pseudo labels come from."""
+        if self.teacher_mode == 'eval':
+            logits = self._evaluated_day_logits(inputs['target_day'])
+        else:
+            logits = self.domain_logits('target_day', maps, features)
+        return self.upsample(self.day.decode_head, logits, inputs['target_night'].shape[2:])
+
+    def _evaluated_day_logits(self, images: Tensor) -> Tensor:
         """M_d's logits in evaluation mode, the modules' modes restored afterwards."""
         modes = {module: module.training for module in self.day.modules()}
         self.day.eval()
@@ -264,46 +238,35 @@ class CCDistillSegmentor(CrossDomainSegmentor):
             module.training = training
         return logits
 
+    @torch.no_grad()
+    def pseudo_labels(self, teacher: Tensor, student: Tensor) -> Tensor:
+        """Labels ``(B, H, W)`` int64 of T_n from the logits of teacher and student, without a graph."""
+        assert self.loss_pseudo is not None
+        return self.loss_pseudo.pseudo_labels(teacher, student)
+
+    def distilled_features(self, features: DomainTensors) -> DomainTensors:
+        """F_D as the terms between domains see it: constants where ``distill_into`` says so."""
+        if self.distill_into == 'both':
+            return features
+        return {
+            domain: feature if domain.endswith(self.distill_into) else feature.detach()
+            for domain, feature in features.items()
+        }
+
+    def embeddings(self, features: DomainTensors) -> DomainTensors:
+        """e_D: unit vectors ``(B, 256, h, w)`` in fp32 (or the normalised features if there is no head)."""
+        return {domain: self._embed(domain, features[domain]) for domain in DOMAINS}
+
     def _embed(self, domain: str, feature: Tensor) -> Tensor:
-        """e_D: unit vectors ``(B, 256, h, w)`` in fp32 (or the normalised feature if there is no head)."""
         head = self.projection_head
         if isinstance(head, nn.ModuleDict):
-            head = head[branch_name(domain)]
+            head = head[self.routes[domain]]
         if head is not None:
             return head(feature)
         with autocast_off(feature):
             return nn.functional.normalize(full_precision(feature), dim=1, eps=1e-6)
 
 
-def warmup_factor(iteration: int, begin: int, end: int) -> float:
-    """Factor of the terms in an iteration: 0 before ``begin``, 1 from ``end`` on, a straight line between them.
-
-    Args:
-        iteration: Iteration, from 0 on.
-        begin: Iteration at which the line starts; equal to ``end``, the factor jumps there.
-        end: First iteration of factor 1.
-
-    Returns:
-        A number from 0 to 1.
-    """
-    if iteration >= end:
-        return 1.0
-    return 0.0 if iteration <= begin else (iteration - begin) / (end - begin)
-
-
-def _cross_terms(terms: dict[str, Tensor], factor: float) -> dict[str, Tensor]:
-    """Terms between domains, scaled, under their names in the log."""
-    return {f'cross.{key}': value * factor for key, value in terms.items()}
-
-
-def build_apart(config: ConfigType) -> nn.Module:
-    """Build and initialise a component without a trace in the random stream of the rest.
-
-    So runs with and without it, of one seed, have equal initial weights and equal dropout draws elsewhere.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(torch.initial_seed() + 1)
-        component = MODELS.build(copy.deepcopy(config))
-        if not any(p.is_meta for p in component.parameters()):  # there is nothing to fill
-            component.init_weights()
-    return component
+def _cross_terms(terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Terms between domains under their names in the log."""
+    return {f'cross.{key}': value for key, value in terms.items()}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from golden_maps import fill, normal
 from mmengine.optim import OptimWrapper, PolyLR, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from torch.nn import functional as F
 
 from mmseg_ccdistill.engine.gradient_guard import GradientGuard
 from mmseg_ccdistill.engine.optimizers import JointOptimizer
+from mmseg_ccdistill.models.discriminators import OutputDiscriminator
+from mmseg_ccdistill.models.losses import adversarial_loss, discriminator_loss
 
 #: Losses of three steps (cross-entropy, adversarial, discriminator), then sum and sum of absolute values of G and of D.
 #: AdaptSegNet's public update in its own order: gradients of G and of D from one state, then both steps.
@@ -37,28 +40,6 @@ LEAST_SQUARES = (
 )
 
 
-def normal(seed: int, *shape: int) -> Tensor:
-    return torch.from_numpy(np.random.RandomState(seed).standard_normal(shape))
-
-
-def fill(module: nn.Module, seed: int) -> nn.Module:
-    """The i-th parameter from seed + i: filters scaled by the root of their size, biases by 0.1."""
-    module.double()
-    for i, parameter in enumerate(module.parameters()):
-        values = normal(seed + i, *parameter.shape)
-        scale = 0.1 if parameter.dim() == 1 else parameter[0].numel() ** -0.5
-        parameter.data = values * scale
-    return module
-
-
-def discriminator(classes: int = 19) -> nn.Module:
-    widths = (classes, 64, 128, 256, 512, 1)
-    layers: list[nn.Module] = []
-    for i in range(5):
-        layers += [nn.Conv2d(widths[i], widths[i + 1], 4, 2, 1), nn.LeakyReLU(0.2)]
-    return nn.Sequential(*layers[:-1])
-
-
 class Toy(nn.Module):
     """One step of output-space adversarial adaptation, all losses in one sum."""
 
@@ -67,24 +48,19 @@ class Toy(nn.Module):
         self.night = fill(
             nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 19, 1)), 50
         )
-        self.discriminators = fill(discriminator(), 0)
-        self.least_squares = least_squares
-
-    def against(self, score: Tensor, label: float) -> Tensor:
-        if self.least_squares:
-            return (score - label).square().mean()
-        return F.binary_cross_entropy_with_logits(score, torch.full_like(score, label))
+        self.discriminators = fill(OutputDiscriminator(), 0)
+        self.form = 'least_squares' if least_squares else 'vanilla'
 
     def forward(self, source: Tensor, target: Tensor, labels: Tensor) -> dict[str, Tensor]:
         logits = self.night(source)
         p_source, p_target = logits.softmax(1), self.night(target).softmax(1)
         constant = {name: p.detach() for name, p in self.discriminators.named_parameters()}
-        adversarial = self.against(functional_call(self.discriminators, constant, (p_target,)), 0.0)
+        misled = functional_call(self.discriminators, constant, (p_target,))
         own = [self.discriminators(p.detach()) for p in (p_source, p_target)]
         return {
             'seg': F.cross_entropy(logits, labels, ignore_index=255),
-            'adv': adversarial,
-            'dis': 0.5 * self.against(own[0], 0.0) + 0.5 * self.against(own[1], 1.0),
+            'adv': adversarial_loss(misled, self.form),
+            'dis': discriminator_loss(*own, self.form),
         }
 
 

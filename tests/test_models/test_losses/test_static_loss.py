@@ -111,36 +111,6 @@ def test_without_options_it_is_cross_entropy_over_static_classes() -> None:
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-@pytest.mark.parametrize('classes', [tuple(range(11)), (0, 1, 2, 5, 9)])
-def test_softmax_over_all_classes_agrees_with_loops(classes: tuple[int, ...]) -> None:
-    logits, labels = random_case()
-    expected = by_loops(logits, labels, W, classes=classes, rivals=tuple(range(19)))
-    loss = static_loss(logits, labels, W, static_classes=classes, softmax='all')
-    assert loss.item() == pytest.approx(expected, rel=1e-6)
-
-
-def test_softmax_over_all_classes_is_ordinary_cross_entropy_on_static_labels() -> None:
-    logits, labels = random_case()
-    loss = static_loss(logits, labels, None, gamma=0, neighborhood=False, softmax='all')
-    assert loss.item() == pytest.approx(
-        F.cross_entropy(logits, labels, ignore_index=255).item(), rel=1e-6
-    )
-    zeros = torch.zeros_like(logits)
-    assert static_loss(zeros, labels, None, gamma=0, softmax='all').item() == pytest.approx(
-        math.log(19)
-    )
-
-
-def test_softmax_over_all_classes_pushes_dynamic_classes_down() -> None:
-    logits, labels = random_case()
-    logits.requires_grad_()
-    static_loss(logits, labels, W, softmax='all').backward()
-    grad = logits.grad
-    assert grad is not None
-    dynamic = grad[:, 11:].movedim(1, -1)
-    assert (dynamic[labels != 255] > 0).all() and not dynamic[labels == 255].any()
-
-
 def test_labels_are_not_touched_and_images_do_not_mix() -> None:
     logits, labels = random_case()
     copy = labels.clone()
@@ -322,7 +292,6 @@ def test_module_hands_its_settings_on() -> None:
             blend=[0.8, 0.2, 0.4],
             reweight='logits',
             ignore_index=77,
-            softmax='all',
         )
     )
     labels = loss.pseudo_labels(day, night)
@@ -337,7 +306,7 @@ def test_module_hands_its_settings_on() -> None:
     )
     assert torch.equal(labels, expected)
     assert set(labels.unique().tolist()) == {0, 2, 5, 77}
-    value = by_loops(night, labels, torch.ones(19), 2.0, False, (0, 2, 5), tuple(range(19)))
+    value = by_loops(night, labels, torch.ones(19), 2.0, False, (0, 2, 5))
     assert loss(night, labels).item() == pytest.approx(2 * value, rel=1e-6)
 
 
@@ -368,7 +337,6 @@ def test_default_weights_are_balanced_and_not_saved() -> None:
         (dict(static_classes=[3, 3]), 'static_classes'),
         (dict(static_classes=[18, 19]), '0 to 18'),
         (dict(reweight='softmax'), 'reweight'),
-        (dict(softmax='dynamic'), 'softmax'),
         (dict(blend=(0.8, 0.2)), 'blend'),
         (dict(num_classes=12), '12 classes'),
     ],

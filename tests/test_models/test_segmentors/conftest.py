@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from mmengine.config import ConfigDict
-from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
@@ -67,19 +66,17 @@ def small_model(**overrides: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def build() -> Iterator[Callable[..., torch.nn.Module]]:
-    """Builds and initialises the small model with overrides; seeded. A test may set the hub's iteration."""
+def build() -> Callable[..., torch.nn.Module]:
+    """Builds and initialises the small model with overrides; seeded."""
 
     def make(**overrides: Any) -> torch.nn.Module:
         init_default_scope('mmseg')
-        MessageHub.get_current_instance().runtime_info.pop('iter', None)  # of a runner before
         torch.manual_seed(0)
         model = MODELS.build(ConfigDict(small_model(**overrides)))
         model.init_weights()
         return model
 
-    yield make
-    MessageHub.get_current_instance().runtime_info.pop('iter', None)
+    return make
 
 
 @pytest.fixture

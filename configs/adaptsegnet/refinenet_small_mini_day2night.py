@@ -1,0 +1,35 @@
+"""AdaptSegNet on mini night: the method of deeplabv2_r101_cs2dz.py with a small RefineNet, for a CPU."""
+
+_base_ = [
+    '../_base_/models/refinenet_small.py',
+    '../_base_/datasets/mini_night.py',
+    '../_base_/schedules/schedule_mini.py',
+    '../_base_/default_runtime.py',
+]
+segmentor = _base_.refinenet_small
+segmentor.decode_head.loss_decode.class_weight = None  # AdaptSegNet does not weigh classes
+model = dict(
+    type='AdaptSegNetSegmentor',
+    data_preprocessor=dict(segmentor.data_preprocessor, type='CrossDomainPreprocessor'),
+    segmentor=segmentor,
+    discriminator=dict(type='OutputDiscriminator', in_channels=19),
+    adversarial_form='least_squares',
+    adversarial_weight=0.01,
+)
+train_dataloader = dict(dataset=dict(domains=('source_day', 'target_night')))
+optim_wrapper = dict(
+    _delete_=True,
+    type='OptimWrapper',
+    constructor='JointOptimWrapperConstructor',
+    optimizer=dict(
+        night=_base_.optimizer,
+        discriminators=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99)),
+    ),
+)
+work_dir = 'work_dirs/adaptsegnet/refinenet_small_mini_day2night'
+load_from = 'work_dirs/refinenet_small_mini/iter_600.pth'
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(240, 135), keep_ratio=True),
+    _base_.tta_augment,
+]

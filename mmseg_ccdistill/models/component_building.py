@@ -1,0 +1,30 @@
+"""Components of a method beside its networks: built from a config, or left out."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from mmseg.utils import ConfigType
+from torch import nn
+
+
+def build_optional(config: ConfigType | None) -> BaseModule | None:
+    """Build a component from its config; ``None`` means that the component is off."""
+    return None if config is None else MODELS.build(config)
+
+
+def build_apart(config: ConfigType) -> nn.Module:
+    """Build and initialise a component without a trace in the random stream of the rest.
+
+    So runs with and without it, of one seed, have equal initial weights and equal dropout draws elsewhere. Two calls
+    with one config give twins.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(torch.initial_seed() + 1)
+        component = MODELS.build(copy.deepcopy(config))
+        if not any(p.is_meta for p in component.parameters()):  # there is nothing to fill
+            component.init_weights()
+    return component

@@ -1,0 +1,5 @@
+"""Networks that tell domains apart."""
+
+from .output_discriminator import OutputDiscriminator
+
+__all__ = ['OutputDiscriminator']
