@@ -31,7 +31,7 @@ _FILE_KEYS = ('img_path', 'day_img_path', 'seg_map_path')
 
 
 class BadSampleError(DatasetCheckError):
-    """A sample that cannot be used; the message names the file, what was expected and the mend.
+    """A sample that cannot be used; the message names the file, what was expected and the fix.
 
     Args:
         message: The sentence. A data loader raises an error of its workers anew, with the worker's

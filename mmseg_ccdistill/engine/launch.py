@@ -51,7 +51,7 @@ NAMED_BY_CHECKPOINT = {
 
 
 class UserInputError(ValueError):
-    """Something the user gave is wrong; the message says what was expected and how to mend it."""
+    """Something the user gave is wrong; the message says what was expected and how to fix it."""
 
 
 def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
