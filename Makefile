@@ -1,6 +1,6 @@
 # make demo      set up .venv, then render, train, adapt, test and draw the panel
 # make test      the default test suite            make test-all  the slow tests too
-# make lint      ruff and mypy                     make clean     delete caches and builds
+# make lint      ruff (rules, format) and mypy     make clean     delete caches and builds
 # make test-openmmlab                              the default test suite on the upstream stack (docs/stacks.md)
 #
 # PYTHON=/path/to/python3.11   the interpreter that the environment is made from: 3.10 or newer (upstream: 3.10 or 3.11)
@@ -88,6 +88,7 @@ test-all: $(STAMP)
 
 lint: $(STAMP)
 	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy $(LINTED)
 
 clean:

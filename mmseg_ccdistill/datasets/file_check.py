@@ -33,7 +33,7 @@ from .manifest import Manifest
 class DatasetCheckError(UserInputError):
     """Data that cannot be trained on.
 
-    The message is one sentence: which file, what was expected, how to mend it.
+    The message is one sentence: which file, what was expected, how to fix it.
     """
 
 

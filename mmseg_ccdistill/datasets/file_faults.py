@@ -1,4 +1,4 @@
-"""Sentences about faulty files: each names the file, what was expected and how to mend it."""
+"""Sentences about faulty files: each names the file, what was expected and how to fix it."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def size_fault(sample: Sample, facts: Mapping[str, ImageFacts], dataset: Any) ->
         return turned_size(size, found.orientation) if turns and path != sample.label else size
 
     image = loaded(sample.image)
-    for path, role, mend in (
+    for path, role, fix in (
         (sample.label, 'label', 'replace one of the two or correct seg_map_suffix'),
         (sample.day, 'day image', 'resize one of the two or take the pair out of the list'),
     ):
@@ -136,7 +136,7 @@ def size_fault(sample: Sample, facts: Mapping[str, ImageFacts], dataset: Any) ->
             sizes = '{}x{}'.format(*other), '{}x{}'.format(*image)
             return (
                 f'The {role} {path!r} has {sizes[0]} pixels, but its image '
-                f'{sample.image!r} has {sizes[1]}: expected equal sizes; {mend}.'
+                f'{sample.image!r} has {sizes[1]}: expected equal sizes; {fix}.'
             )
     return None
 

@@ -126,7 +126,7 @@ def map_processes(
                         yield result
             except BrokenProcessPool as error:
                 raise UserInputError(
-                    f'{title}: a worker process was killed, most often for want of memory: '
+                    f'{title}: a worker process was killed, most often because memory ran out: '
                     'use fewer workers.'
                 ) from error
             except BaseException:

@@ -101,7 +101,7 @@ def describe_loading_failure(error: BaseException, num_workers: int | None) -> s
     text = f'{error} {error.__cause__ or ""}'
     killed, code = _KILLED_BY.search(text), _EXIT_CODE.search(text)
     how = 'exited unexpectedly'
-    mend = 'use fewer train_dataloader.num_workers'
+    fix = 'use fewer train_dataloader.num_workers'
     name = _signal_of_worker(error) if killed is None else _signal_name(killed['name'])
     if name:
         how = f'was killed by {name}'
@@ -109,11 +109,11 @@ def describe_loading_failure(error: BaseException, num_workers: int | None) -> s
             how += ', as the system does when memory runs out'
         elif name == 'SIGBUS':
             how += ', as happens when shared memory runs out'
-            mend += ' or give the container more shared memory (docker run --shm-size=8g)'
+            fix += ' or give the container more shared memory (docker run --shm-size=8g)'
     elif code is not None:
         how = f'exited with code {code["code"]}'
     among = f' (one of {num_workers})' if num_workers else ''
-    return f'A data worker{among} {how}; {memory_text()}; {mend}'
+    return f'A data worker{among} {how}; {memory_text()}; {fix}'
 
 
 def _signal_of_worker(error: BaseException) -> str:

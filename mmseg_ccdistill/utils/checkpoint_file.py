@@ -309,7 +309,7 @@ def _unpickle(path: Path, map_location: Any, refusal: Exception) -> Any:
 
 
 def _refusal(path: Path, error: Exception) -> str:
-    """One sentence: what was expected, what stood in the way, how to mend it."""
+    """One sentence: what was expected, what stood in the way, how to fix it."""
     called = re.search(r'(?:GLOBAL|Unsupported class) ([\w.]+)', str(error))
     reason = f'it calls {called.group(1)}' if called else _first_line(error)
     if called or 'this package did not write' in reason:

@@ -24,14 +24,14 @@ class Kind(NamedTuple):
         spoil: Makes it so in the folder of a run.
         file: Pattern of the name that the sentence must hold.
         expected: Pattern of what was expected.
-        mend: Pattern of how to mend it.
+        fix: Pattern of how to fix it.
     """
 
     name: str
     spoil: Callable[[Path], object]
     file: str
     expected: str
-    mend: str
+    fix: str
 
 
 def config(old: str, new: str) -> Callable[[Path], object]:

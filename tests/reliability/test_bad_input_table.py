@@ -1,4 +1,4 @@
-"""Each kind of bad input, wherever it can be met, ends in one sentence: file, expectation, mend.
+"""Each kind of bad input, wherever it can be met, ends in one sentence: file, expectation, fix.
 
 The four places are training, testing, the start-up check alone, which reads the config and its data
 and builds no model, and a run that resumes.
@@ -68,11 +68,11 @@ def call(place: str, monkeypatch: pytest.MonkeyPatch, checkpoint: str) -> int:
 
 
 def assert_one_sentence(kind: Kind, code: int, error: str) -> None:
-    """One line that names file, expectation and mend, and exit code 2."""
+    """One line that names file, expectation and fix, and exit code 2."""
     sentences = [line for line in error.splitlines() if line.startswith('error: ')]
     assert code == 2 and len(sentences) == 1, error[-2000:]
     assert 'Traceback' not in error
-    for part in (kind.file, kind.expected, kind.mend):
+    for part in (kind.file, kind.expected, kind.fix):
         assert re.search(part, sentences[0]), (part, sentences[0])
 
 
@@ -137,7 +137,7 @@ CHECKPOINTS = [
 
 
 @pytest.mark.parametrize(
-    ('spoil', 'expected', 'mend', 'place'),
+    ('spoil', 'expected', 'fix', 'place'),
     [
         pytest.param(
             *row[1:],
@@ -149,7 +149,7 @@ CHECKPOINTS = [
         for row in CHECKPOINTS[: 7 if place == 'pretrained' else None]
     ],
 )
-def test_bad_checkpoint(run, monkeypatch, capfd, spoil, expected, mend, place) -> None:
+def test_bad_checkpoint(run, monkeypatch, capfd, spoil, expected, fix, place) -> None:
     path = run / 'weights.pth'
     path.write_bytes((run / 'run/iter_2.pth').read_bytes())
     spoil(path)
@@ -161,7 +161,7 @@ def test_bad_checkpoint(run, monkeypatch, capfd, spoil, expected, mend, place) -
         key = 'model.backbone.init_cfg'
         settings = [f'{key}.type=Pretrained', f'{key}.checkpoint=weights.pth']
         code = train(monkeypatch, '--cfg-options', *settings, work_dir='new')
-    kind = Kind('', lambda run: None, r'weights\.pth', expected, mend)
+    kind = Kind('', lambda run: None, r'weights\.pth', expected, fix)
     assert_one_sentence(kind, code, capfd.readouterr().err)
     assert not (run / 'harm').exists()
 

@@ -36,7 +36,7 @@ def exit_code(*arguments: Any) -> int:
 
 
 #: A folder's name with what a shell, a list or an override might trip over.
-AWKWARD = "it's my, out=[1] \"2\""
+AWKWARD = 'it\'s my, out=[1] "2"'
 
 
 # --- command line -----------------------------------------------------------------------------

@@ -57,9 +57,7 @@ def test_workers_do_not_wait_for_the_threads_of_their_parent():
 
 
 def test_a_worker_that_is_killed():
-    sentence = (
-        '^Working: a worker process was killed, most often for want of memory: use fewer workers.$'
-    )
+    sentence = '^Working: a worker process was killed, most often because memory ran out: use fewer workers.$'
     with pytest.raises(ValueError, match=sentence):
         list(map_processes(die, range(40), 'Working', workers=2, chunk=4))
 

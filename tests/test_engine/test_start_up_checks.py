@@ -33,7 +33,7 @@ def test_weights_where_nothing_looks_for_them_are_refused(tmp_path) -> None:
     """But a backbone's own reader may look under ``model``, as Swin's does."""
     path = str(tmp_path / 'swin.pth')
     torch.save(dict(model=dict(a=torch.ones(1)), mmseg_ccdistill_version='0'), path)
-    with pytest.raises(UserInputError, match="^load_from: .*swin.pth: it holds no tensors, those"):
+    with pytest.raises(UserInputError, match='^load_from: .*swin.pth: it holds no tensors, those'):
         start_up_checks.check_initial_weights(Config(dict(load_from=path)))
     backbone = dict(init_cfg=dict(type='Pretrained', checkpoint=path))
     start_up_checks.check_initial_weights(Config(dict(model=dict(backbone=backbone))))

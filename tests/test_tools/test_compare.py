@@ -55,7 +55,9 @@ def test_a_label_whose_indices_show_other_classes_is_not_measured(
     before = path.read_bytes()
     label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     values = np.unique(label)[::-1]
-    image = Image.fromarray(np.searchsorted(-values.astype(int), -label.astype(int)).astype('uint8'))
+    image = Image.fromarray(
+        np.searchsorted(-values.astype(int), -label.astype(int)).astype('uint8')
+    )
     image.putpalette(np.repeat(values, 3).tolist())
     image.save(path)
     try:

@@ -23,9 +23,9 @@ class Finding(NamedTuple):
     Attributes:
         set: Key of the set; two keys joined by ``+`` where two sets are compared.
         check: What was looked at, e.g. ``'train night'``.
-        verdict: ``'ok'``; ``'note'``: worth knowing, nothing to mend; ``'leak'``: published sets
-            that share frames; ``'fault'``: to be mended.
-        text: What was found; for a fault what was expected and how to mend it.
+        verdict: ``'ok'``; ``'note'``: worth knowing, nothing to fix; ``'leak'``: published sets
+            that share frames; ``'fault'``: to be fixed.
+        text: What was found; for a fault what was expected and how to fix it.
     """
 
     set: str

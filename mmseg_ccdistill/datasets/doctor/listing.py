@@ -243,12 +243,12 @@ def _count_faults(
     parts += [f'{name} is not published' for name in sorted(set(found) - set(split.sequences))]
     detail = f' ({", ".join(parts[:4])})' if split.sequences and parts else ''
     if len(images) < split.count:
-        mend = f'unpack the missing ones, {_prepare_command(published, root)}'
+        fix = f'unpack the missing ones, {_prepare_command(published, root)}'
     else:
-        mend = 'take out those that do not belong to the split'
+        fix = 'take out those that do not belong to the split'
     yield (
         f'{folder!r} holds {len(images)} images that end in {split.image_suffix!r}{detail}: '
-        f'expected {split.count}; {mend}.'
+        f'expected {split.count}; {fix}.'
     )
 
 
@@ -265,16 +265,14 @@ def _label_faults(
         label = label_of(root, split, missing[0])
         label_ids = label.replace('_labelTrainIds.png', '_labelIds.png')
         if published.name == 'cityscapes' and os.path.isfile(label_ids):
-            mend = (
-                f'make it from the labelIds beside it, `{PREPARE} {published.name} --root {root}`'
-            )
+            fix = f'make it from the labelIds beside it, `{PREPARE} {published.name} --root {root}`'
         else:
-            mend = f'unpack {published.archives[-1]} again'
+            fix = f'unpack {published.archives[-1]} again'
             if published.name == 'dark_zurich':
-                mend = 'unpack Dark_Zurich_val_anon.zip again'
+                fix = 'unpack Dark_Zurich_val_anon.zip again'
         yield with_example(
             f'The label {label!r} of the image {missing[0]!r} does not exist: '
-            f'expected one label for every image; {mend}.',
+            f'expected one label for every image; {fix}.',
             missing,
         )
     if split.stems is None:

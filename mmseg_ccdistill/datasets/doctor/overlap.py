@@ -16,7 +16,7 @@ from .file_facts import hash_file, hash_pixels
 from .findings import Finding, Verdict
 from .listing import ListedSplit, frame_key
 
-#: Sets that share frames as published: told, but nothing that the user could mend.
+#: Sets that share frames as published: told, but nothing that the user could fix.
 _KNOWN = frozenset({'acdc', 'dark_zurich'})
 
 

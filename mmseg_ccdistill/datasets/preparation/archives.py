@@ -38,7 +38,7 @@ _SMALL = 2**20  # bytes; below this the ratio of an archive is not judged
 class PreparationError(UserInputError):
     """A set that cannot be prepared.
 
-    The message is one sentence: which file, what was expected, how to mend it.
+    The message is one sentence: which file, what was expected, how to fix it.
     """
 
 

@@ -183,10 +183,10 @@ def _assign_targets(source: str, members: Sequence[Member], published: Published
         for name in (sorted(os.listdir(source)) if in_folder else ())
         if name.endswith(_ARCHIVE_SUFFIXES)
     ]
-    mend = f'name the archives in it, e.g. {archives[0]!r}' if archives else 'name another source'
+    fix = f'name the archives in it, e.g. {archives[0]!r}' if archives else 'name another source'
     raise PreparationError(
         f'The {kind} {source!r} holds no file of {published.title}: '
-        f'expected {_expected(published)}; {mend}.'
+        f'expected {_expected(published)}; {fix}.'
     )
 
 
