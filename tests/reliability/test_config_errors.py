@@ -15,6 +15,12 @@ from mmseg_ccdistill.engine.config_errors import config_error
 KINDS = [
     ('loop', 'train_cfg.max_iterss', 'IterBasedTrainLoop', ", such as 'max_iters'"),
     ('hook', 'custom_hooks.0.manifest_dirr', 'DatasetCheckHook', ", such as 'manifest_dir'"),
+    (
+        'checkpoint hook',
+        'default_hooks.checkpoint.max_keep',
+        'AtomicCheckpointHook',
+        ", such as 'max_keep_ckpts'",
+    ),
     ('scheduler', 'param_scheduler.0.powr', 'PolyLR', ", such as 'power'"),
     ('optimizer', 'optim_wrapper.optimizer.momentumm', 'SGD', ", such as 'momentum'"),
     ('wrapper', 'optim_wrapper.optmizer', 'OptimWrapper', ", such as 'optimizer'"),
