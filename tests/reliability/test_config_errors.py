@@ -75,3 +75,46 @@ def test_a_fault_of_the_code_is_not_laid_on_the_config() -> None:
     with pytest.raises(TypeError) as raised:
         LogProcessor(batchsize=config.train_dataloader.batch_size)
     assert config_error(raised.value) is None
+
+
+VALUES = [
+    ('optim_wrapper.optimizer.lr', 'fast', 'SGD', "'<' not supported between instances of 'str' and 'float'"),
+    ('train_cfg.max_iters', 'many', 'IterBasedTrainLoop', "invalid literal for int() with base 10: 'many'"),
+    (
+        'train_dataloader.batch_size',
+        'two',
+        'BatchSampler',
+        "batch_size should be a positive integer value, but got batch_size=two",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(('key', 'value', 'owner', 'reason'), VALUES, ids=[v[0] for v in VALUES])
+def test_a_value_that_a_library_refuses_is_named(
+    tmp_path, monkeypatch, capfd, key, value, owner, reason
+) -> None:
+    monkeypatch.chdir(make_run(tmp_path))
+    assert train(monkeypatch, '--cfg-options', f'{key}={value}') == 2
+    error = next(e for e in capfd.readouterr().err.splitlines() if e.startswith('error: '))
+    assert error.startswith("error: The config 'tiny.py' has ")
+    assert f'{key}={value!r}' in error
+    assert error.endswith(
+        f', and {owner} does not take it ({reason}): expected values that it takes; correct them.'
+    )
+
+
+def test_a_loop_without_its_data_is_named(tmp_path, monkeypatch, capfd) -> None:
+    monkeypatch.chdir(make_run(tmp_path))
+    assert train(monkeypatch, '--cfg-options', 'val_dataloader=None') == 2
+    errors = [e for e in capfd.readouterr().err.splitlines() if e.startswith('error: ')]
+    assert errors == [
+        "error: The config 'tiny.py' has one of val_dataloader, val_cfg, and val_evaluator without the others: "
+        'expected all three or none; add what is missing, or set the others to None.'
+    ]
+
+
+def test_a_refusal_of_values_that_are_not_the_configs_is_not_laid_on_it() -> None:
+    config = Config(dict(train_dataloader=dict(batch_size=2)))
+    with pytest.raises(ValueError) as raised:
+        DataLoader([1], batch_size=-config.train_dataloader.batch_size)
+    assert config_error(raised.value) is None
