@@ -64,9 +64,15 @@ def build_lazily(cfg: Mapping) -> Any:
         The dataset, not initialised.
 
     Raises:
-        DatasetCheckError: If ``metainfo`` names classes that the dataset does not have, or does not
-            give each of them a colour.
+        DatasetCheckError: If a folder in ``data_prefix`` is None or a number, or ``metainfo`` names classes that
+            the dataset does not have, or does not give each of them a colour.
     """
+    for key, folder in (cfg.get('data_prefix') or {}).items():
+        if not isinstance(folder, str):
+            raise DatasetCheckError(
+                f'data_prefix.{key} is {folder!r}: expected the name of a folder; for a dataset without it leave '
+                f'{key} out (on the command line: data_prefix._delete_=True and the other folders again).'
+            )
     try:
         return DATASETS.build({**cfg, 'lazy_init': True})
     except ValueError as error:  # mmseg has no type of its own for these

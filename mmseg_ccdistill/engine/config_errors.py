@@ -25,7 +25,10 @@ _UNKNOWN_SETTING = re.compile(
 _MISSING_SETTING = re.compile(
     r'__init__\(\) missing \d+ required [\w-]+ arguments?: (?P<names>.+)$'
 )
+_INCOMPLETE = re.compile(r'^(?P<names>\w+, \w+,? and \w+) should be either all None or not None')
 _MISSING_TYPE = re.compile(r'must contain the key "type", but got (?P<what>.+)', re.DOTALL)
+#: Libraries whose classes refuse what a config gives them in words of their own.
+_LIBRARIES = {'mmengine', 'mmcv', 'mmseg', 'torch'}
 #: A class with at most so many settings has them listed where none is alike.
 _FEW = 12
 _BUILDER = os.path.join('mmengine', 'registry', 'build_functions.py')
@@ -38,8 +41,8 @@ def config_error(error: BaseException) -> str | None:
         error: What left the runner or a registry.
 
     Returns:
-        The sentence for an unknown type, an unknown or missing setting and a missing ``type``; None for
-        anything else.
+        The sentence for an unknown type, an unknown or missing setting, a value that a class of a library refuses,
+        a loop without its data or metric, and a missing ``type``; None for anything else.
     """
     text = str(error.args[0]) if error.args else ''
     file = _config_file()
@@ -58,14 +61,46 @@ def config_error(error: BaseException) -> str | None:
     built = _class_being_built(error.__traceback__) if isinstance(error, TypeError) else None
     if isinstance(error, TypeError) and (found := _UNKNOWN_SETTING.search(text)):
         return _unknown_setting(error, found['owner'], found['name'], built, file)
-    if built is None:
-        return None
-    if found := _MISSING_SETTING.search(text):
+    if built is not None and (found := _MISSING_SETTING.search(text)):
         return (
             f'The config {file!r} builds {built.__name__} without {found["names"]}: expected these settings; '
             'add them or correct their names.'
         )
-    return None
+    if isinstance(error, ValueError) and (found := _INCOMPLETE.match(text)):
+        return (
+            f'The config {file!r} has one of {found["names"]} without the others: expected all three or none; add what '
+            'is missing, or set the others to None.'
+        )
+    return _refused_value(error, file) if isinstance(error, TypeError | ValueError) else None
+
+
+def _refused_value(error: Exception, file: str) -> str | None:
+    """The sentence for values from the config that a class of a library does not take, as it is made.
+
+    Errors of our own classes are left alone: these speak for themselves, or have a fault.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or trace.tb_frame.f_code.co_name != '__init__':
+        return None
+    made = type(trace.tb_frame.f_locals.get('self'))
+    if made.__module__.partition('.')[0] not in _LIBRARIES:
+        return None
+    config, values = _config_at_hand(error.__traceback__), trace.tb_frame.f_locals
+    given = [
+        f'{place}={value!r}'
+        for name in sorted(settings_of(made))
+        if isinstance(value := values.get(name), str | int | float)
+        for place in _places_of_value(config, name, value)[:1]
+    ]
+    if not given:  # nothing of the config arrived here
+        return None
+    reason = ' '.join(str(error).split()).rstrip('.')
+    return (
+        f'The config {file!r} has {", ".join(given)}, and {made.__name__} does not take it ({reason}): expected values '
+        'that it takes; correct them.'
+    )
 
 
 def _unknown_setting(
@@ -113,12 +148,26 @@ def _keys_of(config: Config | None, name: str, built: type | None) -> list[str]:
     if config is None:
         return []
     types = (None,) if built is None else (built, built.__name__)
-    read = {key: value for key, value in config.items() if key in READ_NAMES}
     return [
         f'{place}.{name}'
-        for place, node in dotted_places(read)
+        for place, node in dotted_places(_read_parts(config))
         if isinstance(node, Mapping) and name in node and node.get('type') in types
     ]
+
+
+def _places_of_value(config: Config | None, name: str, value: Any) -> list[str]:
+    """Dotted keys of settings of that name which have the value."""
+    return [
+        place
+        for place, node in dotted_places({} if config is None else _read_parts(config))
+        if place.endswith(f'.{name}') and type(node) is type(value) and node == value
+    ]
+
+
+def _read_parts(config: Config) -> dict[str, Any]:
+    """What the runner or a tool reads of a config, without the variables of its file."""
+    suffixes = ('_dataloader', '_evaluator')  # of the night sets, for example
+    return {k: v for k, v in config.items() if k in READ_NAMES or k.endswith(suffixes)}
 
 
 def _class_named(trace: TracebackType | None, name: str | None) -> type | None:

@@ -15,6 +15,12 @@ from mmseg_ccdistill.engine.config_errors import config_error
 KINDS = [
     ('loop', 'train_cfg.max_iterss', 'IterBasedTrainLoop', ", such as 'max_iters'"),
     ('hook', 'default_hooks.dataset_check.manifest_dirr', 'DatasetCheckHook', ", such as 'manifest_dir'"),
+    (
+        'checkpoint hook',
+        'default_hooks.checkpoint.max_keep',
+        'AtomicCheckpointHook',
+        ", such as 'max_keep_ckpts'",
+    ),
     ('scheduler', 'param_scheduler.0.powr', 'PolyLR', ", such as 'power'"),
     ('optimizer', 'optim_wrapper.optimizer.momentumm', 'SGD', ", such as 'momentum'"),
     ('wrapper', 'optim_wrapper.optmizer', 'OptimWrapper', ", such as 'optimizer'"),
@@ -68,4 +74,47 @@ def test_a_fault_of_the_code_is_not_laid_on_the_config() -> None:
     config = Config(dict(train_dataloader=dict(batch_size=2)))
     with pytest.raises(TypeError) as raised:
         LogProcessor(batchsize=config.train_dataloader.batch_size)
+    assert config_error(raised.value) is None
+
+
+VALUES = [
+    ('optim_wrapper.optimizer.lr', 'fast', 'SGD', "'<' not supported between instances of 'str' and 'float'"),
+    ('train_cfg.max_iters', 'many', 'IterBasedTrainLoop', "invalid literal for int() with base 10: 'many'"),
+    (
+        'train_dataloader.batch_size',
+        'two',
+        'BatchSampler',
+        "batch_size should be a positive integer value, but got batch_size=two",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(('key', 'value', 'owner', 'reason'), VALUES, ids=[v[0] for v in VALUES])
+def test_a_value_that_a_library_refuses_is_named(
+    tmp_path, monkeypatch, capfd, key, value, owner, reason
+) -> None:
+    monkeypatch.chdir(make_run(tmp_path))
+    assert train(monkeypatch, '--cfg-options', f'{key}={value}') == 2
+    error = next(e for e in capfd.readouterr().err.splitlines() if e.startswith('error: '))
+    assert error.startswith("error: The config 'tiny.py' has ")
+    assert f'{key}={value!r}' in error
+    assert error.endswith(
+        f', and {owner} does not take it ({reason}): expected values that it takes; correct them.'
+    )
+
+
+def test_a_loop_without_its_data_is_named(tmp_path, monkeypatch, capfd) -> None:
+    monkeypatch.chdir(make_run(tmp_path))
+    assert train(monkeypatch, '--cfg-options', 'val_dataloader=None') == 2
+    errors = [e for e in capfd.readouterr().err.splitlines() if e.startswith('error: ')]
+    assert errors == [
+        "error: The config 'tiny.py' has one of val_dataloader, val_cfg, and val_evaluator without the others: "
+        'expected all three or none; add what is missing, or set the others to None.'
+    ]
+
+
+def test_a_refusal_of_values_that_are_not_the_configs_is_not_laid_on_it() -> None:
+    config = Config(dict(train_dataloader=dict(batch_size=2)))
+    with pytest.raises(ValueError) as raised:
+        DataLoader([1], batch_size=-config.train_dataloader.batch_size)
     assert config_error(raised.value) is None

@@ -384,3 +384,13 @@ def test_label_values_are_those_that_pillow_reads(tmp_path):
     label = np.random.RandomState(0).choice([0, 5, 18, 255], (33, 47)).astype(np.uint8)
     path = write(tmp_path / 'label.png', label)
     assert read_facts(str(path), True).values == tuple(np.unique(Image.open(path)))
+
+
+def test_a_folder_that_is_none_is_named_before_mmengine_joins_it(cityscapes) -> None:
+    prefix = dict(img_path='leftImg8bit/train', seg_map_path=None)
+    with pytest.raises(DatasetCheckError) as raised:
+        build_dataset(source_config(cityscapes, data_prefix=prefix))
+    assert str(raised.value) == (
+        'data_prefix.seg_map_path is None: expected the name of a folder; for a dataset without it leave '
+        'seg_map_path out (on the command line: data_prefix._delete_=True and the other folders again).'
+    )

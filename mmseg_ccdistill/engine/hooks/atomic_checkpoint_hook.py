@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 import math
 from collections import deque
@@ -66,13 +67,22 @@ class AtomicCheckpointHook(CheckpointHook):
         **kwargs: Those of ``CheckpointHook``: ``interval``, ``by_epoch``, ``max_keep_ckpts``,
             ``save_best``, … With a remote ``out_dir`` or ``backend_args`` the files are written by
             that backend.
+
+    Raises:
+        TypeError: If there is no such setting. mmengine's hook takes any, and fails when it first saves.
     """
 
+    args: dict[str, Any]
     backend_args: Any
     file_backend: Any
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        taken = inspect.signature(Runner.save_checkpoint).parameters
+        for name in self.args:  # what the base hook passes on when it saves
+            if name not in taken:
+                kind = type(self).__name__
+                raise TypeError(f'{kind}.__init__() got an unexpected keyword argument {name!r}')
         self.failure: str | None = None  # why the latest checkpoint is in no file
         self._is_saving_best = False
 
