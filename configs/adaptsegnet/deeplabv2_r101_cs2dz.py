@@ -36,8 +36,7 @@ optim_wrapper = dict(
         discriminators=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99)),
     ),
 )
-work_dir = 'work_dirs/adaptsegnet/deeplabv2_r101_cs2dz'
-load_from = 'work_dirs/deeplabv2_r101_cityscapes/iter_40000.pth'
+load_from = 'work_dirs/deeplabv2/deeplabv2_r101_cityscapes/iter_40000.pth'
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(960, 540), keep_ratio=True),

@@ -26,8 +26,7 @@ optim_wrapper = dict(
         discriminators=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99)),
     ),
 )
-work_dir = 'work_dirs/adaptsegnet/refinenet_small_mini_day2night'
-load_from = 'work_dirs/refinenet_small_mini/iter_600.pth'
+load_from = 'work_dirs/refinenet/refinenet_small_mini/iter_600.pth'
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(240, 135), keep_ratio=True),
