@@ -45,7 +45,8 @@ class MeanTeacher(AdaptationSegmentor):
         log = self.supervised_loss(self.night, 'source_day', maps.head_inputs, logits, labels)
         target = inputs['target_night']
         with torch.no_grad():
-            taught = self.teacher.encode_decode(target, [{}]).argmax(1)
+            taught = self.teacher.decode_head(self.encode(self.teacher, target).head_inputs)
+            taught = self.upsample(self.teacher.decode_head, taught, target.shape[2:]).argmax(1)
         head = self.night.decode_head
         student = head(self.encode(self.night, target).head_inputs)
         log['target_night.loss_self'] = self.head_loss(head, student, taught)
