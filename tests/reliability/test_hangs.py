@@ -122,9 +122,9 @@ def test_workers_that_give_nothing_end_the_run_saved_with_a_sentence(
 
 def test_a_slow_batch_is_waited_for(run, monkeypatch) -> None:
     """Torch is asked at intervals; the limit is that of one batch."""
-    from mmseg_ccdistill.engine.hooks import loading_limit_hook
+    from mmseg_ccdistill.engine import train_batches
 
-    monkeypatch.setattr(loading_limit_hook, '_POLL_SECONDS', 0.05)
+    monkeypatch.setattr(train_batches, '_POLL_SECONDS', 0.05)
     make_stuck(run, monkeypatch)
     source = (run / 'stuck_transform.py').read_text()
     slow = source.replace('while get_worker_info() is not None and', 'if get_worker_info() or')
