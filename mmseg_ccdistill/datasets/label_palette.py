@@ -19,6 +19,13 @@ Colour = tuple[int, int, int]
 _ONE_BIT = '000000ffffff'
 _BLACK: Colour = (0, 0, 0)
 _RESTORE = 'restore the label from before it was made smaller'
+_WRITE_GREYS = (
+    "write the greys as one channel, Image.open(FILE).convert('L').save(FILE) of Pillow, or "
+)
+_WRITE_INDICES = (
+    'if the indices are the ids, write them without the palette, '
+    'Image.fromarray(np.asarray(Image.open(FILE))).save(FILE) of numpy and Pillow, else '
+)
 
 
 class LabelIds(NamedTuple):
@@ -109,8 +116,8 @@ def palette_fault(label: str, values: Sequence[int], palette: str, ids: LabelIds
         ids: What the ids of the data set stand for.
     """
     shown = _shown(values, palette, ids)
-    if not shown:
-        return None
+    if not shown or (len(shown) > 1 and len(set(shown.values())) == 1):
+        return None  # a blank palette: no optimiser keeps two indices of one colour
     if _is_of_classes(shown, ids.colours) or _is_binary_mask(shown, ids) or _is_voc(shown):
         return None
     index_and_class = _as_class(shown, ids.colours)
@@ -121,13 +128,8 @@ def palette_fault(label: str, values: Sequence[int], palette: str, ids: LabelIds
         )
     grey = _as_grey(shown, palette, ids)
     if grey is not None:
-        return _sentence(
-            label,
-            grey[0],
-            f'grey {grey[1]}',
-            'its own grey',
-            "write the greys as one channel, Image.open(FILE).convert('L').save(FILE) of Pillow, or ",
-        )
+        rewrite = _WRITE_GREYS if _are_ids(shown, ids) else _WRITE_INDICES
+        return _sentence(label, grey[0], f'grey {grey[1]}', 'its own grey', rewrite)
     index_and_place = _as_voc(shown, palette, ids)
     if index_and_place is not None:
         index, other = index_and_place
@@ -200,12 +202,15 @@ def _as_grey(shown: dict[int, Colour], palette: str, ids: LabelIds) -> tuple[int
     greys = {index: colour[0] for index, colour in shown.items() if _is_grey(colour)}
     if len(greys) < len(shown):
         return None
-    are_ids = bool(ids.names) and all(
-        grey == ids.ignore_index or _stands_for(grey, ids) for grey in greys.values()
-    )
-    if not are_ids and not all(_is_grey(colour) for colour in _colours(palette)):
+    if not _are_ids(shown, ids) and not all(_is_grey(colour) for colour in _colours(palette)):
         return None
     return next(((i, grey) for i, grey in greys.items() if grey != i), None)
+
+
+def _are_ids(greys: dict[int, Colour], ids: LabelIds) -> bool:
+    """Tell whether greys would be ids of the data set if they were written as one channel."""
+    values = {colour[0] for colour in greys.values()}
+    return bool(ids.names) and all(v == ids.ignore_index or _stands_for(v, ids) for v in values)
 
 
 def _is_grey(colour: Colour) -> bool:

@@ -188,7 +188,10 @@ def _parse(text: str) -> Any:
     if is_word and _is_path(text, pieces):
         return text
     _refuse_dict(text)
-    return [_parse_element(part) for part in _elements(text)]
+    parts = _elements(text)
+    if len(parts) == 1 and not text.endswith(','):  # all commas stand in brackets: name(1,2)
+        return text
+    return [_parse_element(part) for part in parts]
 
 
 def _is_path(text: str, pieces: Sequence[str]) -> bool:

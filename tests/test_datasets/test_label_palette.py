@@ -111,6 +111,25 @@ def test_greys_of_other_numbers_are_refused(root, order, bits, index, grey) -> N
     assert np.array_equal(loaded(path), label)
 
 
+def test_a_blank_palette_tells_nothing(root) -> None:
+    label = ids(0, 1, 13)
+    replace(root, indexed(label, dict.fromkeys(range(256), (0, 0, 0))))
+    check(root)
+
+
+def test_indices_that_a_viewer_shows_as_light_greys_are_not_advised_away(root) -> None:
+    label = ids(0, 1, 13)
+    path = replace(root, indexed(label, {i: (13 * i,) * 3 for i in range(19)}))
+    assert refused(root).endswith(
+        'if the indices are the ids, write them without the palette, '
+        'Image.fromarray(np.asarray(Image.open(FILE))).save(FILE) of numpy and Pillow, else restore the label '
+        'from before it was made smaller (docs/data.md has the lines).'
+    )
+    Image.fromarray(np.asarray(Image.open(path))).save(path)  # the advice
+    check(root)
+    assert np.array_equal(loaded(path), label)
+
+
 def test_one_bit_of_grey_is_refused(root) -> None:
     label = ids(0, 255)
     image = Image.fromarray(label).convert('1')

@@ -82,6 +82,7 @@ def test_any_text_survives_writing_and_reading(text: str) -> None:
     [
         ('/x/my out', '/x/my out'),
         ('a  b', 'a  b'),
+        ('name(1,2)', 'name(1,2)'),
         ('[a b, c d]', ['a b', 'c d']),
         ('a b,c d', ['a b', 'c d']),
         ('"/x/a,b.pth"', '/x/a,b.pth'),
