@@ -16,7 +16,7 @@ model = dict(
     loss_cds=dict(type='CDSLoss', loss_weight=1.0),  # lambda_2
     loss_pseudo=dict(type='StaticLoss'),
 )
-load_from = 'work_dirs/refinenet_r101_cityscapes/iter_40000.pth'
+load_from = 'work_dirs/refinenet/refinenet_r101_cityscapes/iter_40000.pth'
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(960, 540), keep_ratio=True),

@@ -2,4 +2,4 @@
 
 _base_ = './refinenet_r101_cs2dz.py'
 model = dict(segmentor=dict(backbone=dict(depth=50)))
-load_from = 'work_dirs/refinenet_r50_cityscapes/iter_40000.pth'
+load_from = 'work_dirs/refinenet/refinenet_r50_cityscapes/iter_40000.pth'

@@ -39,7 +39,7 @@ test_pipeline = [
 ]
 val_dataloader = dict(dataset=dict(data_root=target_root, pipeline=test_pipeline))
 test_dataloader = val_dataloader
-load_from = 'work_dirs/refinenet_small_camvid/iter_600.pth'
+load_from = 'work_dirs/refinenet/refinenet_small_camvid/iter_600.pth'
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(256, 192), keep_ratio=True),

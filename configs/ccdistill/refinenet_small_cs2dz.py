@@ -7,4 +7,4 @@ model = dict(
     ),
     projection_head=dict(in_channels=256),
 )
-load_from = 'work_dirs/refinenet_small_cityscapes/iter_40000.pth'
+load_from = 'work_dirs/refinenet/refinenet_small_cityscapes/iter_40000.pth'

@@ -18,7 +18,7 @@ model = dict(
     loss_cds=dict(type='CDSLoss', loss_weight=1.0),  # lambda_2
     loss_pseudo=dict(type='StaticLoss'),
 )
-load_from = 'work_dirs/refinenet_small_mini/iter_600.pth'
+load_from = 'work_dirs/refinenet/refinenet_small_mini/iter_600.pth'
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(240, 135), keep_ratio=True),

@@ -12,4 +12,4 @@ optim_wrapper = dict(
     optimizer=dict(_delete_=True, **_base_.adamw), paramwise_cfg=_base_.swin_paramwise
 )
 param_scheduler = _base_.adamw_50k
-load_from = 'work_dirs/upernet_swin-b_cityscapes/iter_40000.pth'
+load_from = 'work_dirs/upernet/upernet_swin-b_cityscapes/iter_40000.pth'
