@@ -42,7 +42,9 @@ def test_every_error_belongs_to_the_family_or_says_why_not() -> None:
 
 
 def test_the_exit_codes() -> None:
-    family = [e for e in _own_exceptions().values() if issubclass(e, PlainError) and e is not PlainError]
+    family = [
+        e for e in _own_exceptions().values() if issubclass(e, PlainError) and e is not PlainError
+    ]
     assert {e.exit_code for e in family} == {1, 2}
     assert all(issubclass(e, UserInputError) != issubclass(e, RunError) for e in family)
     assert UserInputError.exit_code == 2 and issubclass(UserInputError, ValueError)

@@ -172,7 +172,9 @@ def output_files(out: Path, force: bool) -> tuple[Path, Path]:
     """
     stem = out.with_suffix('') if out.suffix in ('.pth', '.py') else out
     if stem.is_dir():
-        raise UserInputError(f'{out} is a folder; name the files in it, for example {stem / "night"}.')
+        raise UserInputError(
+            f'{out} is a folder; name the files in it, for example {stem / "night"}.'
+        )
     files = stem.with_name(f'{stem.name}.pth'), stem.with_name(f'{stem.name}.py')
     existing = [str(file) for file in files if file.exists()]
     if existing and not force:

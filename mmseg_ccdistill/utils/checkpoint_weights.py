@@ -88,7 +88,9 @@ def renamed_weights(
     """
     weights = checkpoint.get('state_dict', checkpoint) if take is None else checkpoint.get(take)
     if not isinstance(weights, Mapping):
-        raise UserInputError(f'there are no weights under {take!r}; it has the keys {list(checkpoint)}')
+        raise UserInputError(
+            f'there are no weights under {take!r}; it has the keys {list(checkpoint)}'
+        )
     tensors = {str(name): value for name, value in weights.items() if isinstance(value, Tensor)}
     renamed = {}
     for name, value in tensors.items():

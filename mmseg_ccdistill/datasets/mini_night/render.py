@@ -95,7 +95,9 @@ def render_scene(
         raise UserInputError(f"light must be 'day' or 'night', got {light!r}")
     width, height = size
     if width < 64 or height < 32:
-        raise UserInputError(f'a mini night picture is at least 64 x 32 pixels, got {width} x {height}')
+        raise UserInputError(
+            f'a mini night picture is at least 64 x 32 pixels, got {width} x {height}'
+        )
     home = make_world(world, seed) if isinstance(world, str) else world
     street = make_street(home, street_seed)
     night = light == 'night'

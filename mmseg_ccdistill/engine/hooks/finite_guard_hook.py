@@ -225,5 +225,3 @@ def _total(norms: Mapping[str, Any]) -> Any:
         return values[0]
     device = next((v.device for v in values if isinstance(v, Tensor)), torch.device('cpu'))
     return torch.stack([torch.as_tensor(v, device=device).float() for v in values]).norm()
-
-

@@ -33,7 +33,9 @@ class JointOptimizer(Optimizer):
 
     def __init__(self, parts: Mapping[str, Optimizer]) -> None:
         if not parts:
-            raise UserInputError('JointOptimizer: expected at least one optimizer in parts, got none.')
+            raise UserInputError(
+                'JointOptimizer: expected at least one optimizer in parts, got none.'
+            )
         owners: dict[int, str] = {}
         for name, part in parts.items():
             for group in part.param_groups:

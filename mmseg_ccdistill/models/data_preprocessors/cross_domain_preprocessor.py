@@ -58,7 +58,9 @@ class CrossDomainPreprocessor(SegDataPreProcessor):
             return self._one_list(data, training)
         samples = data.get('data_samples') or {}
         domains = {
-            domain: self._one_list({'inputs': images, 'data_samples': samples.get(domain)}, training)
+            domain: self._one_list(
+                {'inputs': images, 'data_samples': samples.get(domain)}, training
+            )
             for domain, images in data['inputs'].items()
         }
         return {

@@ -31,7 +31,9 @@ def domain_error(scores: Tensor, label: float, form: str) -> Tensor:
         ValueError: On an unknown form.
     """
     if form not in ADVERSARIAL_FORMS:
-        raise UserInputError(f'the adversarial loss must be one of {ADVERSARIAL_FORMS}, got {form!r}.')
+        raise UserInputError(
+            f'the adversarial loss must be one of {ADVERSARIAL_FORMS}, got {form!r}.'
+        )
     with autocast_off(scores):
         scores = full_precision(scores)
         if form == 'least_squares':

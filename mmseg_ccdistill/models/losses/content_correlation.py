@@ -284,9 +284,7 @@ class CDCLoss(nn.Module):
         positions = js['in_day'][0].numel() if self.js_positions is None else self.js_positions
         attraction = js['illu_source'].mean() + js['illu_target'].mean()
         repulsion = js['in_day'].mean() + js['in_night'].mean()
-        return positions * (
-            self.attraction_weight * attraction - self.repulsion_weight * repulsion
-        )
+        return positions * (self.attraction_weight * attraction - self.repulsion_weight * repulsion)
 
 
 def _cor(name: str, embeddings: DomainTensors) -> Tensor:

@@ -204,7 +204,9 @@ class StaticLoss(nn.Module):
             classes = CITYSCAPES_CLASSES
         static_ids = static_class_ids(static_classes, num_classes, classes)
         if reweight not in ('prob', 'logits'):
-            raise UserInputError(f"StaticLoss: reweight must be 'prob' or 'logits', got {reweight!r}.")
+            raise UserInputError(
+                f"StaticLoss: reweight must be 'prob' or 'logits', got {reweight!r}."
+            )
         if blend is not None and len(blend) != 3:
             raise UserInputError(f'StaticLoss: blend is (high, low, threshold), got {blend}.')
         self.loss_weight = loss_weight
@@ -322,5 +324,7 @@ def _weight_like(class_weight: Tensor | Sequence[float], logits: Tensor) -> Tens
     """Class weights ``(K,)`` on the logits' device, checked for their number."""
     weight = torch.as_tensor(class_weight, device=logits.device)
     if weight.numel() != logits.shape[1]:
-        raise UserInputError(f'{weight.numel()} class weights for logits of {logits.shape[1]} classes.')
+        raise UserInputError(
+            f'{weight.numel()} class weights for logits of {logits.shape[1]} classes.'
+        )
     return full_precision(weight)

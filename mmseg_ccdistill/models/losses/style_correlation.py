@@ -130,9 +130,13 @@ class CDSLoss(nn.Module):
                 'set loss_cds=None to turn the loss off.'
             )
         if detach not in (None, 'source', 'target'):
-            raise UserInputError(f"CDSLoss: detach must be None, 'source' or 'target', got {detach!r}.")
+            raise UserInputError(
+                f"CDSLoss: detach must be None, 'source' or 'target', got {detach!r}."
+            )
         if gram_form not in GRAM_FORMS:
-            raise UserInputError(f'CDSLoss: gram_form must be one of {GRAM_FORMS}, got {gram_form!r}.')
+            raise UserInputError(
+                f'CDSLoss: gram_form must be one of {GRAM_FORMS}, got {gram_form!r}.'
+            )
         self.loss_weight = loss_weight
         self.detach = detach
         self.gram_form = gram_form

@@ -55,6 +55,8 @@ def test_test_time_augmentation_is_looked_through() -> None:
 
 def test_a_segmentor_of_two_branches_is_not_trusted_with_nothing(monkeypatch) -> None:
     """It checks names by itself, but an empty state dict would never reach it."""
-    monkeypatch.setattr('mmseg_ccdistill.engine.hooks.checkpoint_match_hook.AdaptationSegmentor', nn.Module)
+    monkeypatch.setattr(
+        'mmseg_ccdistill.engine.hooks.checkpoint_match_hook.AdaptationSegmentor', nn.Module
+    )
     with pytest.raises(ValueError, match='^load_from: its state_dict holds no tensors'):
         CheckpointMatchHook().after_load_checkpoint(runner(), {'state_dict': {}})

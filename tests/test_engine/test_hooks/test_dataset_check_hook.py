@@ -125,9 +125,7 @@ def test_other_ranks_of_a_node_do_not_check_but_fail_with_the_verdict(monkeypatc
         dataset_check_hook, 'all_gather_object', lambda own: ['The label x is wrong', own]
     )
     monkeypatch.setattr(dataset_check_hook, 'check_dataset', never)
-    with pytest.raises(
-        DatasetCheckError, match='^rank 0 reported an error: The label x is wrong$'
-    ):
+    with pytest.raises(DatasetCheckError, match='^rank 0 reported an error: The label x is wrong$'):
         DatasetCheckHook().before_run(None)
 
 
