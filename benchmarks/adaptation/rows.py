@@ -71,7 +71,7 @@ ROWS = {
     'reverse_js': Row(
         'lambda on the repulsion', None, 'ccdistill/refinenet_r101_cs2dz_reverse-js.py'
     ),
-    'js_mean': Row('L_JS as a mean', options={'model.loss_cdc.js_positions': '1'}),
+    'js_mean': Row('L_JS as a mean', options={'model.loss_cdc.js_positions': 1}),
     'standardized': Row(
         'standardised head', None, 'ccdistill/refinenet_r101_cs2dz_standardized.py'
     ),

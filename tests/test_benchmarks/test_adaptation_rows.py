@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
 from test_configs import flat
 
 from benchmarks.adaptation.command import read_variant
@@ -24,7 +26,8 @@ from benchmarks.adaptation.rows import (
     row_config,
     seed_runs,
 )
-from mmseg_ccdistill.engine.override_syntax import OverrideError
+from mmseg_ccdistill.engine.command_line import load_config
+from mmseg_ccdistill.engine.override_syntax import OverrideError, parse_overrides
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation.published import published_rows
 
@@ -166,6 +169,20 @@ def test_rows_of_a_seed_share_one_source_stage_and_one_length(tmp_path: Path) ->
     assert {n for n, text in measured.items() if 'correlations-since' in text} == {FULL, MATCHED}
     assert all('--sets night --day-set day' in text for text in measured.values())
     assert len({e.fingerprint(tmp_path) for e in runs.evaluated.values()}) == len(rows)
+
+
+def test_options_of_a_row_reach_its_config_with_their_types(tmp_path: Path) -> None:
+    init_default_scope('mmseg')
+    rows = [name for name, row in ROWS.items() if row.options]
+    assert 'js_mean' in rows
+    roots = {part: tmp_path / part for part in ('cityscapes', 'dark_zurich')}
+    trained = seed_runs(SUITES['mini'], rows, 0, roots, tmp_path, (12, 60)).trained
+    for name, stage in trained.items():
+        words = stage.command(tmp_path)
+        found = parse_overrides(words[words.index('--cfg-options') + 1 :])
+        config = load_config(str(ROOT / stage.config), found)
+        MODELS.build(config.model)
+        assert {key: found[key] for key in ROWS[name].options} == ROWS[name].options
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ def test_signals_are_noted_and_the_largest_counts(capfd: pytest.CaptureFixture[s
 
 def test_a_later_signal_goes_to_the_handler_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stop_signals, '_REPEAT_SECONDS', -1.0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores it
     signals = StopSignals(lambda: 60.0)
     signals.install()
     os.kill(os.getpid(), signal.SIGINT)
