@@ -20,7 +20,7 @@ class Alarm(NamedTuple):
     meaning: str
 
 
-_ADVICE = "projection_head.embedding_norm='whiten' and *_reverse-js.py keep embeddings apart, see docs/method.md"
+_ADVICE = "projection_head.embedding_norm='whiten' keeps embeddings apart, see docs/method.md"
 
 
 def alarms(
