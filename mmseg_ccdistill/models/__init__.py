@@ -1,5 +1,23 @@
-"""Segmentors, backbones, heads, necks and losses of CCDistill."""
+"""Segmentors and their parts."""
 
-from . import backbones, data_preprocessors, decode_heads, losses, necks, segmentors
+from . import (
+    backbones,
+    data_preprocessors,
+    decode_heads,
+    discriminators,
+    losses,
+    necks,
+    relighting,
+    segmentors,
+)
 
-__all__ = ['backbones', 'data_preprocessors', 'decode_heads', 'losses', 'necks', 'segmentors']
+__all__ = [
+    'backbones',
+    'data_preprocessors',
+    'decode_heads',
+    'discriminators',
+    'losses',
+    'necks',
+    'relighting',
+    'segmentors',
+]

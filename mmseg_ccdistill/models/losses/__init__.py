@@ -3,6 +3,7 @@
 from .class_weights import CITYSCAPES_CLASSES, CITYSCAPES_FREQUENCIES, class_balance_weights
 from .content_correlation import CDCLoss, correlation_maps, cosine_map, match_parallax
 from .js_divergence import js_divergence
+from .light_loss import LightLoss, light_loss
 from .static_classes import STATIC_CLASSES
 from .static_loss import StaticLoss, static_loss, static_pseudo_labels
 from .style_correlation import CDSLoss, gram_cosine
@@ -14,6 +15,7 @@ __all__ = [
     'STATIC_CLASSES',
     'CDCLoss',
     'CDSLoss',
+    'LightLoss',
     'StaticLoss',
     'WeightedCrossEntropyLoss',
     'class_balance_weights',
@@ -21,6 +23,7 @@ __all__ = [
     'cosine_map',
     'gram_cosine',
     'js_divergence',
+    'light_loss',
     'match_parallax',
     'static_loss',
     'static_pseudo_labels',
