@@ -14,7 +14,8 @@ class DayNightDiscriminator(BaseModule):
     """Five 4x4 convolutions with bias: two of stride 2, three of stride 1; LeakyReLU 0.2 between them, none at the end.
 
     Wu et al., DANNet, CVPR 2021, released code, whose parameter names it has. One of them tells target days from source
-    days, one target nights. First weights are torch's. At the defaults 1,728,193 parameters; 125 x 125 outputs for a map of 512 x 512.
+    days, one target nights. First weights are torch's. At the defaults 1,728,193 parameters; 125 x 125 outputs for a
+    map of 512 x 512.
 
     Args:
         in_channels (int): Classes of the softmax that it reads. Defaults to 19.

@@ -41,10 +41,10 @@ class ResidualBlock(nn.Module):
 class LightNet(BaseModule):
     r"""What DANNet adds to an image: :math:`r = G(x)`, and :math:`x' = x + r` is what the segmentor sees.
 
-    Wu et al., DANNet, CVPR 2021. Convolutions down to a quarter of the size, residual blocks, transposed convolutions up
-    again, tanh. On images that are normalised as for ImageNet the tanh bounds r by about 58 grey levels, so it cannot turn
-    night into day. Batch normalisation; no convolution but the last has a bias; first weights are torch's. At the
-    defaults 4,299,395 parameters, whose names are those of the released weights (``dannet_*_light.pth``).
+    Wu et al., DANNet, CVPR 2021. Convolutions down to a quarter of the size, residual blocks, transposed convolutions
+    up again, tanh. On images that are normalised as for ImageNet the tanh bounds r by about 58 grey levels, so it
+    cannot turn night into day. Batch normalisation; no convolution but the last has a bias; first weights are torch's.
+    At the defaults 4,299,395 parameters, whose names are those of the released weights (``dannet_*_light.pth``).
 
     Sides that 4 does not divide are padded by reflection, and r is cropped.
 
