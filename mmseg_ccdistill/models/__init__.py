@@ -1,4 +1,4 @@
-"""Segmentors, backbones, heads, necks, discriminators and losses of the methods."""
+"""Segmentors and their parts."""
 
 from . import (
     backbones,
@@ -7,6 +7,7 @@ from . import (
     discriminators,
     losses,
     necks,
+    relighting,
     segmentors,
 )
 
@@ -17,5 +18,6 @@ __all__ = [
     'discriminators',
     'losses',
     'necks',
+    'relighting',
     'segmentors',
 ]

@@ -4,6 +4,7 @@ from .adversarial import adversarial_loss, discriminator_loss
 from .class_weights import CITYSCAPES_CLASSES, CITYSCAPES_FREQUENCIES, class_balance_weights
 from .content_correlation import CDCLoss, correlation_maps, cosine_map, match_parallax
 from .js_divergence import js_divergence
+from .light_loss import LightLoss, light_loss
 from .static_classes import STATIC_CLASSES
 from .static_loss import StaticLoss, static_loss, static_pseudo_labels
 from .style_correlation import CDSLoss, gram_cosine
@@ -15,6 +16,7 @@ __all__ = [
     'STATIC_CLASSES',
     'CDCLoss',
     'CDSLoss',
+    'LightLoss',
     'StaticLoss',
     'WeightedCrossEntropyLoss',
     'adversarial_loss',
@@ -24,6 +26,7 @@ __all__ = [
     'discriminator_loss',
     'gram_cosine',
     'js_divergence',
+    'light_loss',
     'match_parallax',
     'static_loss',
     'static_pseudo_labels',
