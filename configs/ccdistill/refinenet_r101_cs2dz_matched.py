@@ -1,6 +1,7 @@
 """Beyond the paper: M_d teaches M_n on T_n, place by place up to a shift, in whitened embeddings of the decoder map.
 
-Why each part is there: docs/method.md, "Matched distillation". Measured on small networks only: docs/results.md.
+Why each part is there: docs/method.md, "Matched distillation".
+Measured on small networks only: docs/studies/results.md.
 """
 
 _base_ = './refinenet_r101_cs2dz.py'

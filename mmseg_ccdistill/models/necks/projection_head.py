@@ -39,7 +39,7 @@ def whiten(embedding: Tensor, shrinkage: float = 0.01) -> Tensor:
 
     Args:
         embedding (Tensor): Centred, ``(B, C, H, W)``, float32 or float64.
-        shrinkage (float): s, in [0, 1]. Defaults to 0.01: docs/calibration.md.
+        shrinkage (float): s, in [0, 1]. Defaults to 0.01: docs/studies/calibration.md.
 
     Returns:
         Tensor: ``(B, C, H, W)``.
