@@ -11,8 +11,9 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint, save_checkpoint
+from mmengine.runner import load_checkpoint
 from mmseg.registry import MODELS
+from tool_project import save_checkpoint
 from torch import Tensor, nn
 
 from mmseg_ccdistill.engine.inference import load_segmentor
@@ -123,7 +124,7 @@ def test_a_loaded_network_is_not_initialised_again(
 @pytest.mark.parametrize('method', [OneNetwork, WithTeacher])
 def test_a_whole_checkpoint_comes_back(make: Callable, tmp_path: Path, method: type) -> None:
     trained, model = make(method, seed=5), make(method)
-    save_checkpoint({'state_dict': trained.state_dict()}, str(tmp_path / 'a.pth'))
+    save_checkpoint(tmp_path / 'a.pth', trained.state_dict())
     load_checkpoint(model, str(tmp_path / 'a.pth'), map_location='cpu', strict=True)
     assert equal(model.state_dict(), trained.state_dict())
 
@@ -195,7 +196,7 @@ def test_a_run_of_one_network_is_loaded_and_exported(
 ) -> None:
     trained = make(OneNetwork, seed=5)
     path = tmp_path / 'iter_2.pth'
-    save_checkpoint({'state_dict': trained.state_dict(), 'meta': {}}, str(path))
+    save_checkpoint(path, trained.state_dict())
     config = run_config(segmentor_config, model_config['data_preprocessor'], 'OneNetwork')
     assert equal(load_segmentor(config, str(path)).state_dict(), trained.state_dict())
     report = export_files(config, path, tmp_path / 'night')
