@@ -69,7 +69,7 @@ def guard_row(settings: Settings, scaler: bool, fused: bool) -> dict[str, Any]:
         found['spoiled_changed'] = _changed(before, _state(training))
         found['scale'] = [scale_before, _scale(wrapper)]
         norm = logs.get('grad_norm')
-        found['norm_finite'] = None if norm is None else bool(torch.isfinite(norm))
+        found['norm_finite'] = None if norm is None else bool(torch.isfinite(torch.as_tensor(norm)))
         training.step()
         training.hooks[0].after_train(training.runner)
         found['skipped'] = training.hooks[0].skipped

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -185,15 +184,7 @@ def test_options_of_a_row_reach_its_config_with_their_types(tmp_path: Path) -> N
         assert {key: found[key] for key in ROWS[name].options} == ROWS[name].options
 
 
-@pytest.fixture
-def rows_restored() -> Iterator[None]:
-    before = dict(ROWS)
-    yield
-    ROWS.clear()
-    ROWS.update(before)
-
-
-def test_a_variant_is_a_row_with_overrides_of_its_own(tmp_path: Path, rows_restored: None) -> None:
+def test_a_variant_is_a_row_with_overrides_of_its_own(tmp_path: Path) -> None:
     name, options = read_variant(['js', 'model.loss_cdc.js_tau=0.1'])
     eval_name, eval_options = read_variant(['base_eval:wo_cdc_cds', 'model.teacher_mode=eval'])
     add_variants({name: options, eval_name: eval_options})
@@ -221,6 +212,6 @@ def test_a_variant_is_a_row_with_overrides_of_its_own(tmp_path: Path, rows_resto
         (['js:none', 'a=1'], 'expected NAME or NAME:ROW'),
     ],
 )
-def test_wrong_variants_are_refused(words: list[str], message: str, rows_restored: None) -> None:
+def test_wrong_variants_are_refused(words: list[str], message: str) -> None:
     with pytest.raises((UserInputError, OverrideError), match=message):
         add_variants(dict([read_variant(words)]))

@@ -27,6 +27,7 @@ from mmseg_ccdistill.datasets import (
     draw_sampler,
 )
 from mmseg_ccdistill.datasets.random_state import get_random_state, same_random_state
+from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.utils.typing_utils import DOMAINS
 
 
@@ -271,7 +272,7 @@ def test_a_target_that_packs_is_an_error(roots):
     packing = source_config(roots[0])
     packing['pipeline'] = [*packing['pipeline'], dict(type='PackSegInputs')]
     dataset = CrossDomainDataset(source_config(roots[0]), packing)
-    with pytest.raises(TypeError) as caught:
+    with pytest.raises(UserInputError) as caught:
         dataset[0]
     assert str(caught.value) == (
         'The target CityscapesDataset returned neither results by domain nor those of one image: expected a dict with '
