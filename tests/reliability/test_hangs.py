@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import re
@@ -117,6 +118,9 @@ def test_workers_that_give_nothing_end_the_run_saved_with_a_sentence(
         rf'.*iter_{done}\.pth; continue with: python .* --resume',
         text,
     ), text
+    gc.collect()  # upstream's loop keeps its iterator until it is collected itself
+    for child in multiprocessing.active_children():
+        child.join(30)
     assert multiprocessing.active_children() == []
 
 
