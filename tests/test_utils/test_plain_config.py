@@ -46,7 +46,7 @@ def test_which_shipped_models_need_the_package(
     assert components_from_package([plain.model, plain.test_pipeline]) == needed
     table = (repository_root / 'docs/deploy.md').read_text()
     line = next(line for line in table.splitlines() if f'{name.partition("_")[0]}_*' in line)
-    assert all(component in line for component in needed) and ('none' in line) == (not needed)
+    assert all(component in line for component in needed) and ('nothing' in line) == (not needed)
 
 
 def test_initial_weights_and_training_are_left_out() -> None:
