@@ -44,7 +44,6 @@ def all_rows() -> list[Row]:
         Row('environment', environment),
         *(Row(f'step: {name}', partial(_mode, name=name), least_seconds=15) for name in MODES),
         Row('step: bf16 channels_last graphed', graphed, apart=True, least_seconds=20),
-        Row('losses: against fp32', compare_precisions, least_seconds=60),
         Row('guard: loss scaler', partial(guard_row, scaler=True, fused=False)),
         Row('guard: loss scaler, fused optimizer', partial(guard_row, scaler=True, fused=True)),
         Row('guard: no loss scaler', partial(guard_row, scaler=False, fused=False)),
@@ -52,6 +51,7 @@ def all_rows() -> list[Row]:
         Row('one process', process_row, apart=True, least_seconds=15),
         Row('inference: precisions', inference, least_seconds=15),
         Row('inference: graphed', inference_graph, apart=True, least_seconds=15),
+        Row('losses: against fp32', compare_precisions, least_seconds=60),
         *(
             Row(f'method: {name}', partial(method_row, name=name), least_seconds=10)
             for name in method_names()
