@@ -64,8 +64,11 @@ def draw_predictions(config: Config, show: bool, show_dir: str | None, wait_time
             '--show and --show-dir need a visualization hook; add '
             "default_hooks=dict(visualization=dict(type='SegVisualizationHook')) to the config"
         )
+    if hook.get('type') == 'SegVisualizationHook':
+        hook['type'] = (
+            'NumberedPicturesHook'  # upstream's leaves images out, and lets one replace another
+        )
     hook['draw'] = True
-    hook['interval'] = 1  # upstream's hook leaves images out in testing too
     if show:
         hook['show'] = True
         hook['wait_time'] = wait_time

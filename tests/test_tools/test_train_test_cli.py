@@ -321,7 +321,7 @@ def test_options_of_the_test_tool_reach_the_config() -> None:
     )
     tool.draw_predictions(config, show=True, show_dir='pictures', wait_time=3)
     assert config.default_hooks.visualization == dict(
-        type='SegVisualizationHook', draw=True, interval=1, show=True, wait_time=3
+        type='NumberedPicturesHook', draw=True, show=True, wait_time=3
     )
     assert config.visualizer.save_dir == 'pictures'
     tool.keep_predictions(config, 'labels')

@@ -9,6 +9,7 @@ from .deferred_info_hook import DeferredInfoHook
 from .exact_resume_hook import ExactResumeHook
 from .finite_guard_hook import FiniteGuardHook
 from .loading_limit_hook import LoadingLimitHook
+from .numbered_pictures_hook import NumberedPicturesHook
 from .progress_hook import RichProgressHook
 from .restart_hook import RestartHook
 from .safe_stop_hook import SafeStopHook
@@ -23,6 +24,7 @@ __all__ = [
     'ExactResumeHook',
     'FiniteGuardHook',
     'LoadingLimitHook',
+    'NumberedPicturesHook',
     'RestartHook',
     'RichProgressHook',
     'SafeStopHook',
