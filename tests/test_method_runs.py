@@ -105,7 +105,10 @@ def same(first: Any, second: Any) -> bool:
 
 @pytest.mark.parametrize(
     ('method', 'left_out'),
-    [('AdaptSegNetSegmentor', {'discriminators'}), ('MeanTeacher', {'teacher', 'ema'})],
+    [
+        ('AdaptSegNetSegmentor', {'discriminators'}),
+        pytest.param('MeanTeacher', {'teacher', 'ema'}, marks=pytest.mark.slow),
+    ],
 )
 def test_stopped_and_resumed_it_ends_as_the_whole_run(
     data: Path,
