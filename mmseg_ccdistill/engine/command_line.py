@@ -20,7 +20,7 @@ from .override_syntax import add_override_argument
 from .processes import LAUNCHERS
 from .ranks import launcher_of_command, process_of, speaker
 from .run_errors import StoppedBySignal, ending_of
-from .start_together import end_together
+from .start_together import end_together, leave_store
 
 #: What ``--cfg-options`` cannot set in a tool whose weights an argument names.
 NAMED_BY_CHECKPOINT = {
@@ -140,10 +140,16 @@ def run_main(main: Callable[[], None]) -> int:
         sentence, code = ending
         print(f'error: {speaker(process)}{sentence}', file=sys.stderr, flush=True)
         end_together(process, error, sentence)
-        return code
-    if torch_dist.is_available() and torch_dist.is_initialized():
-        # The wrapped model sits in reference cycles and holds the process group: collected later,
-        # at the interpreter's end, gloo's threads now and then abort a run that has succeeded.
-        gc.collect()
-        torch_dist.destroy_process_group()
+    leave_store()
+    _leave_process_group(has_failed=0 < code < 128)
     return code
+
+
+def _leave_process_group(has_failed: bool) -> None:
+    """End the threads of gloo while the interpreter lives: at its own end they now and then abort the process."""
+    if not (torch_dist.is_available() and torch_dist.is_initialized()):
+        return
+    if has_failed and torch_dist.get_backend() != 'gloo':
+        return  # NCCL waits here for the process that is gone
+    gc.collect()  # the wrapped model sits in reference cycles and holds the process group
+    torch_dist.destroy_process_group()

@@ -109,6 +109,12 @@ def end_together(process: Process, error: BaseException, sentence: str) -> None:
         return  # the first process cannot be reached: this one has spoken, and ends
 
 
+def leave_store() -> None:
+    """Drop the store: its thread ends while the interpreter lives, at whose own end it may abort the process."""
+    global _store
+    _store = None
+
+
 def _can_share(process: Process) -> bool:
     return process.world_size > 1 and torch_dist.is_available() and 'MASTER_ADDR' in os.environ
 

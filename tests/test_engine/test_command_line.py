@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from torch import distributed as torch_dist
 
-from mmseg_ccdistill.engine import command_line
+from mmseg_ccdistill.engine import command_line, start_together
 from mmseg_ccdistill.errors import RunError, UserInputError
 
 
@@ -98,3 +99,23 @@ def test_run_main_after_ctrl_c(capsys) -> None:
 
     assert command_line.run_main(interrupted) == 130
     assert 'Interrupted' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'end', [None, UserInputError('no label'), RunError('lost'), RuntimeError('gloo/transport')]
+)
+def test_run_main_ends_the_threads_of_the_process_group_itself(tmp_path, monkeypatch, end) -> None:
+    # Left to the interpreter's end, they abort the process now and then: exit code -6 in place of 2.
+    monkeypatch.setenv('WORLD_SIZE', '2')
+
+    def main() -> None:
+        store = torch_dist.FileStore(str(tmp_path / 'store'), 1)
+        torch_dist.init_process_group('gloo', store=store, rank=0, world_size=1)
+        monkeypatch.setattr(start_together, '_store', store)
+        if end is not None:
+            raise end
+
+    command_line.run_main(main)
+
+    assert not torch_dist.is_initialized()
+    assert start_together._store is None
