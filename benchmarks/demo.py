@@ -31,7 +31,7 @@ from benchmarks.stages import (
     scalars,
 )
 from mmseg_ccdistill import __version__
-from mmseg_ccdistill.datasets.mini_night import write_mini_night
+from mmseg_ccdistill.mini_night import write_mini_night
 from mmseg_ccdistill.visualization.panel import colorize, panel, write_image
 from mmseg_ccdistill.visualization.scene_comparison import mean_iou
 

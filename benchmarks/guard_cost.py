@@ -20,7 +20,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from benchmarks.stages import ROOT
-from mmseg_ccdistill.engine.gradient_guard import GradientGuard
+from mmseg_ccdistill.runtime.gradient_guard import GradientGuard
 
 CONFIG = 'configs/ccdistill/refinenet_small_mini_day2night.py'
 GUARDS = (

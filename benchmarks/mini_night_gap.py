@@ -18,8 +18,8 @@ from mmengine.config import Config
 from mmseg.registry import TRANSFORMS
 
 from benchmarks.stages import ROOT, Stage, evaluate, run_stages
-from mmseg_ccdistill.datasets.mini_night import write_mini_night
 from mmseg_ccdistill.datasets.transforms import lab_statistics, lab_transfer
+from mmseg_ccdistill.mini_night import write_mini_night
 
 CONFIG = 'configs/refinenet/refinenet_small_mini.py'
 

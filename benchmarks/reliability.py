@@ -3,7 +3,7 @@
     python -m benchmarks.reliability --fault-kills 100 --random-kills 100
 
 Real runs of the recipe on a few small frames with a narrow network, as processes of their own, end
-by SIGKILL: at the steps of a checkpoint's write (``mmseg_ccdistill.utils.atomic_file.fault_point``)
+by SIGKILL: at the steps of a checkpoint's write (``mmseg_ccdistill.runtime.atomic_file.fault_point``)
 and at random moments. After each kill every checkpoint that lies under its name must be whole, and
 none that was there before may be missing. Each run is killed several times, resumed each time, and
 must end with the weights, optimizer and logged losses of a run that nobody touched.
@@ -41,7 +41,7 @@ from benchmarks.forked_training import (
     same,
     train,
 )
-from mmseg_ccdistill.utils.checkpoint_file import CheckpointFileError, verify_checkpoint
+from mmseg_ccdistill.runtime.checkpoint_file import CheckpointFileError, verify_checkpoint
 
 RESULTS = ROOT / 'docs/results/reliability.json'
 # Kills of one run before it may end.

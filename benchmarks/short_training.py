@@ -19,7 +19,7 @@ import torch
 from mmengine.config import Config
 
 from benchmarks.stages import ROOT, Stage, best_constant_miou, evaluate, run_stages, scalars
-from mmseg_ccdistill.datasets.mini_night import write_mini_night
+from mmseg_ccdistill.mini_night import write_mini_night
 
 #: Loss terms that have to fall.
 FALLING = ('source_day.loss_seg', 'source_night.loss_seg', 'target_night.loss_pseudo')

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmseg_ccdistill.engine.resume import newest_good_checkpoint
 from mmseg_ccdistill.errors import UserInputError
-from mmseg_ccdistill.utils.atomic_file import write_atomically
+from mmseg_ccdistill.runtime.atomic_file import write_atomically
+from mmseg_ccdistill.runtime.resume import newest_good_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 

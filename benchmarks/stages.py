@@ -36,8 +36,8 @@ from benchmarks.stage_folder import (
     start_run,
 )
 from mmseg_ccdistill.datasets.file_scan import available_cores
-from mmseg_ccdistill.engine.override_syntax import format_override
 from mmseg_ccdistill.evaluation import NightIoUMetric
+from mmseg_ccdistill.runtime.override_syntax import format_override
 
 #: Seconds between two looks at the running stages.
 POLL_SECONDS = 0.5

@@ -23,9 +23,9 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from mmseg_ccdistill.engine.command_line import load_config, run_main
 from mmseg_ccdistill.engine.inference import load_segmentor
-from mmseg_ccdistill.engine.override_syntax import add_override_argument
+from mmseg_ccdistill.runtime.command_line import load_config, run_main
+from mmseg_ccdistill.runtime.override_syntax import add_override_argument
 
 #: Terms that the others are compared with.
 SUPERVISED = ('loss_seg', 'loss_pseudo')

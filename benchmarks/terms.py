@@ -19,9 +19,9 @@ import torch
 
 from benchmarks.timing import print_ratios, time_interleaved
 from mmseg_ccdistill.datasets.transforms import lab_transfer
+from mmseg_ccdistill.domains import DOMAINS
 from mmseg_ccdistill.models.losses import CDCLoss, CDSLoss, StaticLoss, WeightedCrossEntropyLoss
 from mmseg_ccdistill.models.necks import ProjectionHead
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
 
 Callables = dict[str, Callable[[], None]]
 

@@ -9,6 +9,6 @@ from .version import __version__
 
 check_installed_stack()  # neither stack is a hard requirement: see the extras
 
-from . import datasets, engine, evaluation, models  # noqa: E402
+from . import datasets, engine, evaluation, models, runtime  # noqa: E402
 
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models']
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'runtime']

@@ -8,7 +8,7 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
+from mmseg_ccdistill.domains import DOMAINS
 
 
 def domain_batch(side: int = 64, size: int = 2, seed: int = 1) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from torch import nn
 
 import mmseg_ccdistill  # noqa: F401
 from benchmarks.shrink import shrink
-from mmseg_ccdistill.engine.work_dir import default_work_dir
+from mmseg_ccdistill.runtime.work_dir import default_work_dir
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 PAPER = CONFIGS / 'ccdistill/refinenet_r101_cs2dz.py'

@@ -24,6 +24,7 @@ def test_lint_checks_rules_format_and_types() -> None:
         '@$(PY) -m ruff check .',
         '@$(PY) -m ruff format --check .',
         '@$(PY) -m mypy $(LINTED)',
+        '@$(VENV)/bin/lint-imports --no-cache --no-logo',
     ]
     assert '\nmake lint\n' in (ROOT / '.ci' / 'run').read_text(encoding='utf-8')
 
@@ -37,9 +38,11 @@ def test_the_commit_hooks_are_the_lint_of_the_environment() -> None:
         'python -m ruff check --force-exclude',
         'python -m ruff format --force-exclude',
         'python -m mypy mmseg_ccdistill tools benchmarks',
+        'lint-imports --no-cache --no-logo',
     ]
-    # Ruff is given the files of the commit; mypy looks at all.
-    assert [hook.get('pass_filenames', True) for hook in repository['hooks']] == [True, True, False]
+    # Ruff is given the files of the commit; the others look at all.
+    given = [hook.get('pass_filenames', True) for hook in repository['hooks']]
+    assert given == [True, True, False, False]
     makefile = (ROOT / 'Makefile').read_text(encoding='utf-8')
     assert 'LINTED := $(wildcard mmseg_ccdistill tools benchmarks)' in makefile
 

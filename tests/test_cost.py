@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import mmseg_ccdistill  # noqa: F401
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
+from mmseg_ccdistill.domains import DOMAINS
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs/ccdistill/refinenet_r101_cs2dz.py'
 

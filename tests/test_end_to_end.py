@@ -21,8 +21,8 @@ from mmengine.registry import init_default_scope
 from mmseg.apis import MMSegInferencer, init_model
 from mmseg.registry import MODELS
 
-from mmseg_ccdistill.datasets.mini_night import write_mini_night
-from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY
+from mmseg_ccdistill.mini_night import write_mini_night
+from mmseg_ccdistill.runtime.checkpoint_file import OWN_KEY
 
 ROOT = Path(__file__).resolve().parents[1]
 STOCK = Path(mmseg.__file__).parent / '.mim/tools'

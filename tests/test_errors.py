@@ -12,10 +12,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 import mmseg_ccdistill
-from mmseg_ccdistill.engine.command_line import run_main
 from mmseg_ccdistill.engine.hooks import RichProgressHook, SafeStopHook
 from mmseg_ccdistill.errors import PlainError, RunError, UserInputError
 from mmseg_ccdistill.models.losses import CDCLoss, CDSLoss, js_divergence
+from mmseg_ccdistill.runtime.command_line import run_main
 
 #: Exceptions that do not end a program by themselves.
 INTERNAL = {

@@ -15,9 +15,9 @@ from tool_project import load_tool, run_tool
 from torch import Tensor
 
 from benchmarks.forked_training import make_data
+from mmseg_ccdistill.export.branch_export import export_files
 from mmseg_ccdistill.models.segmentors import AdaptationSegmentor, EMATeacher
-from mmseg_ccdistill.utils.branch_export import export_files
-from mmseg_ccdistill.utils.checkpoint_file import load_checkpoint_file
+from mmseg_ccdistill.runtime.checkpoint_file import load_checkpoint_file
 
 CONFIG = (
     Path(__file__).resolve().parents[1] / 'configs/adaptsegnet/refinenet_small_mini_day2night.py'

@@ -16,7 +16,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from mmseg_ccdistill import __version__
-from mmseg_ccdistill.engine.command_line import run_main
+from mmseg_ccdistill.runtime.command_line import run_main
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -21,12 +21,6 @@ from mmengine.config import Config
 from mmseg_ccdistill.datasets.file_scan import map_parallel
 from mmseg_ccdistill.datasets.image_facts import UnreadableFileError, read_facts, read_stamp
 from mmseg_ccdistill.datasets.image_orientation import turned_size
-from mmseg_ccdistill.engine.command_line import (
-    NAMED_BY_CHECKPOINT,
-    load_config,
-    run_main,
-    trust_pickle,
-)
 from mmseg_ccdistill.engine.inference import (
     add_model_arguments,
     load_segmentor,
@@ -42,6 +36,12 @@ from mmseg_ccdistill.evaluation.submission import (
     list_images,
 )
 from mmseg_ccdistill.evaluation.submission_validator import submission_faults
+from mmseg_ccdistill.runtime.command_line import (
+    NAMED_BY_CHECKPOINT,
+    load_config,
+    run_main,
+    trust_pickle,
+)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

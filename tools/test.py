@@ -7,20 +7,20 @@ from mmengine.config import Config
 from mmseg.registry import RUNNERS
 
 from mmseg_ccdistill.engine.class_check import check_classes
-from mmseg_ccdistill.engine.command_line import (
+from mmseg_ccdistill.engine.label_needs import adapt_to_unlabelled, evaluators_of
+from mmseg_ccdistill.engine.prediction_folders import keep_folders
+from mmseg_ccdistill.engine.shared_memory import check_shared_memory
+from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_content, check_data_roots
+from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.runtime.command_line import (
     NAMED_BY_CHECKPOINT,
     add_launch_arguments,
     load_config,
     run_main,
     trust_pickle,
 )
-from mmseg_ccdistill.engine.label_needs import adapt_to_unlabelled, evaluators_of
-from mmseg_ccdistill.engine.prediction_folders import keep_folders
-from mmseg_ccdistill.engine.processes import set_up_processes
-from mmseg_ccdistill.engine.shared_memory import check_shared_memory
-from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_content, check_data_roots
-from mmseg_ccdistill.engine.work_dir import set_work_dir
-from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.runtime.processes import set_up_processes
+from mmseg_ccdistill.runtime.work_dir import set_work_dir
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -6,21 +6,21 @@ import sys
 from mmseg.registry import RUNNERS
 
 from mmseg_ccdistill.engine.class_check import check_classes
-from mmseg_ccdistill.engine.command_line import (
+from mmseg_ccdistill.engine.label_needs import check_labels
+from mmseg_ccdistill.engine.prediction_folders import keep_folders
+from mmseg_ccdistill.engine.shared_memory import check_shared_memory
+from mmseg_ccdistill.engine.start_up_checks import check_data_roots, check_initial_weights
+from mmseg_ccdistill.runtime.command_line import (
     add_launch_arguments,
     load_config,
     run_main,
     trust_pickle,
 )
-from mmseg_ccdistill.engine.label_needs import check_labels
-from mmseg_ccdistill.engine.learning_rate_scale import set_auto_scale_lr
-from mmseg_ccdistill.engine.mixed_precision import enable_amp
-from mmseg_ccdistill.engine.prediction_folders import keep_folders
-from mmseg_ccdistill.engine.processes import set_up_processes
-from mmseg_ccdistill.engine.resume import misplaced_checkpoint, resume_last_checkpoint
-from mmseg_ccdistill.engine.shared_memory import check_shared_memory
-from mmseg_ccdistill.engine.start_up_checks import check_data_roots, check_initial_weights
-from mmseg_ccdistill.engine.work_dir import set_work_dir
+from mmseg_ccdistill.runtime.learning_rate_scale import set_auto_scale_lr
+from mmseg_ccdistill.runtime.mixed_precision import enable_amp
+from mmseg_ccdistill.runtime.processes import set_up_processes
+from mmseg_ccdistill.runtime.resume import misplaced_checkpoint, resume_last_checkpoint
+from mmseg_ccdistill.runtime.work_dir import set_work_dir
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

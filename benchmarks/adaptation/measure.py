@@ -21,14 +21,14 @@ from mmengine.dataset import pseudo_collate
 from mmseg.registry import MODELS
 
 from benchmarks.stages import ROOT, Stage, evaluate, history, last_tenth
-from mmseg_ccdistill.engine.command_line import load_config, run_main
 from mmseg_ccdistill.engine.inference import load_segmentor
-from mmseg_ccdistill.engine.override_syntax import add_override_argument, format_override
 from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_content
 from mmseg_ccdistill.engine.training_draws import training_dataset, training_draws
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.models.losses import correlation_maps
-from mmseg_ccdistill.utils.atomic_file import write_atomically
+from mmseg_ccdistill.runtime.atomic_file import write_atomically
+from mmseg_ccdistill.runtime.command_line import load_config, run_main
+from mmseg_ccdistill.runtime.override_syntax import add_override_argument, format_override
 
 #: Name of the set on which M_d is measured by day: a diagnostic, not a result.
 DAY = 'day (M_d)'

@@ -17,7 +17,7 @@ from benchmarks.adaptation.tables import (
 )
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation.report import markdown_table
-from mmseg_ccdistill.utils.atomic_file import write_atomically
+from mmseg_ccdistill.runtime.atomic_file import write_atomically
 
 #: Name of the file that a comparison leaves.
 COMPARISON = 'rerun.md'

@@ -26,7 +26,7 @@ from benchmarks.stage_folder import list_once
 from mmseg_ccdistill import __version__
 from mmseg_ccdistill.datasets.file_scan import available_cores
 from mmseg_ccdistill.errors import UserInputError
-from mmseg_ccdistill.utils.atomic_file import write_atomically
+from mmseg_ccdistill.runtime.atomic_file import write_atomically
 
 RESULTS, PANEL, PAGE = 'results.json', 'panel.jpg', 'index.html'
 

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.gpu.page import write_page
 from benchmarks.stage_folder import read_record
 from mmseg_ccdistill.errors import UserInputError
-from mmseg_ccdistill.utils.atomic_file import write_atomically
+from mmseg_ccdistill.runtime.atomic_file import write_atomically
 
 JSON, PAGE = 'gpu.json', 'gpu.md'
 

@@ -11,6 +11,7 @@ from mmengine.dataset import Compose
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
+from ..runtime.random_state import seeded
 from .class_names import class_difference
 from .domain_flow import (
     by_domain,
@@ -28,7 +29,6 @@ from .file_check import (
     initialise,
     leaf_datasets,
 )
-from .random_state import seeded
 from .unreadable import fetch_readable, note_replaced, replacement_sequence
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..domains import DOMAINS
 from ..errors import UserInputError
-from ..utils.typing_utils import DOMAINS
 from .file_check import DatasetCheckError, leaf_datasets
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from mmengine.dataset import Compose
 from PIL import Image
 
+from ..runtime.random_state import get_random_state, set_random_state
 from .draw_sampler import Draw
 from .file_check import DatasetCheckError
 from .image_facts import (
@@ -18,7 +19,6 @@ from .image_facts import (
     unreadable_reason_of,
     unreadable_sentence,
 )
-from .random_state import get_random_state, set_random_state
 
 # Stream of a seed that chooses replacements; draw_sampler has those before it.
 _REPLACEMENT_STREAM = 3

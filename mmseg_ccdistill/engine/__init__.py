@@ -1,6 +1,5 @@
-"""Training engine parts."""
+"""What of a training knows its data or its method: hooks, optimizers, start-up checks, inference."""
 
 from . import hooks, optimizers
-from .named_hooks import NamedHooksRunner
 
-__all__ = ['NamedHooksRunner', 'hooks', 'optimizers']
+__all__ = ['hooks', 'optimizers']

@@ -16,10 +16,10 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
-from ..datasets.random_state import seeded
 from ..errors import UserInputError
-from .ranks import launcher_of_command, process_of
-from .run_errors import SHARED_MEMORY
+from ..runtime.random_state import seeded
+from ..runtime.ranks import launcher_of_command, process_of
+from ..runtime.run_errors import SHARED_MEMORY
 from .training_draws import training_dataset, training_draws
 
 #: Batches that a data worker of torch's ``DataLoader`` prepares ahead, unless the config says otherwise.

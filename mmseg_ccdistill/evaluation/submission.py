@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..datasets.doctor.listing import list_files
+from ..curation.audit.listing import list_files
 from ..datasets.published_sets import ACDC, DARK_ZURICH, PublishedSet, Split
 from ..errors import UserInputError
-from ..utils.atomic_file import write_atomically
+from ..runtime.atomic_file import write_atomically
 
 #: Folders of a submission. Train ids, and 255 for no class at all.
 LABELS = 'labelTrainIds'

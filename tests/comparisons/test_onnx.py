@@ -11,7 +11,7 @@ import torch
 from adaptation_run import REFINENET, SEGFORMER, build, run_config, save
 from torch import Tensor, nn
 
-from mmseg_ccdistill.utils.branch_export import export_files, load_plain
+from mmseg_ccdistill.export.branch_export import export_files, load_plain
 
 SIZE = (64, 96)
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY
+from mmseg_ccdistill.runtime.checkpoint_file import OWN_KEY
 
 
 class Call:

@@ -26,7 +26,7 @@ from mmengine.hooks import Hook  # noqa: E402
 from mmseg.registry import HOOKS  # noqa: E402
 
 from benchmarks.forked_training import fork, make_data, run_config, train  # noqa: E402
-from mmseg_ccdistill.engine.processes import set_up_processes  # noqa: E402
+from mmseg_ccdistill.runtime.processes import set_up_processes  # noqa: E402
 
 #: The killed run dies before this iteration (from 0), an odd number after its latest checkpoint.
 KILLED_BEFORE = 5

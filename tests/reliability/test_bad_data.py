@@ -26,7 +26,6 @@ from provoke import Provoke
 from tiny_run import end_workers, make_run, read_config, test, train, write_config
 
 from mmseg_ccdistill.datasets import BadSampleError, Draw, DrawnDataset
-from mmseg_ccdistill.datasets.random_state import get_random_state, same_random_state
 from mmseg_ccdistill.datasets.unreadable import (
     MAX_IN_ROW,
     REPLACED_KEY,
@@ -40,6 +39,7 @@ from mmseg_ccdistill.engine.hooks.data_guard_hook import (
     UnreadableFilesError,
 )
 from mmseg_ccdistill.models.losses import WeightedCrossEntropyLoss
+from mmseg_ccdistill.runtime.random_state import get_random_state, same_random_state
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from bad_inputs import CONFIG, DATA, MODEL, PAGE, Kind, half
 from tiny_run import ROOT, make_run, test, train
 
 from mmseg_ccdistill.datasets.file_check import check_dataset
-from mmseg_ccdistill.engine.command_line import load_config, run_main
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots
 from mmseg_ccdistill.engine.training_draws import training_dataset
+from mmseg_ccdistill.runtime.command_line import load_config, run_main
 
 PLACES = ('train', 'test', 'check', 'resume')
 

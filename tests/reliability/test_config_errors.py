@@ -10,7 +10,7 @@ from mmengine.runner.log_processor import LogProcessor
 from tiny_run import make_run, train
 from torch.utils.data import DataLoader
 
-from mmseg_ccdistill.engine.config_errors import config_error
+from mmseg_ccdistill.runtime.config_errors import config_error
 
 KINDS = [
     ('loop', 'train_cfg.max_iterss', 'IterBasedTrainLoop', ", such as 'max_iters'"),

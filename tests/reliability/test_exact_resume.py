@@ -20,7 +20,7 @@ from benchmarks.forked_training import (
     run_config,
     same,
 )
-from mmseg_ccdistill.utils.checkpoint_file import load_checkpoint_file
+from mmseg_ccdistill.runtime.checkpoint_file import load_checkpoint_file
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -34,8 +34,8 @@ from tiny_run import (
 
 from mmseg_ccdistill.engine import shared_memory
 from mmseg_ccdistill.engine.hooks import LoadingLimitHook, SafeStopHook
-from mmseg_ccdistill.engine.run_errors import ending_of
 from mmseg_ccdistill.engine.shared_memory import check_shared_memory, shared_bytes
+from mmseg_ccdistill.runtime.run_errors import ending_of
 
 _WORKERS = ['train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True']
 # A transform that never comes back in a data worker, once the file ``stuck`` is there.
@@ -126,7 +126,7 @@ def test_workers_that_give_nothing_end_the_run_saved_with_a_sentence(
 
 def test_a_slow_batch_is_waited_for(run, monkeypatch) -> None:
     """Torch is asked at intervals; the limit is that of one batch."""
-    from mmseg_ccdistill.engine import train_batches
+    from mmseg_ccdistill.runtime import train_batches
 
     monkeypatch.setattr(train_batches, '_POLL_SECONDS', 0.05)
     make_stuck(run, monkeypatch)

@@ -9,8 +9,8 @@ import torch
 from mmengine.config import Config
 from tiny_run import make_run, train
 
-from mmseg_ccdistill.engine.learning_rate_scale import set_auto_scale_lr
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.runtime.learning_rate_scale import set_auto_scale_lr
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 SHIPPED = sorted(p for p in CONFIGS.rglob('*.py') if '_base_' not in p.parts)

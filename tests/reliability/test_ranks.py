@@ -13,7 +13,7 @@ from provoke import Provoke
 from tiny_run import checkpoints, equal_weights, make_run, start, train, write_config
 
 from mmseg_ccdistill.engine.hooks.restart_hook import MARKER
-from mmseg_ccdistill.engine.run_errors import LostRankError, ending_of, lost_rank
+from mmseg_ccdistill.runtime.run_errors import LostRankError, ending_of, lost_rank
 
 # The stated time within which the other processes end when one has died, under torchrun.
 _STATED_SECONDS = 60

@@ -28,9 +28,9 @@ from tiny_run import (
     write_config,
 )
 
-from mmseg_ccdistill.engine import stop_signals
-from mmseg_ccdistill.engine.data_workers import init_worker
-from mmseg_ccdistill.engine.run_errors import (
+from mmseg_ccdistill.runtime import stop_signals
+from mmseg_ccdistill.runtime.data_workers import init_worker
+from mmseg_ccdistill.runtime.run_errors import (
     describe_loading_failure,
     ending_of,
     is_loading_failure,
@@ -130,7 +130,7 @@ def test_a_signal_that_is_forwarded_twice_counts_once(run, monkeypatch) -> None:
 def test_a_save_that_fails_is_reported_with_the_exit_code_of_the_signal(
     run, monkeypatch, capfd
 ) -> None:
-    from mmseg_ccdistill.utils import atomic_file
+    from mmseg_ccdistill.runtime import atomic_file
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, 'No space left on device')

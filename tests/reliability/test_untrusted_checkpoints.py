@@ -16,9 +16,9 @@ from mmseg.visualization import SegLocalVisualizer
 from payloads import PAYLOADS, Call
 
 from benchmarks.forked_training import CONFIG, make_data, run_config, train
-from mmseg_ccdistill.engine.command_line import run_main
-from mmseg_ccdistill.engine.resume import newest_good_checkpoint
-from mmseg_ccdistill.utils.checkpoint_file import TRUST_VARIABLE
+from mmseg_ccdistill.runtime.checkpoint_file import TRUST_VARIABLE
+from mmseg_ccdistill.runtime.command_line import run_main
+from mmseg_ccdistill.runtime.resume import newest_good_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -22,9 +22,9 @@ from benchmarks.adaptation.results import write_report
 from benchmarks.adaptation.rows import SUITES, seed_runs
 from benchmarks.demo import build_stages
 from benchmarks.stages import Stage
-from mmseg_ccdistill.engine.command_line import run_main
-from mmseg_ccdistill.engine.override_syntax import parse_overrides
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.runtime.command_line import run_main
+from mmseg_ccdistill.runtime.override_syntax import parse_overrides
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -25,10 +25,10 @@ from benchmarks.adaptation.rows import (
     row_config,
     seed_runs,
 )
-from mmseg_ccdistill.engine.command_line import load_config
-from mmseg_ccdistill.engine.override_syntax import OverrideError, parse_overrides
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation.published import published_rows
+from mmseg_ccdistill.runtime.command_line import load_config
+from mmseg_ccdistill.runtime.override_syntax import OverrideError, parse_overrides
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -26,8 +26,8 @@ from benchmarks.gpu.rows import Row, all_rows
 from benchmarks.gpu.settings import NotHere, Settings, make_settings
 from benchmarks.gpu.step_rows import MODES, measure_graph
 from benchmarks.gpu.training import PAPER, Training, load_config, precision
+from mmseg_ccdistill.domains import DOMAINS
 from mmseg_ccdistill.errors import UserInputError
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
 
 TINY = make_settings(tiny=True)
 

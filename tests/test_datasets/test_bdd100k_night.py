@@ -11,11 +11,7 @@ import pytest
 from layouts import BDD_NIGHT, bdd100k_night_list, make_bdd100k, train_ids
 from mmseg.registry import DATASETS
 
-from mmseg_ccdistill.datasets import (
-    DatasetCheckError,
-    check_dataset,
-    read_bdd100k_night_list,
-)
+from mmseg_ccdistill.datasets import DatasetCheckError, check_dataset, read_bdd100k_night_list
 
 LIST = 'lists/bdd100k_night.txt'
 LOADING = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]

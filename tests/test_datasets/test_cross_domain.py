@@ -26,9 +26,9 @@ from mmseg_ccdistill.datasets import (
     DrawSampler,
     draw_sampler,
 )
-from mmseg_ccdistill.datasets.random_state import get_random_state, same_random_state
+from mmseg_ccdistill.domains import DOMAINS
 from mmseg_ccdistill.errors import UserInputError
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
+from mmseg_ccdistill.runtime.random_state import get_random_state, same_random_state
 
 
 @pytest.fixture

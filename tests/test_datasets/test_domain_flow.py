@@ -21,10 +21,10 @@ from torch import nn
 from mmseg_ccdistill.datasets import CrossDomainDataset, DatasetCheckError, Draw
 from mmseg_ccdistill.datasets.domain_flow import plan_flow
 from mmseg_ccdistill.datasets.transforms import LABTransfer, PackCrossDomainInputs
+from mmseg_ccdistill.domains import DOMAINS
 from mmseg_ccdistill.engine.domain_check import check_domains
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.models.segmentors import AdaptationSegmentor
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny_data import picture, write
 
-from mmseg_ccdistill.datasets.doctor.file_facts import Request, read_file
+from mmseg_ccdistill.curation.audit.file_facts import Request, read_file
 from mmseg_ccdistill.datasets.image_facts import (
     UnreadableFileError,
     read_facts,

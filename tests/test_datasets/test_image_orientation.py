@@ -15,10 +15,10 @@ from mmseg.registry import TRANSFORMS
 from PIL import Image, PngImagePlugin
 from tiny_data import DAYS, NIGHTS, make_cityscapes, make_dark_zurich, source_config, target_config
 
+from mmseg_ccdistill.curation.audit.file_checks import check_files
+from mmseg_ccdistill.curation.audit.file_facts import Request, read_file
+from mmseg_ccdistill.curation.audit.listing import ListedSplit
 from mmseg_ccdistill.datasets import DatasetCheckError, check_dataset
-from mmseg_ccdistill.datasets.doctor.file_checks import check_files
-from mmseg_ccdistill.datasets.doctor.file_facts import Request, read_file
-from mmseg_ccdistill.datasets.doctor.listing import ListedSplit
 from mmseg_ccdistill.datasets.file_check import build_dataset
 from mmseg_ccdistill.datasets.image_facts import read_facts
 from mmseg_ccdistill.datasets.published_sets import CITYSCAPES

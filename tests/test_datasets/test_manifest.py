@@ -13,7 +13,7 @@ from tiny_data import make_cityscapes, source_config
 from mmseg_ccdistill.datasets import check_dataset, file_scan, manifest
 from mmseg_ccdistill.datasets.file_check import build_dataset
 from mmseg_ccdistill.datasets.manifest import MANIFEST_NAME
-from mmseg_ccdistill.utils.atomic_file import write_atomically
+from mmseg_ccdistill.runtime.atomic_file import write_atomically
 
 
 @pytest.fixture

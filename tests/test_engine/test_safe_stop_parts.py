@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmseg_ccdistill.engine import stop_signals
-from mmseg_ccdistill.engine.dead_workers import WorkerWatch
-from mmseg_ccdistill.engine.rank_consensus import RankConsensus
-from mmseg_ccdistill.engine.run_errors import DataWorkerError
-from mmseg_ccdistill.engine.stop_signals import StopSignals
+from mmseg_ccdistill.runtime import stop_signals
+from mmseg_ccdistill.runtime.dead_workers import WorkerWatch
+from mmseg_ccdistill.runtime.rank_consensus import RankConsensus
+from mmseg_ccdistill.runtime.run_errors import DataWorkerError
+from mmseg_ccdistill.runtime.stop_signals import StopSignals
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
 

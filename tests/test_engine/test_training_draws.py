@@ -9,8 +9,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from tool_project import make_project
 
+from mmseg_ccdistill.domains import DOMAINS
 from mmseg_ccdistill.engine.training_draws import packed_image, training_dataset, training_draws
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
 
 
 @pytest.fixture(scope='module')

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from tool_project import error_of, load_tool, make_project, run_tool
 
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
+from mmseg_ccdistill.domains import DOMAINS
 
 # Tiles of 128 below a header of 24, right of a margin of 24; captions of 18, gaps of 6.
 WIDTH, HEADER, MARGIN, STEP = 128, 24, 24, 128 + 18 + 6

@@ -7,8 +7,8 @@ from types import ModuleType
 import pytest
 from layouts import MAKERS, make_cityscapes, miniature_sets
 
-from mmseg_ccdistill.datasets.doctor import examine
-from mmseg_ccdistill.engine.command_line import run_main
+from mmseg_ccdistill.curation.audit import examine
+from mmseg_ccdistill.runtime.command_line import run_main
 
 
 @pytest.fixture(scope='module')

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from tool_project import error_of, load_tool, make_project, run_tool
 from torch.nn import functional as F
 
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
+from mmseg_ccdistill.domains import DOMAINS
 
 
 @pytest.fixture(scope='module')

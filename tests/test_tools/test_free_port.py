@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from mmseg_ccdistill.engine.run_errors import ending_of
+from mmseg_ccdistill.runtime.run_errors import ending_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -21,7 +21,7 @@ from mmseg.evaluation import IoUMetric
 from mmseg.registry import MODELS
 
 from benchmarks.shrink import shrink
-from mmseg_ccdistill.engine.command_line import run_main
+from mmseg_ccdistill.runtime.command_line import run_main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -242,7 +242,7 @@ def test_other_logits_end_with_code_1(
     """Here the written weights are those of the other branch."""
     write_run(tmp_path, run_config(REFINENET))
     monkeypatch.chdir(tmp_path)
-    model = 'mmseg_ccdistill.utils.branch_export.AdaptationSegmentor.export_branch'
+    model = 'mmseg_ccdistill.export.branch_export.AdaptationSegmentor.export_branch'
     monkeypatch.setattr(model, lambda self, name: (self.day.state_dict(), []))
     with pytest.raises(SystemExit) as end:
         call(tool, 'run.py', 'iter_2.pth', 'night')

@@ -13,7 +13,6 @@ from mmseg.visualization import SegLocalVisualizer
 from PIL import Image
 from tool_project import error_of, load_tool, make_project, run_tool
 
-from mmseg_ccdistill.engine.command_line import load_config
 from mmseg_ccdistill.engine.label_needs import (
     adapt_to_unlabelled,
     check_labels,
@@ -21,6 +20,7 @@ from mmseg_ccdistill.engine.label_needs import (
 )
 from mmseg_ccdistill.engine.prediction_folders import keep_folders
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.runtime.command_line import load_config
 
 _MORE = """
 _base_ = ['{name}.py']

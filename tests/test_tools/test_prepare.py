@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 
 from mmseg_ccdistill.datasets import check_dataset
 from mmseg_ccdistill.datasets.file_check import build_dataset
-from mmseg_ccdistill.engine.command_line import run_main
+from mmseg_ccdistill.runtime.command_line import run_main
 
 
 @pytest.fixture(scope='module')

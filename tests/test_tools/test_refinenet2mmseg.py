@@ -8,9 +8,9 @@ from types import ModuleType
 import pytest
 import torch
 
-from mmseg_ccdistill.engine.command_line import run_main
-from mmseg_ccdistill.utils.checkpoint_file import load_checkpoint_file
-from mmseg_ccdistill.utils.refinenet_keys import refinenet_head_keys, resnet_keys
+from mmseg_ccdistill.models.decode_heads.refinenet_keys import refinenet_head_keys, resnet_keys
+from mmseg_ccdistill.runtime.checkpoint_file import load_checkpoint_file
+from mmseg_ccdistill.runtime.command_line import run_main
 
 #: From here on torch reads files from elsewhere without executing code in them; before, the user must ask for it.
 SAFE_TORCH = tuple(int(part) for part in torch.__version__.split('.')[:2]) >= (2, 10)

@@ -11,7 +11,7 @@ import torch
 from mmengine.logging import MessageHub, MMLogger
 from tool_project import error_of, load_tool, make_project, run_tool
 
-from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY
+from mmseg_ccdistill.runtime.checkpoint_file import OWN_KEY
 
 _RUN = """
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01))

@@ -25,8 +25,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, METRICS, MODELS
 
-from mmseg_ccdistill.engine.command_line import run_main
-from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY
+from mmseg_ccdistill.runtime.checkpoint_file import OWN_KEY
+from mmseg_ccdistill.runtime.command_line import run_main
 
 ROOT = Path(__file__).resolve().parents[2]
 BASES = ROOT / 'configs' / '_base_' / 'datasets'

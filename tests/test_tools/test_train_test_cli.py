@@ -15,8 +15,8 @@ import pytest
 from mmengine.config import Config
 from mmseg.visualization import SegLocalVisualizer
 
-from mmseg_ccdistill.engine.command_line import run_main
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.runtime.command_line import run_main
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
+from mmseg_ccdistill.domains import DOMAINS
 from mmseg_ccdistill.visualization.correlation_figure import DrawCorrelations, correlation_figure
 from mmseg_ccdistill.visualization.heat_map import heat_map
 

@@ -24,7 +24,6 @@ from torch import Tensor
 
 from mmseg_ccdistill.datasets.file_check import leaf_datasets
 from mmseg_ccdistill.datasets.file_scan import progress_bar
-from mmseg_ccdistill.engine.command_line import load_config, run_main, trust_pickle
 from mmseg_ccdistill.engine.inference import (
     add_model_arguments,
     load_segmentor,
@@ -32,6 +31,7 @@ from mmseg_ccdistill.engine.inference import (
 from mmseg_ccdistill.engine.training_draws import packed_image, training_dataset, training_draws
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.models.segmentors import AdaptationSegmentor
+from mmseg_ccdistill.runtime.command_line import load_config, run_main, trust_pickle
 from mmseg_ccdistill.visualization.draw_rows import DrawRow, draw_panel
 from mmseg_ccdistill.visualization.panel import check_picture_path, write_image
 

@@ -26,12 +26,6 @@ from rich.console import Console
 
 from mmseg_ccdistill.datasets.file_check import build_dataset, check_dataset
 from mmseg_ccdistill.datasets.image_orientation import loading_turns
-from mmseg_ccdistill.engine.command_line import (
-    NAMED_BY_CHECKPOINT,
-    load_config,
-    run_main,
-    trust_pickle,
-)
 from mmseg_ccdistill.engine.inference import (
     add_model_arguments,
     load_segmentor,
@@ -40,6 +34,12 @@ from mmseg_ccdistill.engine.inference import (
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation import published_table, score_table
+from mmseg_ccdistill.runtime.command_line import (
+    NAMED_BY_CHECKPOINT,
+    load_config,
+    run_main,
+    trust_pickle,
+)
 from mmseg_ccdistill.visualization.panel import check_picture_path, write_image
 from mmseg_ccdistill.visualization.scene_comparison import Scene, comparison_figure, measure
 

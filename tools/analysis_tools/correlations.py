@@ -20,12 +20,7 @@ from mmengine.dataset import pseudo_collate
 from torch import nn
 
 from mmseg_ccdistill.datasets.file_scan import progress_bar
-from mmseg_ccdistill.engine.command_line import (
-    NAMED_BY_CHECKPOINT,
-    load_config,
-    run_main,
-    trust_pickle,
-)
+from mmseg_ccdistill.domains import DOMAINS, DomainTensors
 from mmseg_ccdistill.engine.domain_check import check_domains
 from mmseg_ccdistill.engine.inference import (
     add_model_arguments,
@@ -35,7 +30,12 @@ from mmseg_ccdistill.engine.training_draws import packed_image, training_dataset
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.models.losses import CDCLoss, CDSLoss, correlation_maps, gram_cosine
 from mmseg_ccdistill.models.segmentors import CCDistillSegmentor
-from mmseg_ccdistill.utils.typing_utils import DOMAINS, DomainTensors
+from mmseg_ccdistill.runtime.command_line import (
+    NAMED_BY_CHECKPOINT,
+    load_config,
+    run_main,
+    trust_pickle,
+)
 from mmseg_ccdistill.visualization.correlation_figure import DrawCorrelations, correlation_figure
 from mmseg_ccdistill.visualization.panel import check_picture_path, write_image
 

@@ -13,10 +13,10 @@ import argparse
 import os
 import sys
 
-from mmseg_ccdistill.datasets.doctor import examine, show_report, write_json
+from mmseg_ccdistill.curation.audit import examine, show_report, write_json
 from mmseg_ccdistill.datasets.published_sets import PUBLISHED_SETS
-from mmseg_ccdistill.engine.command_line import run_main
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.runtime.command_line import run_main
 
 
 def parse_args() -> argparse.Namespace:

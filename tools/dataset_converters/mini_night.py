@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from mmseg_ccdistill.datasets.mini_night import write_mini_night
+from mmseg_ccdistill.mini_night import write_mini_night
 
 
 def parse_args() -> argparse.Namespace:

@@ -16,7 +16,7 @@ import argparse
 import os
 import sys
 
-from mmseg_ccdistill.datasets.preparation import (
+from mmseg_ccdistill.curation.prepare import (
     place_sources,
     write_bdd100k_night,
     write_dark_zurich_pairs,
@@ -29,8 +29,8 @@ from mmseg_ccdistill.datasets.published_sets import (
     PUBLISHED_SETS,
     PublishedSet,
 )
-from mmseg_ccdistill.engine.command_line import run_main
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.runtime.command_line import run_main
 
 _LIST_OF = {'dark_zurich': 'a CSV of night,day pairs', 'bdd100k': 'the 87-line list of MGCDA'}
 

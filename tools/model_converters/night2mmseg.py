@@ -11,16 +11,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mmseg_ccdistill.engine.command_line import load_config, run_main
 from mmseg_ccdistill.errors import UserInputError
-from mmseg_ccdistill.utils.branch_export import (
+from mmseg_ccdistill.export.branch_export import (
     STEPS,
     ExportMismatchError,
     ExportReport,
     export_files,
     output_files,
 )
-from mmseg_ccdistill.utils.safetensors_copy import copy_files, write_safetensors
+from mmseg_ccdistill.export.safetensors_copy import copy_files, write_safetensors
+from mmseg_ccdistill.runtime.command_line import load_config, run_main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mmseg_ccdistill.engine.command_line import run_main, trust_pickle
 from mmseg_ccdistill.errors import UserInputError
-from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY, load_checkpoint_file
-from mmseg_ccdistill.utils.refinenet_keys import convert_refinenet_keys
+from mmseg_ccdistill.models.decode_heads.refinenet_keys import convert_refinenet_keys
+from mmseg_ccdistill.runtime.checkpoint_file import OWN_KEY, load_checkpoint_file
+from mmseg_ccdistill.runtime.command_line import run_main, trust_pickle
 from mmseg_ccdistill.version import __version__
 
 #: Where checkpoints of other trainers keep their weights.

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
-from mmseg_ccdistill.engine.command_line import run_main, trust_pickle
 from mmseg_ccdistill.errors import UserInputError
-from mmseg_ccdistill.utils.atomic_file import write_atomically
-from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY, load_checkpoint_file, verify_checkpoint
-from mmseg_ccdistill.utils.checkpoint_weights import renamed_weights
+from mmseg_ccdistill.runtime.atomic_file import write_atomically
+from mmseg_ccdistill.runtime.checkpoint_file import OWN_KEY, load_checkpoint_file, verify_checkpoint
+from mmseg_ccdistill.runtime.checkpoint_weights import renamed_weights
+from mmseg_ccdistill.runtime.command_line import run_main, trust_pickle
 from mmseg_ccdistill.version import __version__
 
 

@@ -8,8 +8,8 @@ from mmcv.transforms import BaseTransform
 from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
 
+from ...domains import DOMAINS
 from ...errors import UserInputError
-from ...utils.typing_utils import DOMAINS
 
 _META_KEYS = (
     'img_path',

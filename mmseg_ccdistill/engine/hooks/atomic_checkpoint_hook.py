@@ -18,13 +18,13 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from ...errors import RunError
-from ...utils.atomic_file import remove_unfinished, write_atomically
-from ...utils.checkpoint_file import OWN_KEY, CheckpointFileError
-from ...utils.checkpoint_values import restore_log, to_plain
+from ...runtime.atomic_file import remove_unfinished, write_atomically
+from ...runtime.checkpoint_file import OWN_KEY, CheckpointFileError
+from ...runtime.checkpoint_io import ATOMIC_BACKEND, AtomicBackend
+from ...runtime.checkpoint_values import restore_log, to_plain
+from ...runtime.resume import POINTER
+from ...runtime.run_errors import resume_command
 from ...version import __version__
-from ..checkpoint_io import ATOMIC_BACKEND, AtomicBackend
-from ..resume import POINTER
-from ..run_errors import resume_command
 
 # What CheckpointHook notes in the message hub, and takes from there on resuming.
 _NOTES = ('best_', 'keep_ckpt_ids', 'last_ckpt')

@@ -12,8 +12,8 @@ from mmseg.registry import HOOKS
 
 from ...errors import UserInputError
 from ...models.segmentors import AdaptationSegmentor
-from ...utils.checkpoint_match import check_match
-from ...utils.checkpoint_weights import check_weights
+from ...runtime.checkpoint_match import check_match
+from ...runtime.checkpoint_weights import check_weights
 
 
 @HOOKS.register_module()

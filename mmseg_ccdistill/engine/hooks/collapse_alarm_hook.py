@@ -8,8 +8,8 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
+from ...runtime.host_values import to_host
 from ..collapse_alarms import alarms
-from ..host_values import to_host
 
 
 @HOOKS.register_module()

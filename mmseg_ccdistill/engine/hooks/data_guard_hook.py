@@ -15,10 +15,10 @@ from ...datasets.file_faults import values_fault
 from ...datasets.image_facts import ImageFacts
 from ...datasets.unreadable import REPLACED_KEY, BadSampleError, NamingPipeline
 from ...errors import RunError, UserInputError
+from ...runtime.built_loops import built_loops
+from ...runtime.host_values import is_due
+from ...runtime.run_errors import resume_command
 from ..batch_labels import sample_groups, wrong_ids
-from ..built_loops import built_loops
-from ..host_values import is_due
-from ..run_errors import resume_command
 
 #: Key of the counts in the message hub, which goes into the checkpoints.
 COUNTS_KEY = 'unreadable_samples'

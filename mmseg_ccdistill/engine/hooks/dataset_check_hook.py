@@ -11,10 +11,10 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from ...datasets.file_check import DatasetCheckError, check_dataset
-from ..built_loops import built_loops
+from ...runtime.built_loops import built_loops
+from ...runtime.start_together import others_sentence
 from ..class_check import check_classes
 from ..domain_check import check_domains
-from ..start_together import others_sentence
 
 
 @HOOKS.register_module()

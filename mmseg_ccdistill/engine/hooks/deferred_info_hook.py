@@ -10,7 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmseg.registry import HOOKS
 from torch import Tensor
 
-from ..host_values import is_due, to_host
+from ...runtime.host_values import is_due, to_host
 from .progress_hook import RichProgressHook
 
 

@@ -15,11 +15,11 @@ from mmseg.registry import HOOKS
 from torch import Tensor
 
 from ...errors import RunError, UserInputError
-from ..finite_state import batch_statistics, first_bad
-from ..gradient_guard import GradientGuard
-from ..host_values import is_due, to_host
-from ..run_setup import by_name
-from ..step_record import StepRecord, batch_paths, whole_step
+from ...runtime.finite_state import batch_statistics, first_bad
+from ...runtime.gradient_guard import GradientGuard
+from ...runtime.host_values import is_due, to_host
+from ...runtime.run_setup import by_name
+from ...runtime.step_record import StepRecord, batch_paths, whole_step
 
 
 class NonFiniteError(RunError):

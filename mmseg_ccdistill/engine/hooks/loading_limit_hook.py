@@ -8,7 +8,7 @@ from mmseg.registry import HOOKS
 from torch.utils.data import DataLoader
 
 from ...errors import UserInputError
-from ..train_batches import LimitedBatches
+from ...runtime.train_batches import LimitedBatches
 
 
 @HOOKS.register_module()

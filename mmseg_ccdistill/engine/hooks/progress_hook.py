@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.text import Text
 
 from ...errors import UserInputError
-from ..progress_text import (
+from ...runtime.progress_text import (
     IterationLineFilter,
     duration_text,
     mean_losses,

@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from ..resume import newest_good_checkpoint
+from ...runtime.resume import newest_good_checkpoint
 
 #: Written at the first attempt: what is older than this file belongs to an earlier run.
 MARKER = '.first_attempt'

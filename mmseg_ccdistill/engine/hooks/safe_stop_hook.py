@@ -15,17 +15,17 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 
 from ...errors import UserInputError
-from ..data_workers import end_workers, init_worker
-from ..dead_workers import WorkerWatch
-from ..rank_consensus import RankConsensus
-from ..run_errors import (
+from ...runtime.data_workers import end_workers, init_worker
+from ...runtime.dead_workers import WorkerWatch
+from ...runtime.rank_consensus import RankConsensus
+from ...runtime.run_errors import (
     DataWorkerError,
     StoppedBySignal,
     is_loading_failure,
     resume_command,
 )
-from ..stop_signals import StopSignals
-from ..train_batches import GuardedBatches
+from ...runtime.stop_signals import StopSignals
+from ...runtime.train_batches import GuardedBatches
 
 # A dead data worker, beside the numbers of the signals; the largest request wins.
 _DEAD_WORKER = 1

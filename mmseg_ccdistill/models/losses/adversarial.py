@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...errors import UserInputError
-from ...utils.precision import autocast_off, full_precision
+from ..precision import autocast_off, full_precision
 
 #: Forms of the loss: binary cross-entropy (Goodfellow et al. 2014), and squared error (Mao et al. 2017).
 ADVERSARIAL_FORMS = ('vanilla', 'least_squares')

@@ -10,9 +10,9 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...domains import DOMAINS, DomainTensors
 from ...errors import UserInputError
-from ...utils.precision import autocast_off, full_precision
-from ...utils.typing_utils import DOMAINS, DomainTensors
+from ..precision import autocast_off, full_precision
 from .js_divergence import js_of_log_distributions, log_distribution
 
 #: The four Cor maps and the two domains each one compares. Illumination: day and night of one

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...errors import UserInputError
-from ...utils.precision import autocast_off, full_precision
+from ..precision import autocast_off, full_precision
 
 
 def log_distribution(embedding: Tensor, tau: float = 1.0) -> Tensor:

@@ -13,7 +13,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...utils.precision import autocast_off, full_precision
+from ..precision import autocast_off, full_precision
 
 #: Constants of SSIM (Wang et al., 2004) for values in [0, 1]: 0.01² and 0.03². The released code uses them on
 #: normalised images.

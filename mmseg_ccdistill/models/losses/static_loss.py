@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ...errors import UserInputError
-from ...utils.precision import autocast_off, full_precision
+from ..precision import autocast_off, full_precision
 from .class_weights import CITYSCAPES_CLASSES, ClassWeight, resolve_class_weight
 from .static_classes import STATIC_CLASSES, static_class_ids
 

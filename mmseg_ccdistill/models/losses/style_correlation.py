@@ -6,9 +6,9 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...domains import DomainTensors
 from ...errors import UserInputError
-from ...utils.precision import autocast_off, full_precision
-from ...utils.typing_utils import DomainTensors
+from ..precision import autocast_off, full_precision
 
 #: Sizes of the matrices that a Gram cosine may be computed with, see :func:`gram_cosine`.
 GRAM_FORMS = ('auto', 'channel', 'position')

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...errors import UserInputError
-from ...utils.precision import autocast_off, full_precision
+from ..precision import autocast_off, full_precision
 from .class_weights import CITYSCAPES_CLASSES, ClassWeight, resolve_class_weight
 
 

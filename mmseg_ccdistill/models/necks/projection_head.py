@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...errors import UserInputError
-from ...utils.precision import autocast_off, full_precision
+from ..precision import autocast_off, full_precision
 
 #: Floor of the norm in the l2 normalisation. torch's 1e-12 gives a zero vector a gradient of 1e12.
 _NORM_EPS = 1e-6

@@ -14,8 +14,8 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList, SampleList
 from torch import Tensor, nn
 
+from ...domains import DomainSamples, DomainTensors
 from ...errors import UserInputError
-from ...utils.typing_utils import DomainSamples, DomainTensors
 from ..data_preprocessors.cross_domain_preprocessor import check_preprocessors_agree
 from ..losses.class_weights import CITYSCAPES_FREQUENCIES, class_balance_weights
 from .checkpoint_routing import route_checkpoint

@@ -9,11 +9,11 @@ from mmseg.utils import ConfigType
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ...domains import DomainSamples, DomainTensors
 from ...errors import UserInputError
-from ...utils.precision import autocast_off, full_precision
-from ...utils.typing_utils import DomainSamples, DomainTensors
 from ..component_building import build_apart
 from ..losses.adversarial import ADVERSARIAL_FORMS, adversarial_loss, discriminator_loss
+from ..precision import autocast_off, full_precision
 from .adaptation_segmentor import AdaptationSegmentor
 
 

@@ -9,10 +9,10 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor, nn
 
+from ...domains import DOMAINS, DomainSamples, DomainTensors
 from ...errors import UserInputError
-from ...utils.precision import autocast_off, full_precision
-from ...utils.typing_utils import DOMAINS, DomainSamples, DomainTensors
 from ..component_building import build_apart, build_optional
+from ..precision import autocast_off, full_precision
 from .adaptation_segmentor import DomainMaps
 from .cross_domain_segmentor import CrossDomainSegmentor
 from .diagnostics import correlation_diagnostics, pseudo_label_diagnostics, style_diagnostics

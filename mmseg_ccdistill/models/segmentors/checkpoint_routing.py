@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.logging import print_log
 from torch import nn
 
-from ...utils.checkpoint_match import check_match
+from ...runtime.checkpoint_match import check_match
 
 
 def route_checkpoint(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...utils.precision import autocast_off
-from ...utils.typing_utils import DomainTensors
+from ...domains import DomainTensors
 from ..losses import correlation_maps
+from ..precision import autocast_off
 
 
 def content_contrast(e_a: Tensor, e_b: Tensor) -> Tensor:

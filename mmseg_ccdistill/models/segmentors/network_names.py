@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ...domains import DOMAINS
 from ...errors import UserInputError
-from ...utils.typing_utils import DOMAINS
 
 
 def check_networks(

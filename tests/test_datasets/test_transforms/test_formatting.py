@@ -4,7 +4,7 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmseg.registry import TRANSFORMS
 
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
+from mmseg_ccdistill.domains import DOMAINS
 
 
 def results(domains=DOMAINS) -> dict:

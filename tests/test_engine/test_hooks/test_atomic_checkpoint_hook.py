@@ -15,11 +15,10 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
-from mmseg_ccdistill.engine import checkpoint_io
 from mmseg_ccdistill.engine.hooks import AtomicCheckpointHook
 from mmseg_ccdistill.errors import RunError
-from mmseg_ccdistill.utils import atomic_file
-from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY, verify_checkpoint
+from mmseg_ccdistill.runtime import atomic_file, checkpoint_io
+from mmseg_ccdistill.runtime.checkpoint_file import OWN_KEY, verify_checkpoint
 
 
 class Net(BaseModel):

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 
 from mmseg_ccdistill.datasets import DrawSampler
 from mmseg_ccdistill.engine.hooks import ExactResumeHook
-from mmseg_ccdistill.engine.train_batches import PositionedBatches
-from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY
+from mmseg_ccdistill.runtime.checkpoint_file import OWN_KEY
+from mmseg_ccdistill.runtime.train_batches import PositionedBatches
 
 
 def runner(work_dir: Path, iteration: int = 0, seed: int = 0, **more: Any) -> Any:

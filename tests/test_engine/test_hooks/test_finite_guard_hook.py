@@ -17,11 +17,11 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from mmseg.structures import SegDataSample
 
-from mmseg_ccdistill.engine.finite_state import first_bad
 from mmseg_ccdistill.engine.hooks import CollapseAlarmHook, DeferredInfoHook, FiniteGuardHook
 from mmseg_ccdistill.engine.hooks.finite_guard_hook import NonFiniteError
-from mmseg_ccdistill.engine.host_values import to_host
-from mmseg_ccdistill.engine.step_record import batch_paths
+from mmseg_ccdistill.runtime.finite_state import first_bad
+from mmseg_ccdistill.runtime.host_values import to_host
+from mmseg_ccdistill.runtime.step_record import batch_paths
 
 NAN = float('nan')
 SGD: dict[str, Any] = dict(type='SGD', lr=0.05, momentum=0.9)

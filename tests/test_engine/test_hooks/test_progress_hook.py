@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
 from mmseg_ccdistill.engine.hooks import RichProgressHook
-from mmseg_ccdistill.engine.progress_text import (
+from mmseg_ccdistill.runtime.progress_text import (
     IterationLineFilter,
     duration_text,
     mean_losses,

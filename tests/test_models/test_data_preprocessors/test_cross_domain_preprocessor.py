@@ -10,8 +10,8 @@ from domain_batch import domain_batch
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mmseg_ccdistill.domains import DOMAINS
 from mmseg_ccdistill.models.data_preprocessors import CrossDomainPreprocessor
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
 
 NORMALISATION = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 SIZE = (40, 48)

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import mmseg_ccdistill  # noqa: F401
 from mmseg_ccdistill.models.decode_heads import RefineNetHead
-from mmseg_ccdistill.utils.refinenet_keys import (
+from mmseg_ccdistill.models.decode_heads.refinenet_keys import (
     convert_refinenet_keys,
     refinenet_head_keys,
     resnet_keys,

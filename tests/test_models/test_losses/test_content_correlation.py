@@ -8,13 +8,13 @@ from mmseg.registry import MODELS
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmseg_ccdistill.domains import DOMAINS
 from mmseg_ccdistill.models.losses import (
     CDCLoss,
     correlation_maps,
     cosine_map,
     match_parallax,
 )
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
 
 JS, ILLU, IN = 'loss_cdc_js', 'loss_cdc_illu', 'loss_cdc_in'
 #: Jensen-Shannon divergence of softmax(e0) and softmax(e1) in four channels.

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmseg_ccdistill.domains import DOMAINS
 from mmseg_ccdistill.models.losses import CDSLoss, gram_cosine
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
 
 #: More channels than positions, and the other way round.
 SHAPES = [(2, 12, 2, 3), (2, 4, 5, 6)]

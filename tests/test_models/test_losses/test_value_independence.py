@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from mmseg_ccdistill.domains import DOMAINS
 from mmseg_ccdistill.models.losses import CDCLoss, CDSLoss, StaticLoss, WeightedCrossEntropyLoss
 from mmseg_ccdistill.models.necks import ProjectionHead
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
 
 
 def meta(*shape: int) -> Tensor:

@@ -14,7 +14,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 import mmseg_ccdistill  # noqa: F401
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
+from mmseg_ccdistill.domains import DOMAINS
 
 SIDE = 64
 

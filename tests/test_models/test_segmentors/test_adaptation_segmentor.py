@@ -17,8 +17,8 @@ from tool_project import save_checkpoint
 from torch import Tensor, nn
 
 from mmseg_ccdistill.engine.inference import load_segmentor
+from mmseg_ccdistill.export.branch_export import export_files
 from mmseg_ccdistill.models.segmentors import AdaptationSegmentor, CrossDomainSegmentor
-from mmseg_ccdistill.utils.branch_export import export_files
 
 
 class OneNetwork(AdaptationSegmentor):

@@ -9,7 +9,7 @@ import torch
 from mmengine.config import ConfigDict
 from mmengine.optim import OptimWrapper
 
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
+from mmseg_ccdistill.domains import DOMAINS
 
 TERMS = {
     'source_day.loss_seg',

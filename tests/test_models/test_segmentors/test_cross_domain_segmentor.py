@@ -13,7 +13,7 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY
+from mmseg_ccdistill.runtime.checkpoint_file import OWN_KEY
 
 
 @pytest.fixture

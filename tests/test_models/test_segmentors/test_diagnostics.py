@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmseg_ccdistill.domains import DOMAINS
 from mmseg_ccdistill.models.segmentors.diagnostics import (
     content_contrast,
     correlation_diagnostics,
@@ -12,7 +13,6 @@ from mmseg_ccdistill.models.segmentors.diagnostics import (
     pseudo_label_diagnostics,
     style_diagnostics,
 )
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
 
 
 def axes(channels: int, indices: list[list[int]]) -> Tensor:

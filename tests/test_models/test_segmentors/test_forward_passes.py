@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmseg_ccdistill.domains import DOMAINS
 from mmseg_ccdistill.models.losses import (
     CITYSCAPES_FREQUENCIES,
     class_balance_weights,
     static_loss,
 )
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
 
 W = class_balance_weights(CITYSCAPES_FREQUENCIES)
 

@@ -1,0 +1,1 @@
+"""Data sets before training: fetch and lay out (``prepare``), and look for faults (``audit``)."""

@@ -1,0 +1,209 @@
+"""Judge what was read of the files of one split: readable, size, label values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from mmseg.datasets import CityscapesDataset
+
+from ...datasets.image_facts import unreadable_sentence
+from ...datasets.image_orientation import orientation_fault
+from ...datasets.label_palette import LabelIds, disagreement_fault, palette_fault
+from ...datasets.published_sets import IGNORE_INDEX, MAX_LABEL_ID, NUM_TRAIN_IDS
+from .file_facts import FileFacts, hash_file, hash_pixels
+from .findings import Finding, with_example
+from .listing import PREPARE, ListedSplit
+
+_IDS = LabelIds(
+    tuple(CityscapesDataset.METAINFO['classes']),
+    tuple((red, green, blue) for red, green, blue in CityscapesDataset.METAINFO['palette']),
+    IGNORE_INDEX,
+)
+_TRAIN_IDS = frozenset({*range(NUM_TRAIN_IDS), IGNORE_INDEX})
+_INVALID_MASK = frozenset({0, 1, IGNORE_INDEX})  # values of invIds and invGray
+_LABEL, _MASKS = 'labelTrainIds.png', ('invIds.png', 'invGray.png')  # ends of names, in one folder
+
+
+def check_files(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> list[Finding]:
+    """Judge the files of a split.
+
+    Args:
+        listed: The split.
+        facts: What was read of its images and labels, by path.
+
+    Returns:
+        The faults; without any, one line that says what is right.
+    """
+    faults = [
+        *_unreadable(listed, facts),
+        *_image_sizes(listed, facts),
+        *_label_sizes(listed, facts),
+        *_orientations(listed, facts),
+        *_label_values(listed, facts),
+        *_palettes(listed, facts),
+    ]
+    name = listed.split.name
+    if faults:
+        return [Finding(listed.published.name, name, 'fault', text) for text in faults]
+    return [Finding(listed.published.name, name, 'ok', _praise(listed, facts))]
+
+
+def _praise(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> str:
+    parts = [f'{len(listed.images)} images']
+    if listed.split.size is not None:
+        parts.append('{}x{}'.format(*listed.split.size))
+    decoded = any(facts[image].digest for image in listed.images)
+    parts.append('every pixel read' if decoded else 'headers read')
+    if listed.split.labels is not None:
+        kind = 'trainIds' if decoded else 'values not read'
+        parts.append(f'{len(listed.labels)} labels ({kind})')
+    return ', '.join(parts)
+
+
+def _files(listed: ListedSplit) -> list[str]:
+    return [*listed.images, *listed.labels.values()]
+
+
+def _unreadable(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> Iterator[str]:
+    broken = [path for path in _files(listed) if facts[path].error is not None]
+    if broken:
+        yield with_example(
+            unreadable_sentence(
+                broken[0], facts[broken[0]].error or '', 'remove it and unpack its archive again'
+            ),
+            broken,
+        )
+
+
+def _image_sizes(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> Iterator[str]:
+    expected = listed.split.size
+    if expected is None:
+        return
+    wrong = [image for image in listed.images if facts[image].size not in (None, expected)]
+    if wrong:
+        sizes = Counter(facts[image].size for image in wrong)
+        shown = ', '.join(f'{size[0]}x{size[1]}' for size in list(sizes)[:3] if size)
+        yield with_example(
+            f'The image {wrong[0]!r} has not the published size (found {shown}): expected '
+            f'{expected[0]}x{expected[1]}; use the published images, the configs resize them.',
+            wrong,
+        )
+
+
+def _label_sizes(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> Iterator[str]:
+    wrong = [
+        (image, label)
+        for image, label in listed.labels.items()
+        if None not in (facts[image].size, facts[label].size)
+        and facts[image].size != facts[label].size
+    ]
+    if wrong:
+        image, label = wrong[0]
+        sizes = ['{}x{}'.format(*(facts[path].size or ())) for path in (label, image)]
+        yield with_example(
+            f'The label {label!r} has {sizes[0]} pixels, but its image {image!r} has {sizes[1]}: '
+            'expected equal sizes; unpack both archives again.',
+            wrong,
+        )
+
+
+def _orientations(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> Iterator[str]:
+    faults = {}
+    for image, label in listed.labels.items():
+        sizes = facts[image].size, facts[label].size
+        if sizes[0] is None or sizes[0] != sizes[1]:
+            continue  # unreadable, or named already
+        orientations = facts[image].orientation, facts[label].orientation
+        fault = orientation_fault(image, label, orientations, (sizes[0], sizes[0]))
+        if fault is not None:
+            faults[image] = fault
+    if faults:
+        yield with_example(next(iter(faults.values())), list(faults))
+
+
+def _palettes(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> Iterator[str]:
+    read = [
+        (label, facts[label].values or (), facts[label].palette)
+        for label in listed.labels.values()
+        if facts[label].palette
+    ]
+    faults = {
+        label: fault
+        for label, values, palette in read
+        if (fault := palette_fault(label, values, palette, _IDS))
+    }
+    if faults:
+        yield with_example(next(iter(faults.values())), list(faults))
+    elif (fault := disagreement_fault(read, _IDS)) is not None:
+        yield fault
+
+
+def _label_values(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> Iterator[str]:
+    expected = f'expected trainIds 0..{NUM_TRAIN_IDS - 1} and {IGNORE_INDEX} in one channel'
+    labels = [label for label in listed.labels.values() if facts[label].error is None]
+    colour = [
+        label for label in labels if len(facts[label].mode) > 1 and facts[label].mode[0] != 'I'
+    ]
+    if colour:
+        yield with_example(
+            f'The label {colour[0]!r} is a colour image (mode {facts[colour[0]].mode}): '
+            f'{expected}; take the {listed.split.label_suffix!r} files of the published archive.',
+            colour,
+        )
+    values = {label: set(facts[label].values or ()) for label in labels if facts[label].values}
+    wrong = {label: found - _TRAIN_IDS for label, found in values.items() if found - _TRAIN_IDS}
+    if wrong:
+        label = next(iter(wrong))
+        union = set().union(*wrong.values())
+        some = ', '.join(map(str, sorted(wrong[label])[:8]))
+        if max(union) <= MAX_LABEL_ID:
+            text = (
+                f'The label {label!r} holds the values {some}; these look like labelIds: '
+                f'{expected}; {_relabel(listed)}.'
+            )
+        else:
+            text = (
+                f'The label {label!r} holds the values {some}: {expected}; '
+                'remove it and unpack its archive again.'
+            )
+        yield with_example(text, list(wrong))
+    masks = {
+        label: mask
+        for label, found in values.items()
+        if found <= _INVALID_MASK and (mask := _equal_mask(label, facts[label])) is not None
+    }
+    if masks:
+        label, mask = next(iter(masks.items()))
+        yield with_example(
+            f'The label {label!r} equals {mask!r}, its mask of invalid pixels: {expected}; '
+            'remove the label and unpack its archive again.',
+            list(masks),
+        )
+    elif not wrong and values and set().union(*values.values()) <= _INVALID_MASK:
+        yield (
+            f'The labels of {listed.split.name}, e.g. {next(iter(values))!r}, hold the values 0, 1 '
+            f'and 255 alone; these look like invIds, the masks of invalid pixels: {expected}; take '
+            f'the {listed.split.label_suffix!r} files of the published archive.'
+        )
+
+
+def _equal_mask(label: str, facts: FileFacts) -> str | None:
+    """The mask of invalid pixels beside a label that holds the same pixels, if there is one."""
+    for kind in _MASKS if label.endswith(_LABEL) else ():
+        mask = label.removesuffix(_LABEL) + kind
+        digest = hash_file(mask)
+        if digest is None:
+            continue
+        if digest == facts.digest or hash_pixels(mask) == hash_pixels(label):
+            return mask
+    return None
+
+
+def _relabel(listed: ListedSplit) -> str:
+    if listed.published.name == 'cityscapes':
+        return (
+            'move them away and make trainIds from the labelIds, '
+            f'`{PREPARE} cityscapes --root {listed.root}`'
+        )
+    return f'take the {listed.split.label_suffix!r} files of the published archive'

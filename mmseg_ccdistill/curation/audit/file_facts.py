@@ -1,0 +1,139 @@
+"""What the doctor reads of one file: it is opened once, hashed and decoded in a worker process."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ...datasets.image_facts import (
+    PILLOW_ERRORS,
+    TAIL_BYTES,
+    UnreadableFileError,
+    distinct_values,
+    read_facts,
+    too_large_reason,
+    unreadable_reason_of,
+)
+from ...datasets.image_orientation import UPRIGHT, read_orientation
+from ...datasets.label_palette import read_palette
+
+_DIGEST_BYTES = 16
+
+
+class Request(NamedTuple):
+    """A file and how closely it is to be read.
+
+    Attributes:
+        path: The file.
+        decode: Decode every pixel and hash the file; else only its header is read.
+        with_values: List the distinct values of a label; needs ``decode``.
+    """
+
+    path: str
+    decode: bool
+    with_values: bool
+
+
+class FileFacts(NamedTuple):
+    """What was read of a file.
+
+    Attributes:
+        size: Width and height in pixels; None for an unreadable file.
+        mode: Pillow's name of the pixel format.
+        values: Sorted distinct values of a label of one channel, where they were asked for.
+        digest: Hash of the file; None if only the header was read.
+        error: Why the file cannot be read, else None.
+        orientation: EXIF orientation, 1 to 8; 1 is upright.
+        palette: Colours of the indices of a label, as in ``ImageFacts``.
+    """
+
+    size: tuple[int, int] | None = None
+    mode: str = ''
+    values: tuple[int, ...] | None = None
+    digest: str | None = None
+    error: str | None = None
+    orientation: int = UPRIGHT
+    palette: str = ''
+
+
+def read_file(request: Request) -> FileFacts:
+    """Read a file as closely as requested; a broken file is a result, not an error.
+
+    Args:
+        request: The file.
+    """
+    if os.path.islink(request.path) and not os.path.exists(request.path):
+        return FileFacts(error=f'a link to {os.readlink(request.path)!r}, which does not exist')
+    try:
+        if not request.decode:
+            header = read_facts(request.path, with_values=False)
+            size = (header.width, header.height)
+            return FileFacts(size, header.mode, orientation=header.orientation)
+        with open(request.path, 'rb') as file:
+            content = file.read()
+        digest = hash_bytes(content)
+        with Image.open(io.BytesIO(content)) as image:
+            reason = too_large_reason(*image.size)
+            if reason is not None:
+                return FileFacts(error=reason)
+            orientation = read_orientation(image, content[-TAIL_BYTES:])
+            image.load()
+            facts = FileFacts(image.size, image.mode, None, digest, None, orientation)
+            if request.with_values and len(image.getbands()) == 1:
+                values = distinct_values(np.asarray(image))
+                return facts._replace(values=values, palette=read_palette(image))
+            return facts
+    except UnreadableFileError as error:
+        return FileFacts(error=str(error))
+    except PILLOW_ERRORS as error:
+        return FileFacts(error=unreadable_reason_of(error))
+
+
+def hash_bytes(content: bytes) -> str:
+    """Hash the content of a file.
+
+    Args:
+        content: Its bytes.
+
+    Returns:
+        Digest of 16 bytes (BLAKE2b) in hexadecimal.
+    """
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def hash_file(path: str) -> str | None:
+    """Hash a file without decoding it.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its digest, None if it cannot be read.
+    """
+    try:
+        with open(path, 'rb') as file:
+            return hash_bytes(file.read())
+    except OSError:
+        return None
+
+
+def hash_pixels(path: str) -> str | None:
+    """Hash the decoded pixels: equal for two files that hold one picture in different encodings.
+
+    Args:
+        path: The image file.
+
+    Returns:
+        Digest of size and RGB pixels, None if the image cannot be decoded.
+    """
+    try:
+        with Image.open(path) as image:
+            pixels = image.convert('RGB')
+            return hash_bytes(f'{pixels.width}x{pixels.height}:'.encode() + pixels.tobytes())
+    except PILLOW_ERRORS:
+        return None

@@ -1,0 +1,129 @@
+"""Check that every pair of Dark Zurich, and every reference frame, can be resolved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from ...datasets.file_check import DatasetCheckError
+from ...datasets.published_sets import PAIR_LIST
+from ..prepare.archives import PreparationError
+from ..prepare.lists import CORRESPONDENCES, read_dark_zurich_pairs
+from .findings import Finding, with_example
+from .listing import PREPARE, ListedSplit, frame_key
+
+_SUFFIX = '_rgb_anon.png'
+
+
+def check_references(listed: ListedSplit, splits: Mapping[str, ListedSplit]) -> list[Finding]:
+    """Check that every image of a split has its reference frame, and the other way round.
+
+    Dark Zurich and ACDC name the two alike up to the frame number; what follows differs.
+
+    Args:
+        listed: The split.
+        splits: The splits of the same set that are there, by name.
+    """
+    references = splits.get(listed.split.references or '')
+    if references is None:
+        return []
+    images = {frame_key(path): path for path in listed.images}
+    partners = {frame_key(path): path for path in references.images}
+    faults = []
+    alone = [path for key, path in images.items() if key not in partners]
+    if alone:
+        faults.append(
+            with_example(
+                f'The image {alone[0]!r} has no reference frame in '
+                f'{os.path.join(references.root, references.split.images)!r}: expected one for '
+                'every image; unpack the archive again.',
+                alone,
+            )
+        )
+    extra = [path for key, path in partners.items() if key not in images]
+    if extra:
+        faults.append(
+            with_example(
+                f'The reference frame {extra[0]!r} has no image in '
+                f'{os.path.join(listed.root, listed.split.images)!r}: expected one for every '
+                'reference frame; unpack the archive again.',
+                extra,
+            )
+        )
+    return [Finding(listed.published.name, listed.split.name, 'fault', text) for text in faults]
+
+
+def check_pairs(root: str, splits: Mapping[str, ListedSplit]) -> list[Finding]:
+    """Check the day-night pairs of Dark Zurich.
+
+    Args:
+        root: Root of Dark Zurich.
+        splits: Its splits that are there, by name.
+
+    Returns:
+        One line if every night image has one day image and all files exist, else the faults.
+    """
+    night = splits.get('train night')
+    if night is None:
+        return []  # a fault of its own
+
+    def fault(text: str) -> Finding:
+        return Finding('dark_zurich', 'pairs', 'fault', text)
+
+    path = os.path.join(root, PAIR_LIST)
+    if not os.path.isfile(path):
+        return [
+            fault(
+                f'The pair list {path!r} does not exist: expected {night.split.count} lines '
+                f'night,day; make it, `{PREPARE} dark_zurich --root {root}`.'
+            )
+        ]
+    try:
+        pairs = read_dark_zurich_pairs(path)
+        shipped = _shipped_pairs(root)
+    except (DatasetCheckError, PreparationError) as error:
+        return [fault(str(error))]
+    findings = [fault(text) for text in _unresolved(root, path, pairs)]
+    paired = {os.path.join(root, 'rgb_anon', stem + _SUFFIX) for stem, _ in pairs}
+    unpaired = [image for image in night.images if image not in paired]
+    if unpaired:
+        text = (
+            f'The night image {unpaired[0]!r} is in no pair of {path!r}: expected all '
+            f'{night.split.count} night images; remove the list and make it anew, '
+            f'`{PREPARE} dark_zurich --root {root}`.'
+        )
+        findings.append(fault(with_example(text, unpaired)))
+    if shipped is not None and shipped != pairs:
+        odd = sorted(set(pairs).symmetric_difference(shipped))
+        text = (
+            f'The pair list {path!r} differs from the pairs in '
+            f'{os.path.join(root, CORRESPONDENCES)!r}, e.g. in {",".join(odd[0])!r}: expected the '
+            f'same pairs; remove the list and make it anew, `{PREPARE} dark_zurich --root {root}`.'
+        )
+        findings.append(fault(with_example(text, odd)))
+    if findings:
+        return findings
+    days = len({day for _, day in pairs})
+    return [
+        Finding('dark_zurich', 'pairs', 'ok', f'{len(pairs)} night images with {days} day images')
+    ]
+
+
+def _shipped_pairs(root: str) -> list[tuple[str, str]] | None:
+    folder = os.path.join(root, CORRESPONDENCES)
+    return read_dark_zurich_pairs(folder) if os.path.isdir(folder) else None
+
+
+def _unresolved(root: str, path: str, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Say which images of the pairs are missing."""
+    faults = []
+    for role, stems in zip(('night', 'day'), zip(*pairs, strict=True), strict=True):
+        files = [os.path.join(root, 'rgb_anon', stem + _SUFFIX) for stem in dict.fromkeys(stems)]
+        missing = [file for file in files if not os.path.isfile(file)]
+        if missing:
+            text = (
+                f'The {role} image {missing[0]!r} of the pair list {path!r} does not exist: '
+                'expected both images of every pair; unpack Dark_Zurich_train_anon.zip again.'
+            )
+            faults.append(with_example(text, missing))
+    return faults

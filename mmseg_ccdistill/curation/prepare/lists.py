@@ -1,0 +1,134 @@
+"""The two lists that the recipe needs: pairs of Dark Zurich, stems of BDD100K-night."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from ...datasets.bdd100k_night import LAYOUTS, read_bdd100k_night_list
+from ...datasets.dark_zurich import read_pair_list
+from ...datasets.published_sets import BDD100K, NIGHT_LIST, PAIR_LIST
+from ...runtime.atomic_file import write_atomically
+from .archives import PreparationError
+
+#: The pairs as Dark Zurich ships them: CSV files below this folder.
+CORRESPONDENCES = 'corresp/train/night'
+
+
+def read_dark_zurich_pairs(source: str) -> list[tuple[str, str]]:
+    """Read the day-night pairs of Dark Zurich, sorted by night.
+
+    Args:
+        source: A CSV of ``night,day`` stems, or the folder ``corresp/train/night`` of the set.
+
+    Returns:
+        ``(night, day)`` sorted by night stem: the same list from either source.
+
+    Raises:
+        DatasetCheckError: If there is nothing to read or a line is no pair of stems.
+        PreparationError: If a night is paired twice.
+    """
+    pairs = sorted(set(read_pair_list(source)))
+    for (night, day), (next_night, next_day) in zip(pairs, pairs[1:], strict=False):
+        if night == next_night:
+            raise PreparationError(
+                f'The pair list {source!r} pairs {night!r} with {day!r} and with {next_day!r}: '
+                'expected one day image for every night image; remove one of the lines.'
+            )
+    return pairs
+
+
+def write_dark_zurich_pairs(root: str, source: str | None = None) -> tuple[str, int]:
+    """Write the pair list of Dark Zurich to ``lists/zurich_dn_pair_train.csv``.
+
+    Args:
+        root: Root of the set.
+        source: An existing CSV or folder of CSV files. Defaults to ``corresp/train/night`` below
+            the root or, if the set came without it, the list that is there.
+
+    Returns:
+        Path of the list and its number of pairs.
+
+    Raises:
+        DatasetCheckError: If there is nothing to read or a line is no pair of stems.
+        PreparationError: If there is no source, a night is paired twice, or another list is there.
+    """
+    path = os.path.join(root, PAIR_LIST)
+    correspondences = os.path.join(root, CORRESPONDENCES)
+    if source is None:
+        source = correspondences if os.path.isdir(correspondences) else path
+        if not os.path.exists(source):
+            raise PreparationError(
+                f'The folder {correspondences!r} does not exist: expected the pairs that '
+                'Dark_Zurich_train_anon.zip holds; give that archive as a source, or an existing '
+                'list with --list.'
+            )
+    pairs = read_dark_zurich_pairs(source)
+    _write_list(path, [f'{night},{day}' for night, day in pairs], _read_lines)
+    return path, len(pairs)
+
+
+def write_bdd100k_night(root: str, source: str) -> tuple[str, int]:
+    """Write the stems of BDD100K-night to ``lists/bdd100k_night.txt`` and look for their files.
+
+    Args:
+        root: Root of BDD100K in the old or the new layout.
+        source: The published list, in either layout (:func:`read_bdd100k_night_list`).
+
+    Returns:
+        Path of the list and its number of stems, which are the same in both layouts.
+
+    Raises:
+        DatasetCheckError: If a line names no image, or one again.
+        PreparationError: If the list is missing or empty, another one is there already, or an image
+            or label is not.
+    """
+    if not os.path.isfile(source):
+        raise PreparationError(
+            f'The list {source!r} does not exist: expected '
+            'images_trainval_night_correct_filenames.txt of MGCDA; give its path with --list.'
+        )
+    stems = sorted(read_bdd100k_night_list(source))
+    if not stems:
+        raise PreparationError(
+            f'The list {source!r} is empty: expected one image a line; download it again.'
+        )
+    split = next((s for s in LAYOUTS.values() if os.path.isdir(os.path.join(root, s.images))), None)
+    if split is None or split.labels is None:
+        folders = ' or '.join(repr(s.images) for s in LAYOUTS.values())
+        raise PreparationError(
+            f'The root {root!r} holds no images of BDD100K: expected the folder {folders}; '
+            f'give {" and ".join(BDD100K.archives)} as sources.'
+        )
+    for stem in stems:
+        for folder, suffix in (
+            (split.images, split.image_suffix),
+            (split.labels, split.label_suffix),
+        ):
+            path = os.path.join(root, folder, stem + suffix)
+            if not os.path.isfile(path):
+                raise PreparationError(
+                    f'The file {path!r} of the list {source!r} does not exist: expected image and '
+                    'label of every line, from train and from val; unpack both archives.'
+                )
+    path = os.path.join(root, NIGHT_LIST)
+    _write_list(path, stems, read_bdd100k_night_list)  # the published list may lie there
+    return path, len(stems)
+
+
+def _read_lines(path: str) -> list[str]:
+    with open(path, encoding='utf-8-sig') as file:
+        return [line.strip() for line in file if line.strip()]
+
+
+def _write_list(path: str, lines: Sequence[str], read: Callable[[str], list[str]]) -> None:
+    """Write a list whole or not at all; an equal one is kept, another one is not overwritten."""
+    if os.path.exists(path):
+        if sorted(read(path)) == list(lines):
+            return
+        raise PreparationError(
+            f'The list {path!r} is there with other lines: expected the {len(lines)} that were '
+            'read now; move it away and run this again.'
+        )
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    write_atomically(path, ''.join(f'{line}\n' for line in lines).encode())

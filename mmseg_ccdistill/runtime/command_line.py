@@ -1,0 +1,155 @@
+"""The command line of the tools: common arguments, the config with its settings, the exit code."""
+
+import argparse
+import gc
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+from torch import distributed as torch_dist
+
+from ..errors import UserInputError
+from .checkpoint_file import TRUST_VARIABLE
+from .config_overrides import apply_overrides
+from .loader_workers import fit_loaders_to_workers
+from .override_syntax import add_override_argument
+from .processes import LAUNCHERS
+from .ranks import launcher_of_command, process_of, speaker
+from .run_errors import StoppedBySignal, ending_of
+from .start_together import end_together, leave_store
+
+#: What ``--cfg-options`` cannot set in a tool whose weights an argument names.
+NAMED_BY_CHECKPOINT = {
+    'load_from': 'the argument CHECKPOINT names the weights; leave it out',
+    'resume': 'only a training is resumed; leave it out',
+}
+
+
+def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that training and testing share, named as in MMSegmentation's tools.
+
+    Args:
+        parser: Parser to extend.
+    """
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs and checkpoints; else that of the config, '
+        'else ./work_dirs/<folder of the config>/<its name>',
+    )
+    add_override_argument(parser)
+    parser.add_argument(
+        '--launcher',
+        choices=LAUNCHERS,
+        default='none',
+        help='what started this process (default: none, a single process)',
+    )
+    parser.add_argument(
+        '--trust-pickle',
+        action='store_true',
+        help='unpickle checkpoints that hold more than tensors and plain values; such a file can '
+        'run any program as you',
+    )
+    # torch.distributed.launch of torch >= 2.0 passes the spelling with a hyphen.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def trust_pickle(is_trusted: bool) -> None:
+    """Let this process unpickle checkpoints that are not safe to read, and say so.
+
+    Args:
+        is_trusted: Value of ``--trust-pickle``; False changes nothing.
+    """
+    if is_trusted:
+        os.environ[TRUST_VARIABLE] = '1'
+        print_log(
+            '--trust-pickle: checkpoints of this run may execute code',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def load_config(
+    path: str,
+    overrides: Mapping[str, Any] | None = None,
+    overruled: Mapping[str, str] | None = None,
+) -> Config:
+    """Read a config file and apply the command line's settings to it.
+
+    Args:
+        path: Config file (.py, .yaml, .json).
+        overrides: Dotted keys and their values, from ``--cfg-options``.
+        overruled: Top-level names that the tool sets itself, and what to do instead.
+
+    Returns:
+        The merged config.
+
+    Raises:
+        UserInputError: If the file or one of its bases is missing or not a config.
+        OverrideError: If an override has no place in the config.
+        UnreadSettingError: If nothing reads a setting.
+    """
+    if not os.path.isfile(path):
+        what = 'is a folder' if os.path.isdir(path) else 'does not exist'
+        raise UserInputError(
+            f'the config file {path!r} {what}; give the path of a config, for example '
+            'configs/ccdistill/refinenet_r101_cs2dz.py'
+        )
+    try:
+        config = Config.fromfile(path)
+    except Exception as error:  # a config is a program: it may raise anything
+        reason = str(error).splitlines()[0] if str(error) else ''
+        raise UserInputError(
+            f'the config file {path!r} cannot be read ({type(error).__name__}: {reason}): expected a '
+            'config whose _base_ files and custom_imports exist; correct it'
+        ) from error
+    apply_overrides(config, path, overrides, overruled=overruled)
+    fit_loaders_to_workers(config)
+    return config
+
+
+def run_main(main: Callable[[], None]) -> int:
+    """Run a tool; a :class:`PlainError` ends it in one sentence, a fault of the code in a traceback.
+
+    Every process says its own sentence, with its rank in front if the launcher has started several.
+
+    Args:
+        main: The tool.
+
+    Returns:
+        Exit code: 0, 1 for a run that could not go on, 2 for a mistake in the input, 128 plus the
+        signal's number after a signal (130 for Ctrl-C, 143 for SIGTERM).
+    """
+    code = 0
+    try:
+        main()
+    except KeyboardInterrupt:
+        print('\nInterrupted.', file=sys.stderr)
+        return 130
+    except StoppedBySignal as stop:
+        code = int(str(stop.code))
+    except Exception as error:
+        process = process_of(launcher_of_command())
+        ending = ending_of(error)
+        if ending is None:
+            end_together(process, error, ' '.join(f'{type(error).__name__}: {error}'.split()))
+            raise
+        sentence, code = ending
+        print(f'error: {speaker(process)}{sentence}', file=sys.stderr, flush=True)
+        end_together(process, error, sentence)
+    leave_store()
+    _leave_process_group(has_failed=0 < code < 128)
+    return code
+
+
+def _leave_process_group(has_failed: bool) -> None:
+    """End the threads of gloo while the interpreter lives: at its own end they now and then abort the process."""
+    if not (torch_dist.is_available() and torch_dist.is_initialized()):
+        return
+    if has_failed and torch_dist.get_backend() != 'gloo':
+        return  # NCCL waits here for the process that is gone
+    gc.collect()  # the wrapped model sits in reference cycles and holds the process group
+    torch_dist.destroy_process_group()

@@ -1,0 +1,154 @@
+"""Which checkpoint a run resumes from: the newest of its folder that is whole."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from ..errors import UserInputError
+from .checkpoint_file import CheckpointFileError, load_checkpoint_file, verify_checkpoint
+
+#: mmengine's file with the path of the latest checkpoint.
+POINTER = 'last_checkpoint'
+
+
+class ResumeChoice(NamedTuple):
+    """What a folder offers for resuming.
+
+    Attributes:
+        checkpoint: The newest checkpoint that verifies; None if there is none.
+        skipped: One sentence for each newer or unreadable file that does not.
+    """
+
+    checkpoint: Path | None
+    skipped: list[str]
+
+    def describe(self) -> str:
+        """Say which checkpoint is taken and which are not."""
+        taken = f'Resuming from {self.checkpoint}' if self.checkpoint else 'No checkpoint is whole'
+        return taken + ''.join(f'; skipped: {reason.rstrip(".")}' for reason in self.skipped)
+
+
+def newest_good_checkpoint(work_dir: str | Path) -> ResumeChoice:
+    """Find the checkpoint to resume from.
+
+    Newest is by the time written inside the files, then by their iteration: a copy of the folder
+    keeps the order, an older and longer run in the same folder does not win, and a checkpoint that
+    was finished just before its name reached ``last_checkpoint`` counts. mmengine's ``best_*`` files
+    hold no optimizer and count only if ``last_checkpoint`` names them.
+
+    Args:
+        work_dir: Folder of the run.
+
+    Returns:
+        The choice. Files that are no training checkpoints are passed over in silence.
+    """
+    files, skipped = _candidates(Path(work_dir))
+    dated: list[tuple[tuple[str, int], Path]] = []
+    for file in files:
+        try:
+            age = _age(load_checkpoint_file(file, mmap=True))
+        except CheckpointFileError as error:
+            skipped.append(str(error))
+        else:
+            if age is not None:
+                dated.append((age, file))
+    for _, file in sorted(dated, reverse=True):
+        try:
+            verify_checkpoint(file)
+        except CheckpointFileError as error:
+            skipped.append(str(error))
+        else:
+            return ResumeChoice(file, skipped)
+    return ResumeChoice(None, skipped)
+
+
+def misplaced_checkpoint(words: Sequence[str]) -> str | None:
+    """Say what to use instead of ``--resume PATH``.
+
+    Args:
+        words: Arguments of the training tool.
+
+    Returns:
+        One sentence; None if ``--resume`` is not followed by anything but another option or the config.
+    """
+    given = None
+    for word, following in zip(words, [*words[1:], '-'], strict=True):
+        if word.startswith('--resume='):
+            given = word.partition('=')[2]
+        elif word == '--resume' and not following.startswith('-'):
+            given = following
+    if given is None or Path(given).suffix in ('.py', '.yaml', '.yml', '.json'):
+        return None
+    head = (
+        f'--resume takes no value, but {given!r} follows it: it continues from the newest whole checkpoint of the '
+        'work dir'
+    )
+    if Path(given).is_dir():
+        return f'{head}; to continue that run: {shlex.join(["--resume", "--work-dir", given])}'
+    if not Path(given).suffix:
+        return f'{head}; leave {given!r} out'
+    folder, setting = str(Path(given).parent), f'load_from={given}'
+    command = shlex.join(['--work-dir', folder, '--cfg-options', 'resume=True', setting])
+    return f'{head}; to continue from this checkpoint leave --resume out and write: {command}'
+
+
+def resume_last_checkpoint(config: Config) -> str:
+    """Make the run continue from the newest whole checkpoint of its work dir.
+
+    mmengine resumes from ``load_from`` whenever that is set, so an adaptation run would restart
+    from its source-only checkpoint; here the work dir decides, and ``load_from`` is replaced.
+
+    Args:
+        config: Config with its ``work_dir``; ``resume`` and ``load_from`` are set in place.
+
+    Returns:
+        Path of the checkpoint.
+
+    Raises:
+        UserInputError: If the work dir holds no checkpoint to resume from.
+    """
+    choice = newest_good_checkpoint(config.work_dir)
+    if choice.checkpoint is None:
+        reason = choice.describe() if choice.skipped else 'it holds no training checkpoint'
+        raise UserInputError(
+            f'--resume found nothing to resume in {str(config.work_dir)!r}: {reason}; '
+            'leave --resume out to start anew, or name the run to continue with --work-dir'
+        )
+    if choice.skipped:
+        print_log(choice.describe(), logger='current', level=logging.WARNING)
+    config.resume, config.load_from = True, str(choice.checkpoint)
+    return str(choice.checkpoint)
+
+
+def _candidates(work_dir: Path) -> tuple[list[Path], list[str]]:
+    """Files of the folder that may be checkpoints, and what is wrong with its pointer."""
+    files = {file for file in work_dir.glob('*.pth') if not file.name.startswith('best_')}
+    pointer = work_dir / POINTER
+    if not pointer.is_file():
+        return sorted(files), []
+    named = Path(pointer.read_text(errors='replace').strip().strip('\0') or '.')
+    # A work dir that was moved since still points to its old place, where a copy may train on.
+    here = work_dir / named.name
+    if here.is_file():
+        return sorted(files | {here}), []
+    if named.is_file():  # CheckpointHook.out_dir
+        beside = {f for f in named.parent.glob('*.pth') if not f.name.startswith('best_')}
+        return sorted(files | beside | {named}), []
+    return sorted(files), [f'{named}: named by {POINTER}, does not exist']
+
+
+def _age(checkpoint: Any) -> tuple[str, int] | None:
+    """Time and iteration of a training checkpoint; None for other files."""
+    if not isinstance(checkpoint, dict) or 'message_hub' not in checkpoint:
+        return None
+    meta = checkpoint.get('meta')
+    if not isinstance(meta, dict) or not isinstance(meta.get('iter'), int):
+        return None
+    return str(meta.get('time', '')), meta['iter']

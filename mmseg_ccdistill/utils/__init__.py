@@ -1,1 +1,0 @@
-"""Shared helpers: types and files."""
