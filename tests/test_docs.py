@@ -149,3 +149,9 @@ def test_every_setting_of_the_config_is_as_stated(row: dict[str, str]) -> None:
         for part in key.split('.'):
             node = node[part]
         assert node == value_of(value), key
+
+
+def test_the_map_of_the_house_names_places_that_exist() -> None:
+    rows = re.findall(r'^\| .* \| `(\S+)` \|$', (ROOT / 'docs/house.md').read_text(), flags=re.M)
+    assert len(rows) >= 15
+    assert [row for row in rows if not (ROOT / row).exists()] == []
