@@ -54,6 +54,18 @@ def build_dataset(cfg: Mapping) -> Any:
     return dataset
 
 
+def as_dataset(dataset: Any) -> Any:
+    """The dataset itself, or what its config describes, without a look at its files.
+
+    Args:
+        dataset: Dataset or its config.
+
+    Raises:
+        DatasetCheckError: As in :func:`build_lazily`.
+    """
+    return build_lazily(dataset) if isinstance(dataset, Mapping) else dataset
+
+
 def build_lazily(cfg: Mapping) -> Any:
     """Build a dataset from its config without a look at its files.
 
@@ -211,7 +223,7 @@ def check_dataset(dataset: Any, manifest_dir: str | None = None) -> None:
     so a second start only stats the files.
 
     Args:
-        dataset: A ``BaseSegDataset``-like dataset, ``DarkZurichPairDataset``,
+        dataset: A ``BaseSegDataset``-like dataset, ``DayNightPairDataset``,
             ``CrossDomainDataset`` or a wrapper of such. Datasets of other kinds or on remote
             storage are skipped with a warning.
         manifest_dir: Folder for the manifests. Defaults to the data root if writable, else the

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..datasets.file_check import DatasetCheckError
 from ..datasets.label_palette import read_palette, shows_own_greys
+from ..datasets.published_sets import ANON_LABEL_SUFFIX, INVALID_SUFFIX
 from ..errors import UserInputError
 from .confusion import confusion_matrix
 from .prediction_files import PredictionFiles
@@ -74,7 +75,7 @@ class NightIoUMetric(IoUMetric):
     """
 
     #: What a label file ends in, and what its mask ends in instead.
-    label_suffix, mask_suffix = '_gt_labelTrainIds.png', '_gt_invIds.png'
+    label_suffix, mask_suffix = ANON_LABEL_SUFFIX, INVALID_SUFFIX
 
     def __init__(
         self,

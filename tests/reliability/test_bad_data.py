@@ -350,8 +350,10 @@ def test_wrong_ids_are_those_that_are_neither_class_nor_ignored(
 def test_the_loss_refuses_ids_that_no_class_has(reduction, wrong) -> None:
     label = torch.tensor([[[0, 18, 255, wrong]]])
     loss = WeightedCrossEntropyLoss()
+    kind = ', which look like labelIds' if wrong > 0 else ''
     with pytest.raises(
-        ValueError, match=rf'labels \[{wrong}\]: expected class ids 0\.\.18 and 255'
+        ValueError,
+        match=rf'A label of the batch in .* holds the values {wrong}{kind}: expected class ids 0\.\.18 and 255',
     ):
         loss(torch.zeros(1, 19, 1, 4), label, reduction_override=reduction)
 

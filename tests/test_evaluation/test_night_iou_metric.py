@@ -184,17 +184,21 @@ def test_the_reading_of_absent_classes_is_logged(log) -> None:
 def test_ground_truth_with_other_ids_is_an_error_that_names_the_file(wrong) -> None:
     label = np.array([[0, 1, 255, wrong]])
     item = sample(np.zeros((1, 4)), label, seg_map_path='gt/x_labelIds.png')
-    with pytest.raises(DatasetCheckError, match=rf"'gt/x_labelIds.png' holds the ids .*{wrong}"):
+    with pytest.raises(
+        DatasetCheckError, match=rf"'gt/x_labelIds.png' holds the (ids|values) .*{wrong}"
+    ):
         run(NightIoUMetric(), [item])
 
 
 def test_an_8_bit_label_with_other_ids_names_them() -> None:
     item = sample(np.zeros((1, 4)), np.zeros((1, 4)), seg_map_path='x.png')
     item['gt_sem_seg']['data'] = torch.tensor([[[7, 33, 26, 255]]], dtype=torch.uint8)
-    with pytest.raises(
-        DatasetCheckError, match='holds the ids 26, 33: expected the class ids 0..18'
-    ):
+    with pytest.raises(DatasetCheckError) as info:
         run(NightIoUMetric(), [item])
+    assert str(info.value) == (
+        "The label 'x.png' holds the values 26, 33, which look like labelIds: expected class ids 0..18 and 255 "
+        '(ignore) in one channel (trainIds); convert it to trainIds or correct seg_map_suffix.'
+    )
 
 
 def test_sizes_and_classes_must_agree() -> None:

@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from ..file_check import DatasetCheckError
 from ..preparation.archives import PreparationError
-from ..preparation.lists import CORRESPONDENCES, read_dark_zurich_pairs
-from ..published_sets import PAIR_LIST
+from ..preparation.lists import read_dark_zurich_pairs
+from ..published_sets import ANON_SUFFIX, CORRESPONDENCES, DARK_ZURICH, PAIR_FOLDER, PAIR_LIST
 from .findings import Finding, with_example
 from .listing import PREPARE, ListedSplit, frame_key
-
-_SUFFIX = '_rgb_anon.png'
 
 
 def check_references(listed: ListedSplit, splits: Mapping[str, ListedSplit]) -> list[Finding]:
@@ -84,7 +82,7 @@ def check_pairs(root: str, splits: Mapping[str, ListedSplit]) -> list[Finding]:
     except (DatasetCheckError, PreparationError) as error:
         return [fault(str(error))]
     findings = [fault(text) for text in _unresolved(root, path, pairs)]
-    paired = {os.path.join(root, 'rgb_anon', stem + _SUFFIX) for stem, _ in pairs}
+    paired = {os.path.join(root, PAIR_FOLDER, stem + ANON_SUFFIX) for stem, _ in pairs}
     unpaired = [image for image in night.images if image not in paired]
     if unpaired:
         text = (
@@ -118,12 +116,14 @@ def _unresolved(root: str, path: str, pairs: Sequence[tuple[str, str]]) -> list[
     """Say which images of the pairs are missing."""
     faults = []
     for role, stems in zip(('night', 'day'), zip(*pairs, strict=True), strict=True):
-        files = [os.path.join(root, 'rgb_anon', stem + _SUFFIX) for stem in dict.fromkeys(stems)]
+        files = [
+            os.path.join(root, PAIR_FOLDER, stem + ANON_SUFFIX) for stem in dict.fromkeys(stems)
+        ]
         missing = [file for file in files if not os.path.isfile(file)]
         if missing:
             text = (
                 f'The {role} image {missing[0]!r} of the pair list {path!r} does not exist: '
-                'expected both images of every pair; unpack Dark_Zurich_train_anon.zip again.'
+                f'expected both images of every pair; unpack {DARK_ZURICH.archives[0]} again.'
             )
             faults.append(with_example(text, missing))
     return faults
