@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..datasets.file_check import DatasetCheckError
+from ..datasets.image_facts import PILLOW_ERRORS, unreadable_reason_of, unreadable_sentence
 from ..datasets.label_palette import read_palette, shows_own_greys
 from ..datasets.published_sets import ANON_LABEL_SUFFIX, INVALID_SUFFIX
 from ..errors import UserInputError
@@ -312,11 +313,15 @@ def read_invalid_mask(path: str, shape: tuple[int, ...]) -> Tensor:
         Boolean mask, shape ``(H, W)``; 255, should it occur, counts as valid.
 
     Raises:
-        DatasetCheckError: If the file has another size, other values, or a palette that shows others.
+        DatasetCheckError: If the file cannot be read or has another size, other values, or a palette that shows others.
     """
-    with Image.open(path) as image:
-        mask = np.array(image)
-        palette = read_palette(image)
+    try:
+        with Image.open(path) as image:
+            mask = np.array(image)
+            palette = read_palette(image)
+    except PILLOW_ERRORS as error:
+        reason = unreadable_reason_of(error)
+        raise DatasetCheckError(unreadable_sentence(path, reason, role='invalid mask')) from error
     if mask.shape != shape:
         raise DatasetCheckError(
             f'The invalid mask {path!r} has the shape {mask.shape}, its label {shape}: expected one '

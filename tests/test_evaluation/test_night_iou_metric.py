@@ -312,6 +312,17 @@ def test_a_mask_with_other_values_is_an_error(tmp_path) -> None:
         run(NightIoUMetric(), [item])
 
 
+def test_a_mask_that_cannot_be_read_is_named(tmp_path) -> None:
+    path = tmp_path / 'a_gt_invIds.png'
+    path.write_bytes(b'no picture')
+    with pytest.raises(DatasetCheckError) as info:
+        read_invalid_mask(str(path), (1, 3))
+    assert str(info.value) == (
+        f'The invalid mask {str(path)!r} cannot be read (no image header): expected a whole PNG or JPEG image; copy '
+        'or download it again.'
+    )
+
+
 def test_255_in_a_mask_is_valid(tmp_path) -> None:
     path = tmp_path / 'a_gt_invIds.png'
     Image.fromarray(np.array([[0, 1, 255]], np.uint8)).save(path)
