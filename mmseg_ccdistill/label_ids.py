@@ -5,51 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-#: Cityscapes labelId -> trainId; every other id, and -1 (255 in a PNG), is 255.
+#: Cityscapes labelId -> trainId, road to bicycle; every other id, and -1 (255 in a PNG), is 255.
 #: Source: labels.py of cityscapesScripts; the same table is in DANNet's and MMSegmentation's code.
-TRAIN_ID_OF_LABEL_ID = {
-    7: 0,  # road
-    8: 1,  # sidewalk
-    11: 2,  # building
-    12: 3,  # wall
-    13: 4,  # fence
-    17: 5,  # pole
-    19: 6,  # traffic light
-    20: 7,  # traffic sign
-    21: 8,  # vegetation
-    22: 9,  # terrain
-    23: 10,  # sky
-    24: 11,  # person
-    25: 12,  # rider
-    26: 13,  # car
-    27: 14,  # truck
-    28: 15,  # bus
-    31: 16,  # train
-    32: 17,  # motorcycle
-    33: 18,  # bicycle
-}
+TRAIN_ID_OF_LABEL_ID = dict(
+    zip((7, 8, 11, 12, 13, 17, *range(19, 29), 31, 32, 33), range(19), strict=True)
+)
 MAX_LABEL_ID = max(TRAIN_ID_OF_LABEL_ID)
 NUM_TRAIN_IDS = len(TRAIN_ID_OF_LABEL_ID)
 IGNORE_INDEX = 255
 
 _RELABEL = 'convert it to trainIds or correct seg_map_suffix'
 _CONVERT = 'convert it or correct seg_map_suffix'
-
-
-def foreign_ids(
-    values: Iterable[int], num_classes: int, ignore_index: int = IGNORE_INDEX
-) -> list[int]:
-    """Ids that no class has.
-
-    Args:
-        values: Values of a label.
-        num_classes: Ids 0..num_classes - 1 are right.
-        ignore_index: So is this one.
-
-    Returns:
-        Sorted; empty if the label is right.
-    """
-    return sorted({v for v in values if v != ignore_index and not 0 <= v < num_classes})
 
 
 def expected_ids(num_classes: int, ignore_index: int = IGNORE_INDEX) -> str:
@@ -80,7 +46,7 @@ def foreign_ids_fault(
         relabel: What helps against labelIds.
         otherwise: What helps against other values.
     """
-    wrong = foreign_ids(values, num_classes, ignore_index)
+    wrong = sorted({v for v in values if v != ignore_index and not 0 <= v < num_classes})
     if not wrong:
         return None
     some = ', '.join(map(str, wrong[:8])) + (', …' if len(wrong) > 8 else '')

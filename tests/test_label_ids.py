@@ -10,7 +10,6 @@ from mmseg.datasets import CityscapesDataset
 from mmseg_ccdistill.label_ids import (
     NUM_TRAIN_IDS,
     TRAIN_ID_OF_LABEL_ID,
-    foreign_ids,
     foreign_ids_fault,
     label_ids_beside,
 )
@@ -22,19 +21,12 @@ def test_train_ids_are_the_places_of_the_classes() -> None:
     assert sorted(TRAIN_ID_OF_LABEL_ID) == [7, 8, 11, 12, 13, 17, *range(19, 29), 31, 32, 33]
 
 
-@pytest.mark.parametrize(
-    ('values', 'num_classes', 'ignore_index', 'expected'),
-    [
-        ((0, 18, 255), 19, 255, []),
-        ((33, 19, 19, -1), 19, 255, [-1, 19, 33]),
-        ((0, 255, 3), 3, 0, [3, 255]),
-        ((), 2, 255, []),
-    ],
-)
-def test_foreign_ids_are_neither_class_nor_ignored(
-    values, num_classes, ignore_index, expected
-) -> None:
-    assert foreign_ids(values, num_classes, ignore_index) == expected
+def test_ids_are_named_once_sorted_and_never_the_ignored_one() -> None:
+    assert foreign_ids_fault('It', (), 2) is None
+    assert foreign_ids_fault('It', (0, 255, 3, 3), 3, ignore_index=0) == (
+        'It holds the values 3, 255: expected class ids 0..2 and 0 (ignore) in one channel; convert it or correct '
+        'seg_map_suffix.'
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from .domain_flow import (
 )
 from .draw_sampler import Draw
 from .drawn import DrawnDataset
-from .file_check import DatasetCheckError, as_dataset, initialise, leaf_datasets
+from .file_check import DatasetCheckError, build_lazily, initialise, leaf_datasets
 from .unreadable import fetch_readable, note_replaced, replacement_sequence
 
 
@@ -60,7 +60,7 @@ class CrossDomainDataset(DrawnDataset):
         domains: Sequence[str] | None = None,
     ) -> None:
         super().__init__(source, lazy_init=True)
-        self.target = as_dataset(target)
+        self.target = build_lazily(target)
         check_compatible(self.source, self.target)
         self.pipeline = Compose(list(pipeline))
         self.target_alone = 'target_night'

@@ -10,7 +10,7 @@ from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
 from .draw_sampler import Draw
-from .file_check import as_dataset, initialise
+from .file_check import build_lazily, initialise
 from .random_state import seeded
 from .unreadable import fetch_readable, note_replaced, replacement_sequence
 
@@ -37,7 +37,7 @@ class DrawnDataset(Dataset):
     """
 
     def __init__(self, dataset: Mapping | Dataset, lazy_init: bool = False) -> None:
-        self.dataset = as_dataset(dataset)
+        self.dataset = build_lazily(dataset)
         if not lazy_init:
             self.full_init()
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
+from torch.utils.data import Dataset
 
 from ..errors import UserInputError
 from .file_faults import (
@@ -21,11 +22,10 @@ from .file_faults import (
     missing_fault,
     size_fault,
     turned_fault,
-    unreadable_fault,
     values_fault,
 )
 from .file_scan import map_parallel, scan_files
-from .image_facts import ImageFacts, read_stamp
+from .image_facts import ImageFacts, read_stamp, unreadable_sentence
 from .label_palette import disagreement_fault, ids_of
 from .manifest import Manifest
 
@@ -54,31 +54,21 @@ def build_dataset(cfg: Mapping) -> Any:
     return dataset
 
 
-def as_dataset(dataset: Any) -> Any:
-    """The dataset itself, or what its config describes, without a look at its files.
-
-    Args:
-        dataset: Dataset or its config.
-
-    Raises:
-        DatasetCheckError: As in :func:`build_lazily`.
-    """
-    return build_lazily(dataset) if isinstance(dataset, Mapping) else dataset
-
-
-def build_lazily(cfg: Mapping) -> Any:
+def build_lazily(cfg: Mapping | Dataset) -> Any:
     """Build a dataset from its config without a look at its files.
 
     Args:
-        cfg: Config of a dataset class with mmengine's interface (``lazy_init``).
+        cfg: Config of a dataset class with mmengine's interface (``lazy_init``), or the dataset itself.
 
     Returns:
-        The dataset, not initialised.
+        The dataset, not initialised; as it is if it was built before.
 
     Raises:
         DatasetCheckError: If a folder in ``data_prefix`` is None or a number, or ``metainfo`` names classes that
             the dataset does not have, or does not give each of them a colour.
     """
+    if not isinstance(cfg, Mapping):
+        return cfg
     for key, folder in (cfg.get('data_prefix') or {}).items():
         if not isinstance(folder, str):
             raise DatasetCheckError(
@@ -257,9 +247,10 @@ def _check_leaf(dataset: Any, manifest_dir: str | None) -> None:
         [os.path.dirname(os.path.abspath(path)) for path in paths]
     )
     scanned = scan_files(requests, Manifest(root, manifest_dir), f'Reading the files of {name}')
-    _report(unreadable_fault(path, entry) for path, entry in scanned.items())
-
     facts = {path: entry for path, entry in scanned.items() if isinstance(entry, ImageFacts)}
+    broken = {path: entry for path, entry in scanned.items() if path not in facts}
+    _report(unreadable_sentence(path, str(entry)) for path, entry in broken.items())
+
     _report(turned_fault(sample, facts, dataset) for sample in samples)
     _report(size_fault(sample, facts, dataset) for sample in samples)
     _report(values_fault(sample.label, facts, dataset) for sample in samples if sample.label)

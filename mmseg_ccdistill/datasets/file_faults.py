@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..label_ids import expected_ids, foreign_ids_fault, label_ids_beside
-from .image_facts import FileStamp, ImageFacts, UnreadableFileError, unreadable_sentence
+from .image_facts import FileStamp, ImageFacts
 from .image_orientation import loading_turns, orientation_fault, turned_size
 from .label_palette import ids_of, palette_fault
 
@@ -67,18 +67,6 @@ def _label_fix(label: str) -> str:
     if label_ids_beside(label) is not None:
         return f'convert the labelIds beside it to trainIds, {_conversion(label)}'
     return 'restore it, correct seg_map_suffix, or drop data_prefix.seg_map_path if unlabelled'
-
-
-def unreadable_fault(path: str, found: ImageFacts | UnreadableFileError) -> str | None:
-    """Say that a file cannot be read, or None.
-
-    Args:
-        path: The file.
-        found: Its facts or its error.
-    """
-    if isinstance(found, ImageFacts):
-        return None
-    return unreadable_sentence(path, str(found))
 
 
 def turned_fault(sample: Sample, facts: Mapping[str, ImageFacts], dataset: Any) -> str | None:
@@ -145,10 +133,10 @@ def values_fault(label: str, facts: Mapping[str, ImageFacts], dataset: Any) -> s
         facts: Facts by path.
         dataset: The dataset, for its classes and ``ignore_index``.
     """
-    num_ids = _count_ids(dataset)
-    if num_ids == 0:
+    ids = ids_of(dataset)
+    if not ids.names:
         return None
-    ignore_index = getattr(dataset, 'ignore_index', 255)
+    num_ids, ignore_index = len(ids.names), ids.ignore_index
     found = facts[label]
     if found.values is None:
         return (
@@ -157,11 +145,4 @@ def values_fault(label: str, facts: Mapping[str, ImageFacts], dataset: Any) -> s
         )
     relabel = f'convert it, {_conversion(label)}, or set seg_map_suffix to the labelTrainIds files'
     fault = foreign_ids_fault(f'The label {label!r}', found.values, num_ids, ignore_index, relabel)
-    return fault or palette_fault(label, found.values, found.palette, ids_of(dataset))
-
-
-def _count_ids(dataset: Any) -> int:
-    """Number of class ids on disk; 0 if the dataset names no classes."""
-    label_map = getattr(dataset, 'label_map', None)  # from all ids on disk to a choice of classes
-    count = len(label_map or dataset.metainfo.get('classes') or ())
-    return count + 1 if count and getattr(dataset, 'reduce_zero_label', False) else count
+    return fault or palette_fault(label, found.values, found.palette, ids)

@@ -10,10 +10,9 @@ from mmseg_ccdistill.datasets.file_faults import (
     Sample,
     missing_fault,
     size_fault,
-    unreadable_fault,
     values_fault,
 )
-from mmseg_ccdistill.datasets.image_facts import FileStamp, ImageFacts, UnreadableFileError
+from mmseg_ccdistill.datasets.image_facts import FileStamp, ImageFacts
 
 SAMPLE = Sample('n.png', 'l.png', 'd.png')
 HERE = FileStamp(0, 1)
@@ -48,14 +47,6 @@ FOLDER = SimpleNamespace(ann_file='')
 def test_a_missing_file(missing: str, dataset: SimpleNamespace, sentence: str | None) -> None:
     stamps = {path: None if path == missing else HERE for path in SAMPLE}
     assert missing_fault(SAMPLE, stamps, dataset) == sentence
-
-
-def test_an_unreadable_file() -> None:
-    assert unreadable_fault('a.png', ImageFacts(1, 1, 'L')) is None
-    assert unreadable_fault('a.png', UnreadableFileError('no image header')) == (
-        "The file 'a.png' cannot be read (no image header): expected a whole PNG or JPEG image; copy or download it "
-        'again.'
-    )
 
 
 @pytest.mark.parametrize(
