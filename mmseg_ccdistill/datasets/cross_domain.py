@@ -89,11 +89,7 @@ class CrossDomainDataset(DrawnDataset):
         return self.dataset
 
     def full_init(self) -> None:
-        """List the files of both datasets.
-
-        Raises:
-            DatasetCheckError: If a root, folder or list is missing or empty.
-        """
+        """List the files of both datasets, as :meth:`DrawnDataset.full_init` does."""
         super().full_init()
         initialise(self.target)
 

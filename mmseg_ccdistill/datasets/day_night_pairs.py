@@ -157,15 +157,12 @@ class DayNightPairDataset(BaseSegDataset):
 
 def _assert_same_geometry(day: dict, night: dict, day_path: str, night_path: str) -> None:
     for key in _GEOMETRY_KEYS:
-        values = [_meta(results).get(key) for results in (day, night)]
+        # a packed result keeps its geometry in its sample
+        metas = [getattr(r.get('data_samples'), 'metainfo', r) for r in (day, night)]
+        values = [meta.get(key) for meta in metas]
         if values[0] != values[1]:
             raise UserInputError(
                 f'The pipeline gave {day_path!r} {key}={values[0]} but {night_path!r} '
                 f'{key}={values[1]}: expected one geometry for both images of a pair; '
                 'use images of equal size and transforms that draw alike.'
             )
-
-
-def _meta(results: dict) -> dict:
-    sample = results.get('data_samples')  # a packed result keeps its geometry there
-    return results if sample is None else sample.metainfo

@@ -20,12 +20,9 @@ NIGHT_LIST = 'lists/bdd100k_night.txt'
 PUBLISHED_NIGHT_LIST = 'images_trainval_night_correct_filenames.txt'
 #: Folder of CSV files with the pairs as Dark Zurich ships them, and the folder that their stems are below.
 CORRESPONDENCES, PAIR_FOLDER = 'corresp/train/night', 'rgb_anon'
-#: Ends of the file names of Dark Zurich and ACDC: images, labels, masks of invalid pixels.
-ANON_SUFFIX, ANON_LABEL_SUFFIX, INVALID_SUFFIX = (
-    '_rgb_anon.png',
-    '_gt_labelTrainIds.png',
-    '_gt_invIds.png',
-)
+#: Ends of the file names of Dark Zurich and ACDC: images, masks of invalid pixels, labels.
+ANON_SUFFIX, INVALID_SUFFIX = '_rgb_anon.png', '_gt_invIds.png'
+ANON_LABEL_SUFFIX = '_gt_labelTrainIds.png'
 #: Conditions of ACDC: equal numbers of images each.
 ACDC_CONDITIONS = ('fog', 'night', 'rain', 'snow')
 

@@ -29,16 +29,12 @@ class Request(NamedTuple):
 
 
 class FileFacts(NamedTuple):
-    """What was read of a file.
+    """What was read of a file; what is not explained is as in ``ImageFacts``.
 
     Attributes:
         size: Width and height in pixels; None for an unreadable file.
-        mode: Pillow's name of the pixel format.
-        values: Sorted distinct values of a label of one channel, where they were asked for.
         digest: Hash of the file; None if only the header was read.
         error: Why the file cannot be read, else None.
-        orientation: EXIF orientation, 1 to 8; 1 is upright.
-        palette: Colours of the indices of a label, as in ``ImageFacts``.
     """
 
     size: tuple[int, int] | None = None

@@ -78,7 +78,8 @@ def check_pairs(root: str, splits: Mapping[str, ListedSplit]) -> list[Finding]:
         ]
     try:
         pairs = read_dark_zurich_pairs(path)
-        shipped = _shipped_pairs(root)
+        folder = os.path.join(root, CORRESPONDENCES)
+        shipped = read_dark_zurich_pairs(folder) if os.path.isdir(folder) else None
     except (DatasetCheckError, PreparationError) as error:
         return [fault(str(error))]
     findings = [fault(text) for text in _unresolved(root, path, pairs)]
@@ -95,7 +96,7 @@ def check_pairs(root: str, splits: Mapping[str, ListedSplit]) -> list[Finding]:
         odd = sorted(set(pairs).symmetric_difference(shipped))
         text = (
             f'The pair list {path!r} differs from the pairs in '
-            f'{os.path.join(root, CORRESPONDENCES)!r}, e.g. in {",".join(odd[0])!r}: expected the '
+            f'{folder!r}, e.g. in {",".join(odd[0])!r}: expected the '
             f'same pairs; remove the list and make it anew, `{PREPARE} dark_zurich --root {root}`.'
         )
         findings.append(fault(with_example(text, odd)))
@@ -105,11 +106,6 @@ def check_pairs(root: str, splits: Mapping[str, ListedSplit]) -> list[Finding]:
     return [
         Finding('dark_zurich', 'pairs', 'ok', f'{len(pairs)} night images with {days} day images')
     ]
-
-
-def _shipped_pairs(root: str) -> list[tuple[str, str]] | None:
-    folder = os.path.join(root, CORRESPONDENCES)
-    return read_dark_zurich_pairs(folder) if os.path.isdir(folder) else None
 
 
 def _unresolved(root: str, path: str, pairs: Sequence[tuple[str, str]]) -> list[str]:
