@@ -19,7 +19,12 @@ from typing import Any
 from mmengine.config import Config
 
 from mmseg_ccdistill.datasets.file_scan import map_parallel
-from mmseg_ccdistill.datasets.image_facts import UnreadableFileError, read_facts, read_stamp
+from mmseg_ccdistill.datasets.image_facts import (
+    UnreadableFileError,
+    read_facts,
+    read_stamp,
+    unreadable_sentence,
+)
 from mmseg_ccdistill.datasets.image_orientation import turned_size
 from mmseg_ccdistill.engine.inference import (
     add_model_arguments,
@@ -133,7 +138,7 @@ def check_sizes(images: Sequence[Path], target: SubmissionSet) -> None:
         try:
             facts = read_facts(str(path), with_values=False)
         except UnreadableFileError as error:
-            raise UserInputError(f'{str(path)!r} is no whole image ({error})') from error
+            raise UserInputError(unreadable_sentence(str(path), str(error))) from error
         return turned_size((facts.width, facts.height), facts.orientation)
 
     for path, found in zip(images, map_parallel(size, images, 'Looking at images'), strict=True):

@@ -4,11 +4,12 @@ from . import transforms
 from .acdc_night import ACDCNightDataset
 from .bdd100k_night import BDD100KNightDataset, read_bdd100k_night_list
 from .cross_domain import CrossDomainDataset
-from .dark_zurich import DarkZurichPairDataset, read_pair_list
-from .dark_zurich_night import DarkZurichNightDataset
+from .dark_zurich import DarkZurichNightDataset, DarkZurichPairDataset
+from .day_night_pairs import DayNightPairDataset
 from .draw_sampler import Draw, DrawSampler
 from .drawn import DrawnDataset
 from .file_check import DatasetCheckError, check_dataset
+from .pair_list import read_pair_list
 from .unreadable import BadSampleError
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     'DarkZurichNightDataset',
     'DarkZurichPairDataset',
     'DatasetCheckError',
+    'DayNightPairDataset',
     'Draw',
     'DrawnDataset',
     'DrawSampler',

@@ -1,10 +1,11 @@
-"""ACDC by night: 400 train, 106 val and 500 test frames of 1920x1080 (labels of test on the server)."""
+"""ACDC by night; the labels of test are on the server."""
 
 from __future__ import annotations
 
 from mmseg.registry import DATASETS
 
 from .night_frames import NightFramesDataset
+from .published_sets import ACDC, ACDC_CONDITIONS
 
 
 @DATASETS.register_module()
@@ -26,7 +27,5 @@ class ACDCNightDataset(NightFramesDataset):
         **kwargs: As in :class:`NightFramesDataset`.
     """
 
-    image_folder = 'rgb_anon/night/{split}'
-    label_folder = 'gt/night/{split}'
-    labelled_splits = ('train', 'val')
-    other_conditions = ('fog', 'rain', 'snow', 'day')
+    published = ACDC
+    other_conditions = (*(name for name in ACDC_CONDITIONS if name != 'night'), 'day')

@@ -11,14 +11,14 @@ from mmseg.registry import DATASETS
 
 from ..errors import UserInputError
 from .file_check import DatasetCheckError, check_roots
-from .published_sets import BDD100K, NIGHT_LIST
+from .published_sets import BDD100K, NIGHT_LIST, PUBLISHED_NIGHT_LIST
 
 #: A line of the list: the path of an image or label in either layout, or the bare stem.
 _LINE = re.compile(
     r'(?:(?:bdd100k/)?(?:seg/images|seg/labels|images/10k|labels/sem_seg/masks)/)?'
     r'(?P<stem>(?:train|val)/[0-9a-f]{8}-[0-9a-f]{8})(?:_train_id)?(?:\.jpg|\.png)?'
 )
-_LIST_MEND = 'use images_trainval_night_correct_filenames.txt, which the repositories of MGCDA and Refign hold'
+_LIST_FIX = f'use {PUBLISHED_NIGHT_LIST}, which the repositories of MGCDA and Refign hold'
 
 
 #: Folders and suffixes of the present release (``'new'``) and of the first one (``'old'``).
@@ -44,7 +44,7 @@ def read_bdd100k_night_list(path: str) -> list[str]:
             lines = file.read().splitlines()
     except UnicodeDecodeError as error:
         raise DatasetCheckError(
-            f'The list {path!r} is no text ({error}): expected one image a line; {_LIST_MEND}.'
+            f'The list {path!r} is no text ({error}): expected one image a line; {_LIST_FIX}.'
         ) from error
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -54,7 +54,7 @@ def read_bdd100k_night_list(path: str) -> list[str]:
             raise DatasetCheckError(
                 f'Line {number} of the list {path!r} is {line.strip()!r}: expected an image such as '
                 f"'seg/images/train/00aad4a0-ee8135fe.jpg' or 'train/00aad4a0-ee8135fe'; "
-                f'{_LIST_MEND}.'
+                f'{_LIST_FIX}.'
             )
         stem = match['stem']
         if stem in stems:
@@ -90,7 +90,7 @@ class BDD100KNightDataset(BDD100KDataset):
     """
 
     #: Hint of :func:`check_roots`.
-    list_hint = f'; {_LIST_MEND}'
+    list_hint = f'; {_LIST_FIX}'
 
     def __init__(
         self,

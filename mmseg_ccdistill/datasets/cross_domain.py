@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,28 +21,18 @@ from .domain_flow import (
     select_domains,
 )
 from .draw_sampler import Draw
-from .file_check import (
-    DatasetCheckError,
-    build_dataset,
-    build_lazily,
-    initialise,
-    leaf_datasets,
-)
+from .drawn import DrawnDataset
+from .file_check import DatasetCheckError, build_lazily, initialise, leaf_datasets
 from .unreadable import fetch_readable, note_replaced, replacement_sequence
 
 
 @DATASETS.register_module()
-class CrossDomainDataset(Dataset):
+class CrossDomainDataset(DrawnDataset):
     """Pairs every labelled source image with a sample of the target, e.g. a day-night pair.
 
-    The length is that of the source; the target sample is drawn uniformly. Indexed with a
-    :class:`Draw` (by ``DrawSampler``), all random numbers of a sample come from ``(draw.seed,
-    draw.number)`` and the caller's generators are left as they were: the same image gets another
-    pair, crop and flip in the next epoch, workers and ranks do not matter, and resuming is skipping
-    to a draw. Indexed with an int, the ambient generators decide.
-
-    A source image or a pair with an unreadable file is replaced by another one that ``(draw.seed,
-    draw.number)`` determines; ``DataGuardHook`` counts and stops the run at too many.
+    Length and classes are those of the source; the target sample is drawn uniformly. Draws are numbered
+    as in :class:`DrawnDataset`, and the same image gets another pair in the next epoch. A source image
+    or a pair with an unreadable file is replaced by another one.
 
     Args:
         source: Labelled source dataset or its config; its pipeline must not pack.
@@ -71,8 +60,8 @@ class CrossDomainDataset(Dataset):
         lazy_init: bool = False,
         domains: Sequence[str] | None = None,
     ) -> None:
-        self.source = self._build(source, lazy_init)
-        self.target = self._build(target, lazy_init)
+        super().__init__(source, lazy_init=True)
+        self.target = build_lazily(target)
         check_compatible(self.source, self.target)
         self.pipeline = Compose(list(pipeline))
         self.target_alone = 'target_night'
@@ -95,45 +84,15 @@ class CrossDomainDataset(Dataset):
         if not lazy_init:
             self.full_init()
 
-    @staticmethod
-    def _build(dataset: Mapping | Dataset, lazy_init: bool) -> Any:
-        if not isinstance(dataset, Mapping):
-            return dataset
-        if lazy_init:
-            return build_lazily(dataset)
-        return build_dataset(dataset)
-
     @property
-    def metainfo(self) -> dict:
-        """Meta information of the source: classes and palette."""
-        return self.source.metainfo
+    def source(self) -> Any:
+        """The source dataset."""
+        return self.dataset
 
     def full_init(self) -> None:
-        """List the files of both datasets.
-
-        Raises:
-            DatasetCheckError: If a root, folder or list is missing or empty.
-        """
-        initialise(self.source)
+        """List the files of both datasets, as :meth:`DrawnDataset.full_init` does."""
+        super().full_init()
         initialise(self.target)
-
-    def __len__(self) -> int:
-        """Number of source images."""
-        return len(self.source)
-
-    def __getitem__(self, index: int | Draw) -> Any:
-        """Return one sample.
-
-        Args:
-            index: A draw, or the number of a source image.
-
-        Returns:
-            What the pipeline makes of the results by domain.
-        """
-        if isinstance(index, Draw):
-            with seeded(index.seed_sequence()):
-                return self._sample(index.index, index)
-        return self._sample(operator.index(index), operator.index(index))
 
     def _sample(self, index: int, draw: int | Draw) -> Any:
         target_index = int(np.random.randint(len(self.target)))

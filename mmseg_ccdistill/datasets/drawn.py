@@ -1,4 +1,4 @@
-"""Any dataset, sampled by numbered draws."""
+"""Numbered draws: a sample is a function of the draw alone."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ from torch.utils.data import Dataset
 
 from ..runtime.random_state import seeded
 from .draw_sampler import Draw
-from .file_check import build_dataset, initialise
+from .file_check import build_lazily, initialise
+from .random_state import seeded
 from .unreadable import fetch_readable, note_replaced, replacement_sequence
 
 
 @DATASETS.register_module()
 class DrawnDataset(Dataset):
-    """Gives the training set of a source-only stage what ``CrossDomainDataset`` has.
+    """Samples a dataset by numbered draws: the training set of a source-only stage.
 
     Indexed with a :class:`Draw` (by ``DrawSampler``), all random numbers of a sample come from
-    ``(draw.seed, draw.number)``: workers and ranks do not matter, and resuming is skipping to a
-    draw. A sample with an unreadable file is replaced by another one that the draw determines;
-    ``DataGuardHook`` counts.
+    ``(draw.seed, draw.number)`` and the caller's generators are left as they were: the same image
+    gets another crop and flip in the next epoch, workers and ranks do not matter, and resuming is
+    skipping to a draw. Indexed with an int, the ambient generators decide.
+
+    A sample with an unreadable file is replaced by another one that ``(draw.seed, draw.number)``
+    determines; ``DataGuardHook`` counts and stops the run at too many. ``CrossDomainDataset`` does
+    the same with two datasets.
 
     Args:
         dataset: Dataset or its config.
@@ -33,13 +38,8 @@ class DrawnDataset(Dataset):
     """
 
     def __init__(self, dataset: Mapping | Dataset, lazy_init: bool = False) -> None:
-        self.dataset: Any = dataset
-        if isinstance(dataset, Mapping):
-            if lazy_init:
-                self.dataset = DATASETS.build({**dataset, 'lazy_init': True})
-            else:
-                self.dataset = build_dataset(dataset)
-        elif not lazy_init:
+        self.dataset = build_lazily(dataset)
+        if not lazy_init:
             self.full_init()
 
     @property

@@ -14,6 +14,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
+from torch.utils.data import Dataset
 
 from ..errors import UserInputError
 from .file_faults import (
@@ -21,11 +22,10 @@ from .file_faults import (
     missing_fault,
     size_fault,
     turned_fault,
-    unreadable_fault,
     values_fault,
 )
 from .file_scan import map_parallel, scan_files
-from .image_facts import ImageFacts, read_stamp
+from .image_facts import ImageFacts, read_stamp, unreadable_sentence
 from .label_palette import disagreement_fault, ids_of
 from .manifest import Manifest
 
@@ -54,19 +54,21 @@ def build_dataset(cfg: Mapping) -> Any:
     return dataset
 
 
-def build_lazily(cfg: Mapping) -> Any:
+def build_lazily(cfg: Mapping | Dataset) -> Any:
     """Build a dataset from its config without a look at its files.
 
     Args:
-        cfg: Config of a dataset class with mmengine's interface (``lazy_init``).
+        cfg: Config of a dataset class with mmengine's interface (``lazy_init``), or the dataset itself.
 
     Returns:
-        The dataset, not initialised.
+        The dataset, not initialised; as it is if it was built before.
 
     Raises:
         DatasetCheckError: If a folder in ``data_prefix`` is None or a number, or ``metainfo`` names classes that
             the dataset does not have, or does not give each of them a colour.
     """
+    if not isinstance(cfg, Mapping):
+        return cfg
     for key, folder in (cfg.get('data_prefix') or {}).items():
         if not isinstance(folder, str):
             raise DatasetCheckError(
@@ -211,7 +213,7 @@ def check_dataset(dataset: Any, manifest_dir: str | None = None) -> None:
     so a second start only stats the files.
 
     Args:
-        dataset: A ``BaseSegDataset``-like dataset, ``DarkZurichPairDataset``,
+        dataset: A ``BaseSegDataset``-like dataset, ``DayNightPairDataset``,
             ``CrossDomainDataset`` or a wrapper of such. Datasets of other kinds or on remote
             storage are skipped with a warning.
         manifest_dir: Folder for the manifests. Defaults to the data root if writable, else the
@@ -245,9 +247,10 @@ def _check_leaf(dataset: Any, manifest_dir: str | None) -> None:
         [os.path.dirname(os.path.abspath(path)) for path in paths]
     )
     scanned = scan_files(requests, Manifest(root, manifest_dir), f'Reading the files of {name}')
-    _report(unreadable_fault(path, entry) for path, entry in scanned.items())
-
     facts = {path: entry for path, entry in scanned.items() if isinstance(entry, ImageFacts)}
+    broken = {path: entry for path, entry in scanned.items() if path not in facts}
+    _report(unreadable_sentence(path, str(entry)) for path, entry in broken.items())
+
     _report(turned_fault(sample, facts, dataset) for sample in samples)
     _report(size_fault(sample, facts, dataset) for sample in samples)
     _report(values_fault(sample.label, facts, dataset) for sample in samples if sample.label)

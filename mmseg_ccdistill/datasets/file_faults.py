@@ -6,12 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from .image_facts import FileStamp, ImageFacts, UnreadableFileError, unreadable_sentence
+from ..label_ids import expected_ids, foreign_ids_fault, label_ids_beside
+from .image_facts import FileStamp, ImageFacts
 from .image_orientation import loading_turns, orientation_fault, turned_size
 from .label_palette import ids_of, palette_fault
-
-_NUM_TRAIN_IDS = 19  # classes of the Cityscapes benchmark, trainIds 0..18
-_MAX_LABEL_ID = 33  # highest Cityscapes labelId (bicycle)
 
 
 class Sample(NamedTuple):
@@ -53,7 +51,7 @@ def missing_fault(
     if sample.label is not None and stamps[sample.label] is None:
         return (
             f'The label {sample.label!r} of the image {sample.image!r} does not exist: '
-            f'expected one label for every image; {_label_mend(sample.label)}.'
+            f'expected one label for every image; {_label_fix(sample.label)}.'
         )
     return None
 
@@ -65,24 +63,10 @@ def _conversion(label: str) -> str:
     return 'or unpack the archive of the labels again'
 
 
-def _label_mend(label: str) -> str:
-    if label.endswith('_labelTrainIds.png'):
-        label_ids = label.replace('_labelTrainIds.png', '_labelIds.png')
-        if os.path.exists(label_ids):
-            return f'convert the labelIds beside it to trainIds, {_conversion(label)}'
+def _label_fix(label: str) -> str:
+    if label_ids_beside(label) is not None:
+        return f'convert the labelIds beside it to trainIds, {_conversion(label)}'
     return 'restore it, correct seg_map_suffix, or drop data_prefix.seg_map_path if unlabelled'
-
-
-def unreadable_fault(path: str, found: ImageFacts | UnreadableFileError) -> str | None:
-    """Say that a file cannot be read, or None.
-
-    Args:
-        path: The file.
-        found: Its facts or its error.
-    """
-    if isinstance(found, ImageFacts):
-        return None
-    return unreadable_sentence(path, str(found))
 
 
 def turned_fault(sample: Sample, facts: Mapping[str, ImageFacts], dataset: Any) -> str | None:
@@ -149,34 +133,16 @@ def values_fault(label: str, facts: Mapping[str, ImageFacts], dataset: Any) -> s
         facts: Facts by path.
         dataset: The dataset, for its classes and ``ignore_index``.
     """
-    num_ids = _count_ids(dataset)
-    if num_ids == 0:
+    ids = ids_of(dataset)
+    if not ids.names:
         return None
-    ignore_index = getattr(dataset, 'ignore_index', 255)
-    expected = f'expected class ids 0..{num_ids - 1} and {ignore_index} (ignore) in one channel'
+    num_ids, ignore_index = len(ids.names), ids.ignore_index
     found = facts[label]
     if found.values is None:
         return (
-            f'The label {label!r} is a colour image (mode {found.mode}): {expected}; '
-            'convert its colours to ids or correct seg_map_suffix.'
+            f'The label {label!r} is a colour image (mode {found.mode}): '
+            f'{expected_ids(num_ids, ignore_index)}; convert its colours to ids or correct seg_map_suffix.'
         )
-    wrong = [value for value in found.values if value >= num_ids and value != ignore_index]
-    if not wrong:
-        return palette_fault(label, found.values, found.palette, ids_of(dataset))
-    some = ', '.join(map(str, wrong[:8])) + (', …' if len(wrong) > 8 else '')
-    if num_ids == _NUM_TRAIN_IDS and wrong[0] <= _MAX_LABEL_ID:
-        return (
-            f'The label {label!r} holds the values {some}, which look like labelIds: {expected} '
-            f'(trainIds); convert it, {_conversion(label)}, or set seg_map_suffix to the labelTrainIds files.'
-        )
-    return (
-        f'The label {label!r} holds the values {some}: {expected}; '
-        'convert it or correct seg_map_suffix.'
-    )
-
-
-def _count_ids(dataset: Any) -> int:
-    """Number of class ids on disk; 0 if the dataset names no classes."""
-    label_map = getattr(dataset, 'label_map', None)  # from all ids on disk to a choice of classes
-    count = len(label_map or dataset.metainfo.get('classes') or ())
-    return count + 1 if count and getattr(dataset, 'reduce_zero_label', False) else count
+    relabel = f'convert it, {_conversion(label)}, or set seg_map_suffix to the labelTrainIds files'
+    fault = foreign_ids_fault(f'The label {label!r}', found.values, num_ids, ignore_index, relabel)
+    return fault or palette_fault(label, found.values, found.palette, ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from typing import NamedTuple
@@ -94,6 +95,8 @@ def unreadable_reason_of(error: Exception) -> str:
     """
     if isinstance(error, Image.DecompressionBombError):
         return _too_large(f'{2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels (the limit of Pillow)')
+    if isinstance(error, FileNotFoundError):
+        return 'there is no such file'
     if isinstance(error, UnidentifiedImageError):
         return 'no image header'
     return str(error) or type(error).__name__
@@ -137,42 +140,73 @@ def read_stamp(path: str) -> FileStamp | None:
     return FileStamp(status.st_mtime_ns, status.st_size)
 
 
-def read_facts(path: str, with_values: bool) -> ImageFacts:
-    """Open a file and read its header and, for labels, its values.
+def read_facts(
+    path: str, with_values: bool, decode: bool = False, content: bytes | None = None
+) -> ImageFacts:
+    """Open a file and read its header, and its pixels where they are asked for.
+
+    The one answer to "is this image broken?": the start-up check reads headers, the check of data
+    sets decodes, and a run that stumbles over a file asks :func:`unreadable_reason`.
 
     Args:
         path: A PNG or JPEG file (any format that Pillow knows).
-        with_values: Decode the pixels and list their distinct values.
+        with_values: Decode the pixels of a label and list their distinct values.
+        decode: Decode every pixel, so that a file is found that is whole at both ends only.
+        content: The bytes of the file, if they have been read already.
 
     Raises:
         UnreadableFileError: If the header or the pixels cannot be read, or the image is too large.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path if content is None else io.BytesIO(content)) as image:
             facts = ImageFacts(*image.size, image.mode)
             reason = too_large_reason(*image.size)
             if reason is not None:
                 raise UnreadableFileError(reason)
-            tail = _read_tail(path) if image.format == 'PNG' else b''
+            tail = b''
+            if image.format == 'PNG':
+                tail = _read_tail(path) if content is None else content[-TAIL_BYTES:]
             facts = facts._replace(orientation=read_orientation(image, tail))
-            if image.format == 'PNG' and b'IEND' not in tail[-_END_BYTES:]:
+            is_cut = image.format == 'PNG' and b'IEND' not in tail[-_END_BYTES:]
+            if decode or is_cut:
                 image.load()  # raises if pixels are missing; OpenCV wants the closing chunk, too
-                if cv2.imread(path, cv2.IMREAD_UNCHANGED) is None:
-                    raise UnreadableFileError('its closing chunk is missing')
+            if is_cut and not _opencv_decodes(path):
+                raise UnreadableFileError('its closing chunk is missing')
             if with_values and len(image.getbands()) == 1:
-                values = _label_values(path, image)
+                values = distinct_values(np.asarray(image) if decode else _pixels(path, image))
                 return facts._replace(values=values, palette=read_palette(image))
             return facts
     except PILLOW_ERRORS as error:
         raise UnreadableFileError(unreadable_reason_of(error)) from error
 
 
-def _label_values(path: str, image: Image.Image) -> tuple[int, ...]:
-    """Distinct values of one channel; 8-bit grey goes through cv2, which frees the GIL."""
+def unreadable_reason(path: str) -> str | None:
+    """Read a whole image file with both libraries that the loading transforms use.
+
+    Args:
+        path: Image or label.
+
+    Returns:
+        Why it cannot be read, or None if it can.
+    """
+    try:
+        read_facts(path, with_values=False, decode=True)
+    except UnreadableFileError as error:
+        return str(error)
+    return None if _opencv_decodes(path) else 'OpenCV cannot decode it'
+
+
+def _opencv_decodes(path: str) -> bool:
+    try:
+        return cv2.imread(path, cv2.IMREAD_UNCHANGED) is not None
+    except cv2.error:
+        return False
+
+
+def _pixels(path: str, image: Image.Image) -> np.ndarray:
+    """Pixels of one channel; 8-bit grey goes through cv2, which frees the GIL."""
     pixels = cv2.imread(path, cv2.IMREAD_UNCHANGED) if image.mode == 'L' else None
-    if pixels is None or pixels.ndim != 2:
-        pixels = np.asarray(image)
-    return distinct_values(pixels)
+    return np.asarray(image) if pixels is None or pixels.ndim != 2 else pixels
 
 
 def distinct_values(pixels: np.ndarray) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from mmseg.datasets import CityscapesDataset
 
 from ..errors import UserInputError
 from .file_check import DatasetCheckError, check_roots
+from .published_sets import ANON_LABEL_SUFFIX, ANON_SUFFIX, PublishedSet
 
 
 def is_reference_frame(path: str) -> bool:
@@ -30,7 +31,7 @@ def is_reference_frame(path: str) -> bool:
 class NightFramesDataset(CityscapesDataset):
     """Labelled or unlabelled night frames of one split, never its reference frames.
 
-    A subclass says where a split lies. Reference frames are left out by name wherever they lie, and
+    A subclass names the set. Reference frames are left out by name wherever they lie, and
     frames of another light or weather are an error, so a wrong ``data_prefix`` cannot mix them in.
 
     Args:
@@ -45,19 +46,16 @@ class NightFramesDataset(CityscapesDataset):
         UserInputError: If there is no such split.
     """
 
-    #: Folder of the images of a split, and of its labels.
-    image_folder: ClassVar[str]
-    label_folder: ClassVar[str]
-    #: Splits whose labels are public.
-    labelled_splits: ClassVar[tuple[str, ...]]
+    #: Where its splits lie, and which of them have public labels.
+    published: ClassVar[PublishedSet]
     #: Folders that hold anything but night.
     other_conditions: ClassVar[tuple[str, ...]]
 
     def __init__(
         self,
         split: str = 'val',
-        img_suffix: str = '_rgb_anon.png',
-        seg_map_suffix: str = '_gt_labelTrainIds.png',
+        img_suffix: str = ANON_SUFFIX,
+        seg_map_suffix: str = ANON_LABEL_SUFFIX,
         data_prefix: dict | None = None,
         **kwargs: Any,
     ) -> None:
@@ -66,9 +64,10 @@ class NightFramesDataset(CityscapesDataset):
                 f"split={split!r} of {type(self).__name__}: expected 'train', 'val' or 'test'."
             )
         if data_prefix is None:
-            data_prefix = dict(img_path=self.image_folder.format(split=split))
-            if split in self.labelled_splits:
-                data_prefix['seg_map_path'] = self.label_folder.format(split=split)
+            facts = self.published.split(f'{split} night')
+            data_prefix = dict(img_path=facts.images)
+            if facts.labels is not None:
+                data_prefix['seg_map_path'] = facts.labels
         super().__init__(
             img_suffix=img_suffix,
             seg_map_suffix=seg_map_suffix,
@@ -98,7 +97,7 @@ class NightFramesDataset(CityscapesDataset):
                 raise DatasetCheckError(
                     f'{type(self).__name__} found {info["img_path"]!r}, a frame of '
                     f'{min(wrong)!r}: expected night frames only; set '
-                    f"data_prefix['img_path'] to {self.image_folder.format(split='val')!r} or a "
+                    f"data_prefix['img_path'] to {self.published.split('val night').images!r} or a "
                     'folder of night frames.'
                 )
             else:

@@ -9,39 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-#: Cityscapes labelId -> trainId; every other id, and -1 (255 in a PNG), is 255.
-#: Source: labels.py of cityscapesScripts; the same table is in DANNet's and MMSegmentation's code.
-TRAIN_ID_OF_LABEL_ID = {
-    7: 0,  # road
-    8: 1,  # sidewalk
-    11: 2,  # building
-    12: 3,  # wall
-    13: 4,  # fence
-    17: 5,  # pole
-    19: 6,  # traffic light
-    20: 7,  # traffic sign
-    21: 8,  # vegetation
-    22: 9,  # terrain
-    23: 10,  # sky
-    24: 11,  # person
-    25: 12,  # rider
-    26: 13,  # car
-    27: 14,  # truck
-    28: 15,  # bus
-    31: 16,  # train
-    32: 17,  # motorcycle
-    33: 18,  # bicycle
-}
-MAX_LABEL_ID = 33  # bicycle
-NUM_TRAIN_IDS = 19
-IGNORE_INDEX = 255
-
 _CITYSCAPES_SIZE = (2048, 1024)
-_GOPRO_SIZE = (1920, 1080)  # Dark Zurich, ACDC and Nighttime Driving
+#: Width and height of the images of Dark Zurich, ACDC and Nighttime Driving.
+GOPRO_SIZE = (1920, 1080)
 
 #: Pair list of Dark Zurich and stems of BDD100K-night, relative to the root of their set.
 PAIR_LIST = 'lists/zurich_dn_pair_train.csv'
 NIGHT_LIST = 'lists/bdd100k_night.txt'
+#: The list of BDD100K-night as MGCDA and Refign publish it.
+PUBLISHED_NIGHT_LIST = 'images_trainval_night_correct_filenames.txt'
+#: Folder of CSV files with the pairs as Dark Zurich ships them, and the folder that their stems are below.
+CORRESPONDENCES, PAIR_FOLDER = 'corresp/train/night', 'rgb_anon'
+#: Ends of the file names of Dark Zurich and ACDC: images, masks of invalid pixels, labels.
+ANON_SUFFIX, INVALID_SUFFIX = '_rgb_anon.png', '_gt_invIds.png'
+ANON_LABEL_SUFFIX = '_gt_labelTrainIds.png'
+#: Conditions of ACDC: equal numbers of images each.
+ACDC_CONDITIONS = ('fog', 'night', 'rain', 'snow')
 
 
 @dataclass(frozen=True)
@@ -97,6 +80,17 @@ class PublishedSet:
     folders: tuple[str, ...]
     layouts: Mapping[str, tuple[Split, ...]]
 
+    def split(self, name: str) -> Split:
+        """A split of the first layout.
+
+        Args:
+            name: Its name for people.
+
+        Raises:
+            KeyError: If there is none.
+        """
+        return {split.name: split for split in next(iter(self.layouts.values()))}[name]
+
 
 def _cityscapes_split(name: str, count: int, role: str, needed: bool) -> Split:
     labelled = name != 'test'
@@ -137,10 +131,10 @@ CITYSCAPES = PublishedSet(
 def _dark_zurich_split(name: str, images: str, count: int, **kwargs: object) -> Split:
     return Split(
         name,
-        f'rgb_anon/{images}',
-        '_rgb_anon.png',
+        f'{PAIR_FOLDER}/{images}',
+        ANON_SUFFIX,
         count,
-        _GOPRO_SIZE,
+        GOPRO_SIZE,
         **kwargs,  # type: ignore[arg-type]
     )
 
@@ -195,7 +189,7 @@ DARK_ZURICH = PublishedSet(
                 'val/night',
                 50,
                 labels='gt/val/night',
-                label_suffix='_gt_labelTrainIds.png',
+                label_suffix=ANON_LABEL_SUFFIX,
                 references='val reference',
                 role='test',
                 sequences={'GOPR0356': 50},
@@ -221,11 +215,11 @@ def _acdc_splits(name: str, count: int, needed: bool) -> tuple[Split, Split]:
     images = Split(
         f'{name} night',
         f'rgb_anon/night/{name}',
-        '_rgb_anon.png',
+        ANON_SUFFIX,
         count,
-        _GOPRO_SIZE,
+        GOPRO_SIZE,
         labels=f'gt/night/{name}' if labelled else None,
-        label_suffix='_gt_labelTrainIds.png' if labelled else '',
+        label_suffix=ANON_LABEL_SUFFIX if labelled else '',
         references=f'{name} reference',
         role='train' if name == 'train' else 'test',
         needed=needed,
@@ -235,7 +229,7 @@ def _acdc_splits(name: str, count: int, needed: bool) -> tuple[Split, Split]:
         f'rgb_anon/night/{name}_ref',
         '_rgb_ref_anon.png',
         count,
-        _GOPRO_SIZE,
+        GOPRO_SIZE,
         role='reference',
         needed=False,
     )
@@ -249,9 +243,7 @@ ACDC = PublishedSet(
     archives=('rgb_anon_trainvaltest.zip', 'gt_trainval.zip'),
     page='https://acdc.vision.ee.ethz.ch',
     folders=tuple(
-        f'{folder}/{condition}'
-        for folder in ('rgb_anon', 'gt')
-        for condition in ('night', 'fog', 'rain', 'snow')
+        f'{folder}/{condition}' for folder in ('rgb_anon', 'gt') for condition in ACDC_CONDITIONS
     ),
     layouts={
         'published': (
@@ -315,7 +307,7 @@ NIGHT_DRIVING = PublishedSet(
                 'leftImg8bit/test/night',
                 '_leftImg8bit.png',
                 50,
-                _GOPRO_SIZE,
+                GOPRO_SIZE,
                 labels='gtCoarse_daytime_trainvaltest/test/night',
                 label_suffix='_gtCoarse_labelTrainIds.png',
                 role='test',

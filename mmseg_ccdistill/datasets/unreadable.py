@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import cv2
 import numpy as np
 from mmengine.dataset import Compose
-from PIL import Image
 
 from ..runtime.random_state import get_random_state, set_random_state
 from .draw_sampler import Draw
 from .file_check import DatasetCheckError
-from .image_facts import (
-    PILLOW_ERRORS,
-    too_large_reason,
-    unreadable_reason_of,
-    unreadable_sentence,
-)
+from .image_facts import unreadable_reason, unreadable_sentence
+from .random_state import get_random_state, set_random_state
 
 # Stream of a seed that chooses replacements; draw_sampler has those before it.
 _REPLACEMENT_STREAM = 3
@@ -32,31 +26,6 @@ _FILE_KEYS = ('img_path', 'day_img_path', 'seg_map_path')
 
 class BadSampleError(DatasetCheckError):
     """A sample that cannot be used; the message names the file, what was expected and the fix."""
-
-
-def unreadable_reason(path: str) -> str | None:
-    """Read a whole image file as the loading transforms do.
-
-    Args:
-        path: Image or label.
-
-    Returns:
-        Why it cannot be read, or None if it can.
-    """
-    try:
-        with Image.open(path) as image:
-            reason = too_large_reason(*image.size)
-            if reason is not None:
-                return reason
-            image.load()
-        with open(path, 'rb') as file:
-            content = np.frombuffer(file.read(), np.uint8)
-        whole = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) is not None
-    except FileNotFoundError:
-        return 'there is no such file'
-    except (*PILLOW_ERRORS, cv2.error) as error:
-        return unreadable_reason_of(error)
-    return None if whole else 'OpenCV cannot decode it'
 
 
 def unreadable_file(info: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..datasets.file_check import DatasetCheckError
+from ..label_ids import foreign_ids_fault
 
 #: Values that an 8-bit label can hold.
 _NUM_LABEL_VALUES = 256
@@ -52,13 +53,9 @@ def confusion_matrix(
     counts = torch.bincount(index.flatten(), minlength=_NUM_LABEL_VALUES * num_classes)
     counts = counts.cpu().view(_NUM_LABEL_VALUES, num_classes)
     found = counts.any(dim=1).nonzero().flatten().tolist()
-    wrong = [value for value in found if value >= num_classes and value != ignore_index]
-    if wrong:
-        some = ', '.join(map(str, wrong[:8])) + (', …' if len(wrong) > 8 else '')
-        raise DatasetCheckError(
-            f'The label {name!r} holds the ids {some}: expected the class ids 0..{num_classes - 1} '
-            f'and {ignore_index} (ignore); convert labelIds to trainIds or correct seg_map_suffix.'
-        )
+    fault = foreign_ids_fault(f'The label {name!r}', found, num_classes, ignore_index)
+    if fault is not None:
+        raise DatasetCheckError(fault)
     matrix = counts[:num_classes]
     if ignore_index < num_classes:
         matrix = matrix.clone()

@@ -17,7 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from ..datasets.file_check import DatasetCheckError
+from ..datasets.image_facts import PILLOW_ERRORS, unreadable_reason_of, unreadable_sentence
 from ..datasets.label_palette import read_palette, shows_own_greys
+from ..datasets.published_sets import ANON_LABEL_SUFFIX, INVALID_SUFFIX
 from ..errors import UserInputError
 from .confusion import confusion_matrix
 from .prediction_files import PredictionFiles
@@ -74,7 +76,7 @@ class NightIoUMetric(IoUMetric):
     """
 
     #: What a label file ends in, and what its mask ends in instead.
-    label_suffix, mask_suffix = '_gt_labelTrainIds.png', '_gt_invIds.png'
+    label_suffix, mask_suffix = ANON_LABEL_SUFFIX, INVALID_SUFFIX
 
     def __init__(
         self,
@@ -311,11 +313,15 @@ def read_invalid_mask(path: str, shape: tuple[int, ...]) -> Tensor:
         Boolean mask, shape ``(H, W)``; 255, should it occur, counts as valid.
 
     Raises:
-        DatasetCheckError: If the file has another size, other values, or a palette that shows others.
+        DatasetCheckError: If the file cannot be read or has another size, other values, or a palette that shows others.
     """
-    with Image.open(path) as image:
-        mask = np.array(image)
-        palette = read_palette(image)
+    try:
+        with Image.open(path) as image:
+            mask = np.array(image)
+            palette = read_palette(image)
+    except PILLOW_ERRORS as error:
+        reason = unreadable_reason_of(error)
+        raise DatasetCheckError(unreadable_sentence(path, reason, role='invalid mask')) from error
     if mask.shape != shape:
         raise DatasetCheckError(
             f'The invalid mask {path!r} has the shape {mask.shape}, its label {shape}: expected one '

@@ -12,6 +12,7 @@ from typing import Any
 from mmengine.utils import mkdir_or_exist
 from rich.table import Table
 
+from ..datasets.published_sets import DARK_ZURICH
 from .published import load_published, published_rows
 
 #: Column heads of the paper's Table 1, in the order of the trainIds.
@@ -199,7 +200,8 @@ def published_line() -> str:
     """Name the paper's own numbers, with the set they were measured on."""
     rows = published_rows(table='table_1')
     listed = ', '.join(f'{row["method"]} {row["mIoU"]}' for row in rows)
-    return f'Published mIoU on {rows[0]["set"]} (151 images, another set): {listed}'
+    count = DARK_ZURICH.split('test night').count
+    return f'Published mIoU on {rows[0]["set"]} ({count} images, another set): {listed}'
 
 
 def published_table() -> Table:

@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..curation.audit.listing import list_files
-from ..datasets.published_sets import ACDC, DARK_ZURICH, PublishedSet, Split
+from ..datasets.doctor.listing import list_files
+from ..datasets.published_sets import ACDC, ACDC_CONDITIONS, ANON_SUFFIX, DARK_ZURICH, GOPRO_SIZE
 from ..errors import UserInputError
-from ..runtime.atomic_file import write_atomically
+from ..label_ids import IGNORE_INDEX, NUM_TRAIN_IDS
+from ..utils.atomic_file import write_atomically
 
 #: Folders of a submission. Train ids, and 255 for no class at all.
 LABELS = 'labelTrainIds'
@@ -29,13 +30,12 @@ LABELS_INVALID = 'labelTrainIds_invalid'
 CONFIDENCE = 'confidence'
 
 #: Train ids of the 19 Cityscapes classes end here; 255 rejects a pixel.
-MAX_TRAIN_ID, REJECTED = 18, 255
+MAX_TRAIN_ID, REJECTED = NUM_TRAIN_IDS - 1, IGNORE_INDEX
 
 #: Largest value of a confidence image.
 CONFIDENCE_SCALE = 65535
 
 _STATE_NAME = 'run.json'
-_SUFFIX = '_rgb_anon.png'
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,10 @@ class SubmissionSet:
     folders: tuple[str, ...]
     name_pattern: str
     sequences: Mapping[str, int] = field(default_factory=dict)
-    size: tuple[int, int] = (1920, 1080)
+    size: tuple[int, int] = GOPRO_SIZE
 
 
-def _test_night(published: PublishedSet) -> Split:
-    return next(s for s in published.layouts['published'] if s.name == 'test night')
-
-
-_DZ, _ACDC_NIGHT = _test_night(DARK_ZURICH), _test_night(ACDC)
-_ACDC_CONDITIONS = ('fog', 'night', 'rain', 'snow')
+_DZ, _ACDC_NIGHT = DARK_ZURICH.split('test night'), ACDC.split('test night')
 
 #: What each server expects; folders, counts and sequences of ``published_sets``. The four
 #: conditions of ACDC test have equal counts: 2000 of its 4006 images are tested.
@@ -89,10 +84,9 @@ SUBMISSION_SETS: dict[str, SubmissionSet] = {
     'acdc-test': SubmissionSet(
         title='ACDC test',
         image_folders=tuple(
-            _ACDC_NIGHT.images.replace('/night/', f'/{condition}/')
-            for condition in _ACDC_CONDITIONS
+            _ACDC_NIGHT.images.replace('/night/', f'/{condition}/') for condition in ACDC_CONDITIONS
         ),
-        num_images=_ACDC_NIGHT.count * len(_ACDC_CONDITIONS),
+        num_images=_ACDC_NIGHT.count * len(ACDC_CONDITIONS),
         folders=(LABELS,),
         name_pattern=r'[A-Z0-9]+_frame_\d{6}_rgb_anon\.png',
     ),
@@ -120,7 +114,7 @@ def list_images(data_root: str | os.PathLike[str], target: SubmissionSet) -> lis
                 f'the folder {str(path)!r} does not exist: expected images of {target.title}; '
                 'unpack them there or name the root of the set with --data-root'
             )
-        for image in map(Path, list_files(str(path), _SUFFIX)):  # links are followed
+        for image in map(Path, list_files(str(path), ANON_SUFFIX)):  # links are followed
             other = images.setdefault(image.name, image)
             if other != image:
                 raise UserInputError(
@@ -129,7 +123,7 @@ def list_images(data_root: str | os.PathLike[str], target: SubmissionSet) -> lis
                 )
     if len(images) != target.num_images:
         raise UserInputError(
-            f'{len(images)} images end in {_SUFFIX!r} below {str(data_root)!r} in '
+            f'{len(images)} images end in {ANON_SUFFIX!r} below {str(data_root)!r} in '
             f'{", ".join(target.image_folders)}: expected the {target.num_images} of '
             f'{target.title}; unpack the whole archive there and nothing else'
         )

@@ -12,7 +12,6 @@ from mmseg.datasets import CityscapesDataset
 from mmseg.registry import DATASETS
 
 from mmseg_ccdistill.datasets import DatasetCheckError, check_dataset
-from mmseg_ccdistill.datasets.night_frames import is_reference_frame
 
 LOADING = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
 
@@ -59,23 +58,6 @@ def test_dark_zurich_val_is_labelled_and_test_is_not(dark_zurich) -> None:
     test = build(dark_zurich, 'DarkZurichNightDataset', split='test')
     assert stems(test) == sorted(DZ_TEST)
     assert 'seg_map_path' not in test.get_data_info(0)
-
-
-@pytest.mark.parametrize(
-    ('path', 'expected'),
-    [
-        ('rgb_anon/val/night/GOPR0356/GOPR0356_frame_000321_rgb_anon.png', False),
-        ('rgb_anon/val_ref/day/GOPR0356_ref/GOPR0356_frame_000321_ref_rgb_anon.png', True),
-        ('rgb_anon/test_ref/day/GOPR0364_ref/GOPR0364_frame_000001_rgb_anon.png', True),
-        ('night/GOPR0356_frame_000321_ref_rgb_anon.png', True),
-        ('rgb_anon/night/val_ref/GOPR0356/GOPR0356_frame_000321_rgb_ref_anon.png', True),
-        ('gt/night/val_ref/GOPR0356/GOPR0356_frame_000321_gt_ref_labelTrainIds.png', True),
-        ('rgb_anon/night/val/GOPR0356/GOPR0356_frame_000321_rgb_anon.png', False),
-        ('reference_run/preferred_rgb_anon.png', False),
-    ],
-)
-def test_reference_frames_are_told_by_folder_and_name(path, expected) -> None:
-    assert is_reference_frame(path) is expected
 
 
 def test_a_wide_folder_does_not_let_references_in(acdc, caplog) -> None:

@@ -1,7 +1,8 @@
-"""Images that are larger than what reads them."""
+"""Is this image broken? One reader, with more or less of the file."""
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -15,9 +16,10 @@ from mmseg_ccdistill.datasets.image_facts import (
     UnreadableFileError,
     read_facts,
     too_large_reason,
+    unreadable_reason,
     unreadable_sentence,
 )
-from mmseg_ccdistill.datasets.unreadable import NamingPipeline, unreadable_reason
+from mmseg_ccdistill.datasets.unreadable import NamingPipeline
 
 PILLOW = 'too large: expected at most 178956970 pixels (the limit of Pillow)'
 OPENCV = 'too large: expected at most 1048576 pixels of width (the limit of OpenCV)'
@@ -79,3 +81,47 @@ def test_the_limits_of_opencv_are_those_of_its_variables(monkeypatch) -> None:
 def test_what_is_large_and_allowed_is_read(tmp_path) -> None:
     path = write(tmp_path / 'a.png', np.zeros((1, 5000), np.uint8))
     assert read_facts(str(path), True)[:4] == (5000, 1, 'L', (0,))
+
+
+def broken(content: bytes, how: str) -> bytes:
+    """A PNG that is broken in one way."""
+    return {
+        'empty': b'',
+        'page': b'<!DOCTYPE html>',
+        'half': content[: len(content) // 2],
+        'no end': content[:-12],
+        'bit': content[:200] + bytes([content[200] ^ 8]) + content[201:],
+    }[how]
+
+
+@pytest.mark.parametrize('how', ['empty', 'page', 'half', 'no end', 'bit'])
+def test_whoever_decodes_gives_the_same_reason(tmp_path: Path, how: str) -> None:
+    path = write(tmp_path / 'a.png', picture(0))
+    path.write_bytes(broken(path.read_bytes(), how))
+    reason = unreadable_reason(str(path))
+    assert reason
+    assert read_file(Request(str(path), True, False)).error == reason
+    assert read_file(Request(str(path), True, True)).error == reason
+    if how != 'bit':  # in the middle of a file that is whole at both ends
+        with pytest.raises(UnreadableFileError, match=f'^{re.escape(reason)}$'):
+            read_facts(str(path), False)
+    with pytest.raises(UnreadableFileError, match=f'^{re.escape(reason)}$'):
+        read_facts(str(path), False, decode=True, content=path.read_bytes())
+
+
+def test_a_missing_file_is_called_missing(tmp_path: Path) -> None:
+    path = str(tmp_path / 'a.png')
+    assert unreadable_reason(path) == 'there is no such file'
+    assert {read_file(Request(path, decode, False)).error for decode in (True, False)} == {
+        'there is no such file'
+    }
+
+
+def test_a_whole_file_has_the_same_facts_however_it_is_read(tmp_path: Path) -> None:
+    label = np.random.RandomState(0).choice([0, 7, 255], (30, 20)).astype(np.uint8)
+    path = str(write(tmp_path / 'a.png', label))
+    facts = read_facts(path, True)
+    assert facts[:4] == (20, 30, 'L', (0, 7, 255))
+    content = Path(path).read_bytes()
+    assert read_facts(path, True, decode=True, content=content) == facts
+    assert unreadable_reason(path) is None

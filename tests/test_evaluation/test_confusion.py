@@ -38,8 +38,8 @@ def test_an_image_without_pixels_counts_nothing() -> None:
             torch.zeros(2, 3, dtype=torch.uint8),
             torch.tensor([[0, 1, 7], [255, 33, 0]], dtype=torch.uint8),
             DatasetCheckError,
-            "The label 'a.png' holds the ids 7, 33: expected the class ids 0..2 and 255 (ignore); convert labelIds to "
-            'trainIds or correct seg_map_suffix.',
+            "The label 'a.png' holds the values 7, 33: expected class ids 0..2 and 255 (ignore) in one channel; "
+            'convert it or correct seg_map_suffix.',
         ),
         (
             torch.zeros(2, 3, dtype=torch.uint8),

@@ -184,17 +184,21 @@ def test_the_reading_of_absent_classes_is_logged(log) -> None:
 def test_ground_truth_with_other_ids_is_an_error_that_names_the_file(wrong) -> None:
     label = np.array([[0, 1, 255, wrong]])
     item = sample(np.zeros((1, 4)), label, seg_map_path='gt/x_labelIds.png')
-    with pytest.raises(DatasetCheckError, match=rf"'gt/x_labelIds.png' holds the ids .*{wrong}"):
+    with pytest.raises(
+        DatasetCheckError, match=rf"'gt/x_labelIds.png' holds the (ids|values) .*{wrong}"
+    ):
         run(NightIoUMetric(), [item])
 
 
 def test_an_8_bit_label_with_other_ids_names_them() -> None:
     item = sample(np.zeros((1, 4)), np.zeros((1, 4)), seg_map_path='x.png')
     item['gt_sem_seg']['data'] = torch.tensor([[[7, 33, 26, 255]]], dtype=torch.uint8)
-    with pytest.raises(
-        DatasetCheckError, match='holds the ids 26, 33: expected the class ids 0..18'
-    ):
+    with pytest.raises(DatasetCheckError) as info:
         run(NightIoUMetric(), [item])
+    assert str(info.value) == (
+        "The label 'x.png' holds the values 26, 33, which look like labelIds: expected class ids 0..18 and 255 "
+        '(ignore) in one channel (trainIds); convert it to trainIds or correct seg_map_suffix.'
+    )
 
 
 def test_sizes_and_classes_must_agree() -> None:
@@ -306,6 +310,17 @@ def test_a_mask_with_other_values_is_an_error(tmp_path) -> None:
     Image.fromarray(np.zeros((6, 8), np.uint8)).save(path)
     with pytest.raises(DatasetCheckError, match=r'shape \(6, 8\), its label \(12, 16\)'):
         run(NightIoUMetric(), [item])
+
+
+def test_a_mask_that_cannot_be_read_is_named(tmp_path) -> None:
+    path = tmp_path / 'a_gt_invIds.png'
+    path.write_bytes(b'no picture')
+    with pytest.raises(DatasetCheckError) as info:
+        read_invalid_mask(str(path), (1, 3))
+    assert str(info.value) == (
+        f'The invalid mask {str(path)!r} cannot be read (no image header): expected a whole PNG or JPEG image; copy '
+        'or download it again.'
+    )
 
 
 def test_255_in_a_mask_is_valid(tmp_path) -> None:

@@ -24,8 +24,11 @@ from mmseg_ccdistill.curation.prepare import (
 )
 from mmseg_ccdistill.datasets.published_sets import (
     BDD100K,
+    CITYSCAPES,
+    CORRESPONDENCES,
     DARK_ZURICH,
     NIGHT_LIST,
+    PUBLISHED_NIGHT_LIST,
     PUBLISHED_SETS,
     PublishedSet,
 )
@@ -51,7 +54,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--root', help='root folder of the set (default: data/<set>)')
     parser.add_argument(
         '--list',
-        help='dark_zurich: take the pairs from this CSV or folder instead of corresp/train/night; '
+        help=f'dark_zurich: take the pairs from this CSV or folder instead of {CORRESPONDENCES}; '
         'bdd100k: the published list of the 87 night images',
     )
     how = parser.add_mutually_exclusive_group()
@@ -103,7 +106,7 @@ def main() -> None:
 def _label_cityscapes(root: str, workers: int | None) -> None:
     """Make the labels, unless only the images have been given so far."""
     if not os.path.isdir(os.path.join(root, 'gtFine')):
-        print('labelTrainIds: left out until gtFine_trainvaltest.zip is given, too')
+        print(f'labelTrainIds: left out until {CITYSCAPES.archives[1]} is given, too')
         return
     made = write_train_ids(root, workers=workers)
     print(f'labelTrainIds: {made.written} written, {made.kept} kept')
@@ -111,8 +114,10 @@ def _label_cityscapes(root: str, workers: int | None) -> None:
 
 def _pair_dark_zurich(root: str, source: str | None) -> None:
     """Make the pair list, unless the training images have not been given."""
-    if source is None and not os.path.isdir(os.path.join(root, 'rgb_anon/train/night')):
-        print('pair list: left out until Dark_Zurich_train_anon.zip is given, too')
+    if source is None and not os.path.isdir(
+        os.path.join(root, DARK_ZURICH.split('train night').images)
+    ):
+        print(f'pair list: left out until {DARK_ZURICH.archives[0]} is given, too')
         return
     path, count = write_dark_zurich_pairs(root, source)
     print(f'{path}: {count} pairs{_published_count(DARK_ZURICH, count)}')
@@ -125,7 +130,7 @@ def _list_bdd100k(root: str, source: str | None) -> None:
     if source is None:
         raise UserInputError(
             'The list of the 87 night images is missing: expected '
-            'images_trainval_night_correct_filenames.txt; download it from the MGCDA repository '
+            f'{PUBLISHED_NIGHT_LIST}; download it from the MGCDA repository '
             '(data/bdd100k_lists_file_names) and give it with --list.'
         )
     path, count = write_bdd100k_night(root, source)

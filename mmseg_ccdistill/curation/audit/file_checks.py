@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 
 from mmseg.datasets import CityscapesDataset
 
-from ...datasets.image_facts import unreadable_sentence
-from ...datasets.image_orientation import orientation_fault
-from ...datasets.label_palette import LabelIds, disagreement_fault, palette_fault
-from ...datasets.published_sets import IGNORE_INDEX, MAX_LABEL_ID, NUM_TRAIN_IDS
+from ...label_ids import IGNORE_INDEX, NUM_TRAIN_IDS, expected_ids, foreign_ids_fault
+from ..image_facts import unreadable_sentence
+from ..image_orientation import orientation_fault
+from ..label_palette import LabelIds, disagreement_fault, palette_fault
+from ..published_sets import ANON_LABEL_SUFFIX, INVALID_SUFFIX
 from .file_facts import FileFacts, hash_file, hash_pixels
 from .findings import Finding, with_example
 from .listing import PREPARE, ListedSplit
@@ -20,9 +21,8 @@ _IDS = LabelIds(
     tuple((red, green, blue) for red, green, blue in CityscapesDataset.METAINFO['palette']),
     IGNORE_INDEX,
 )
-_TRAIN_IDS = frozenset({*range(NUM_TRAIN_IDS), IGNORE_INDEX})
 _INVALID_MASK = frozenset({0, 1, IGNORE_INDEX})  # values of invIds and invGray
-_LABEL, _MASKS = 'labelTrainIds.png', ('invIds.png', 'invGray.png')  # ends of names, in one folder
+_MASK_SUFFIXES = (INVALID_SUFFIX, INVALID_SUFFIX.replace('Ids', 'Gray'))
 
 
 def check_files(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> list[Finding]:
@@ -140,7 +140,7 @@ def _palettes(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> Iterator[s
 
 
 def _label_values(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> Iterator[str]:
-    expected = f'expected trainIds 0..{NUM_TRAIN_IDS - 1} and {IGNORE_INDEX} in one channel'
+    expected = expected_ids(NUM_TRAIN_IDS)
     labels = [label for label in listed.labels.values() if facts[label].error is None]
     colour = [
         label for label in labels if len(facts[label].mode) > 1 and facts[label].mode[0] != 'I'
@@ -152,22 +152,13 @@ def _label_values(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> Iterat
             colour,
         )
     values = {label: set(facts[label].values or ()) for label in labels if facts[label].values}
-    wrong = {label: found - _TRAIN_IDS for label, found in values.items() if found - _TRAIN_IDS}
+    wrong = {
+        label: fault
+        for label, found in values.items()
+        if (fault := _foreign_ids(label, found, listed)) is not None
+    }
     if wrong:
-        label = next(iter(wrong))
-        union = set().union(*wrong.values())
-        some = ', '.join(map(str, sorted(wrong[label])[:8]))
-        if max(union) <= MAX_LABEL_ID:
-            text = (
-                f'The label {label!r} holds the values {some}; these look like labelIds: '
-                f'{expected}; {_relabel(listed)}.'
-            )
-        else:
-            text = (
-                f'The label {label!r} holds the values {some}: {expected}; '
-                'remove it and unpack its archive again.'
-            )
-        yield with_example(text, list(wrong))
+        yield with_example(next(iter(wrong.values())), list(wrong))
     masks = {
         label: mask
         for label, found in values.items()
@@ -190,8 +181,8 @@ def _label_values(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> Iterat
 
 def _equal_mask(label: str, facts: FileFacts) -> str | None:
     """The mask of invalid pixels beside a label that holds the same pixels, if there is one."""
-    for kind in _MASKS if label.endswith(_LABEL) else ():
-        mask = label.removesuffix(_LABEL) + kind
+    for suffix in _MASK_SUFFIXES if label.endswith(ANON_LABEL_SUFFIX) else ():
+        mask = label.removesuffix(ANON_LABEL_SUFFIX) + suffix
         digest = hash_file(mask)
         if digest is None:
             continue
@@ -200,10 +191,17 @@ def _equal_mask(label: str, facts: FileFacts) -> str | None:
     return None
 
 
-def _relabel(listed: ListedSplit) -> str:
+def _foreign_ids(label: str, values: set[int], listed: ListedSplit) -> str | None:
+    relabel = f'take the {listed.split.label_suffix!r} files of the published archive'
     if listed.published.name == 'cityscapes':
-        return (
+        relabel = (
             'move them away and make trainIds from the labelIds, '
             f'`{PREPARE} cityscapes --root {listed.root}`'
         )
-    return f'take the {listed.split.label_suffix!r} files of the published archive'
+    return foreign_ids_fault(
+        f'The label {label!r}',
+        values,
+        NUM_TRAIN_IDS,
+        relabel=relabel,
+        otherwise='remove it and unpack its archive again',
+    )

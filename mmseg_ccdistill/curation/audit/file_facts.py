@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image
 
-from ...datasets.image_facts import (
-    PILLOW_ERRORS,
-    TAIL_BYTES,
-    UnreadableFileError,
-    distinct_values,
-    read_facts,
-    too_large_reason,
-    unreadable_reason_of,
-)
-from ...datasets.image_orientation import UPRIGHT, read_orientation
-from ...datasets.label_palette import read_palette
+from ..image_facts import PILLOW_ERRORS, UnreadableFileError, read_facts, unreadable_reason_of
+from ..image_orientation import UPRIGHT
 
 _DIGEST_BYTES = 16
 
@@ -40,16 +29,12 @@ class Request(NamedTuple):
 
 
 class FileFacts(NamedTuple):
-    """What was read of a file.
+    """What was read of a file; what is not explained is as in ``ImageFacts``.
 
     Attributes:
         size: Width and height in pixels; None for an unreadable file.
-        mode: Pillow's name of the pixel format.
-        values: Sorted distinct values of a label of one channel, where they were asked for.
         digest: Hash of the file; None if only the header was read.
         error: Why the file cannot be read, else None.
-        orientation: EXIF orientation, 1 to 8; 1 is upright.
-        palette: Colours of the indices of a label, as in ``ImageFacts``.
     """
 
     size: tuple[int, int] | None = None
@@ -69,29 +54,20 @@ def read_file(request: Request) -> FileFacts:
     """
     if os.path.islink(request.path) and not os.path.exists(request.path):
         return FileFacts(error=f'a link to {os.readlink(request.path)!r}, which does not exist')
+    digest = content = None
     try:
-        if not request.decode:
-            header = read_facts(request.path, with_values=False)
-            size = (header.width, header.height)
-            return FileFacts(size, header.mode, orientation=header.orientation)
-        with open(request.path, 'rb') as file:
-            content = file.read()
-        digest = hash_bytes(content)
-        with Image.open(io.BytesIO(content)) as image:
-            reason = too_large_reason(*image.size)
-            if reason is not None:
-                return FileFacts(error=reason)
-            orientation = read_orientation(image, content[-TAIL_BYTES:])
-            image.load()
-            facts = FileFacts(image.size, image.mode, None, digest, None, orientation)
-            if request.with_values and len(image.getbands()) == 1:
-                values = distinct_values(np.asarray(image))
-                return facts._replace(values=values, palette=read_palette(image))
-            return facts
+        if request.decode:
+            with open(request.path, 'rb') as file:
+                content = file.read()
+            digest = hash_bytes(content)
+        with_values = request.decode and request.with_values
+        facts = read_facts(request.path, with_values, request.decode, content)
+    except OSError as error:
+        return FileFacts(error=unreadable_reason_of(error))
     except UnreadableFileError as error:
         return FileFacts(error=str(error))
-    except PILLOW_ERRORS as error:
-        return FileFacts(error=unreadable_reason_of(error))
+    size = (facts.width, facts.height)
+    return FileFacts(size, facts.mode, facts.values, digest, None, facts.orientation, facts.palette)
 
 
 def hash_bytes(content: bytes) -> str:

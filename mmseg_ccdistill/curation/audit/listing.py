@@ -8,15 +8,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from ...datasets.bdd100k_night import read_bdd100k_night_list
-from ...datasets.file_check import DatasetCheckError
-from ...datasets.night_frames import is_reference_frame
-from ...datasets.published_sets import PublishedSet, Split
+from ...label_ids import label_ids_beside
+from ..bdd100k_night import read_bdd100k_night_list
+from ..file_check import DatasetCheckError
+from ..night_frames import is_reference_frame
+from ..published_sets import BDD100K, DARK_ZURICH, PUBLISHED_NIGHT_LIST, PublishedSet, Split
 from .findings import Finding, with_example
 
 PREPARE = 'python tools/dataset_converters/prepare.py'
 
-_PUBLISHED_LIST = 'images_trainval_night_correct_filenames.txt'
 _FRAME = re.compile(r'.*_frame_\d+')
 
 
@@ -204,7 +204,7 @@ def _take_stems(root: str, split: Split, found: list[str]) -> tuple[list[str], l
     except OSError as error:
         return [], [
             f'The list {path!r} cannot be read ({error.strerror}): expected the {split.count} '
-            f'stems of {split.name}; run `{PREPARE} bdd100k --root {root} --list {_PUBLISHED_LIST}`.'
+            f'stems of {split.name}; run `{PREPARE} bdd100k --root {root} --list {PUBLISHED_NIGHT_LIST}`.'
         ]
     faults = []
     found_in = Counter(stem.split('/')[0] for stem in stems)
@@ -212,7 +212,7 @@ def _take_stems(root: str, split: Split, found: list[str]) -> tuple[list[str], l
         expected = ', '.join(f'{count} of {name}' for name, count in split.sequences.items())
         faults.append(
             f'The list {path!r} names {len(stems)} images: expected {split.count}, {expected}; '
-            f'move it away and run `{PREPARE} bdd100k --root {root} --list {_PUBLISHED_LIST}`.'
+            f'move it away and run `{PREPARE} bdd100k --root {root} --list {PUBLISHED_NIGHT_LIST}`.'
         )
     images = [os.path.join(root, split.images, stem + split.image_suffix) for stem in stems]
     there = set(found)
@@ -221,7 +221,7 @@ def _take_stems(root: str, split: Split, found: list[str]) -> tuple[list[str], l
         faults.append(
             with_example(
                 f'The image {missing[0]!r} of the list {path!r} does not exist: expected images of '
-                'train and of val; unpack bdd100k_images_10k.zip again.',
+                f'train and of val; unpack {BDD100K.archives[0]} again.',
                 missing,
             )
         )
@@ -263,13 +263,12 @@ def _label_faults(
     missing = [image for image in images if image not in labels]
     if missing:
         label = label_of(root, split, missing[0])
-        label_ids = label.replace('_labelTrainIds.png', '_labelIds.png')
-        if published.name == 'cityscapes' and os.path.isfile(label_ids):
+        if published.name == 'cityscapes' and label_ids_beside(label) is not None:
             fix = f'make it from the labelIds beside it, `{PREPARE} {published.name} --root {root}`'
         else:
             fix = f'unpack {published.archives[-1]} again'
             if published.name == 'dark_zurich':
-                fix = 'unpack Dark_Zurich_val_anon.zip again'
+                fix = f'unpack {DARK_ZURICH.archives[1]} again'
         yield with_example(
             f'The label {label!r} of the image {missing[0]!r} does not exist: '
             f'expected one label for every image; {fix}.',

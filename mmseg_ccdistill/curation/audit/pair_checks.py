@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from ...datasets.file_check import DatasetCheckError
-from ...datasets.published_sets import PAIR_LIST
-from ..prepare.archives import PreparationError
-from ..prepare.lists import CORRESPONDENCES, read_dark_zurich_pairs
+from ..file_check import DatasetCheckError
+from ..preparation.archives import PreparationError
+from ..preparation.lists import read_dark_zurich_pairs
+from ..published_sets import ANON_SUFFIX, CORRESPONDENCES, DARK_ZURICH, PAIR_FOLDER, PAIR_LIST
 from .findings import Finding, with_example
 from .listing import PREPARE, ListedSplit, frame_key
-
-_SUFFIX = '_rgb_anon.png'
 
 
 def check_references(listed: ListedSplit, splits: Mapping[str, ListedSplit]) -> list[Finding]:
@@ -80,11 +78,12 @@ def check_pairs(root: str, splits: Mapping[str, ListedSplit]) -> list[Finding]:
         ]
     try:
         pairs = read_dark_zurich_pairs(path)
-        shipped = _shipped_pairs(root)
+        folder = os.path.join(root, CORRESPONDENCES)
+        shipped = read_dark_zurich_pairs(folder) if os.path.isdir(folder) else None
     except (DatasetCheckError, PreparationError) as error:
         return [fault(str(error))]
     findings = [fault(text) for text in _unresolved(root, path, pairs)]
-    paired = {os.path.join(root, 'rgb_anon', stem + _SUFFIX) for stem, _ in pairs}
+    paired = {os.path.join(root, PAIR_FOLDER, stem + ANON_SUFFIX) for stem, _ in pairs}
     unpaired = [image for image in night.images if image not in paired]
     if unpaired:
         text = (
@@ -97,7 +96,7 @@ def check_pairs(root: str, splits: Mapping[str, ListedSplit]) -> list[Finding]:
         odd = sorted(set(pairs).symmetric_difference(shipped))
         text = (
             f'The pair list {path!r} differs from the pairs in '
-            f'{os.path.join(root, CORRESPONDENCES)!r}, e.g. in {",".join(odd[0])!r}: expected the '
+            f'{folder!r}, e.g. in {",".join(odd[0])!r}: expected the '
             f'same pairs; remove the list and make it anew, `{PREPARE} dark_zurich --root {root}`.'
         )
         findings.append(fault(with_example(text, odd)))
@@ -109,21 +108,18 @@ def check_pairs(root: str, splits: Mapping[str, ListedSplit]) -> list[Finding]:
     ]
 
 
-def _shipped_pairs(root: str) -> list[tuple[str, str]] | None:
-    folder = os.path.join(root, CORRESPONDENCES)
-    return read_dark_zurich_pairs(folder) if os.path.isdir(folder) else None
-
-
 def _unresolved(root: str, path: str, pairs: Sequence[tuple[str, str]]) -> list[str]:
     """Say which images of the pairs are missing."""
     faults = []
     for role, stems in zip(('night', 'day'), zip(*pairs, strict=True), strict=True):
-        files = [os.path.join(root, 'rgb_anon', stem + _SUFFIX) for stem in dict.fromkeys(stems)]
+        files = [
+            os.path.join(root, PAIR_FOLDER, stem + ANON_SUFFIX) for stem in dict.fromkeys(stems)
+        ]
         missing = [file for file in files if not os.path.isfile(file)]
         if missing:
             text = (
                 f'The {role} image {missing[0]!r} of the pair list {path!r} does not exist: '
-                'expected both images of every pair; unpack Dark_Zurich_train_anon.zip again.'
+                f'expected both images of every pair; unpack {DARK_ZURICH.archives[0]} again.'
             )
             faults.append(with_example(text, missing))
     return faults

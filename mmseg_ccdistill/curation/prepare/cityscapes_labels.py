@@ -11,13 +11,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ...datasets.file_scan import map_processes
-from ...datasets.published_sets import IGNORE_INDEX, MAX_LABEL_ID, TRAIN_ID_OF_LABEL_ID
-from ...runtime.atomic_file import write_atomically
+from ...label_ids import IGNORE_INDEX, MAX_LABEL_ID, TRAIN_ID_OF_LABEL_ID
+from ...utils.atomic_file import write_atomically
+from ..file_scan import map_processes
+from ..image_facts import unreadable_reason, unreadable_sentence
+from ..published_sets import CITYSCAPES
 from .archives import PreparationError
 
-LABEL_IDS_SUFFIX = '_gtFine_labelIds.png'
-TRAIN_IDS_SUFFIX = '_gtFine_labelTrainIds.png'
+TRAIN_IDS_SUFFIX = CITYSCAPES.split('train').label_suffix
+LABEL_IDS_SUFFIX = TRAIN_IDS_SUFFIX.replace('TrainIds', 'Ids')
+_UNPACK = f'unpack {CITYSCAPES.archives[-1]}'
 
 
 class Converted(NamedTuple):
@@ -87,7 +90,7 @@ def write_train_ids(
     if not files:
         raise PreparationError(
             f'The folder {os.path.join(root, "gtFine")!r} holds no labelIds: expected files that '
-            f'end in {LABEL_IDS_SUFFIX!r}; unpack gtFine_trainvaltest.zip there.'
+            f'end in {LABEL_IDS_SUFFIX!r}; {_UNPACK} there.'
         )
     results = list(map_processes(_convert_file, files, 'Making labelTrainIds', workers))
     faults = [result for result in results if result not in ('written', 'kept')]
@@ -100,18 +103,17 @@ def write_train_ids(
 def _convert_file(path: str) -> str:
     """Convert one file: 'written', 'kept' or the sentence of a fault."""
     target = path[: -len(LABEL_IDS_SUFFIX)] + TRAIN_IDS_SUFFIX
+    reason = unreadable_reason(path)
+    if reason is not None:
+        return unreadable_sentence(path, reason, f'{_UNPACK} again', role='label')
     label = cv2.imread(path, cv2.IMREAD_UNCHANGED)
-    if label is None:
-        return (
-            f'The label {path!r} cannot be read: expected a whole PNG image; '
-            'unpack gtFine_trainvaltest.zip again.'
-        )
+    assert label is not None  # else there is a reason
     try:
         train_ids = convert_label(label)
     except ValueError as error:
         return (
             f'The label {path!r} holds {error}: expected labelIds 0..{MAX_LABEL_ID} in one '
-            'channel; unpack gtFine_trainvaltest.zip again.'
+            f'channel; {_UNPACK} again.'
         )
     if os.path.exists(target):
         there = cv2.imread(target, cv2.IMREAD_UNCHANGED)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from ...datasets.bdd100k_night import LAYOUTS, read_bdd100k_night_list
-from ...datasets.dark_zurich import read_pair_list
-from ...datasets.published_sets import BDD100K, NIGHT_LIST, PAIR_LIST
-from ...runtime.atomic_file import write_atomically
+from ...utils.atomic_file import write_atomically
+from ..bdd100k_night import LAYOUTS, read_bdd100k_night_list
+from ..pair_list import read_pair_list
+from ..published_sets import (
+    BDD100K,
+    CORRESPONDENCES,
+    DARK_ZURICH,
+    NIGHT_LIST,
+    PAIR_LIST,
+    PUBLISHED_NIGHT_LIST,
+)
 from .archives import PreparationError
-
-#: The pairs as Dark Zurich ships them: CSV files below this folder.
-CORRESPONDENCES = 'corresp/train/night'
 
 
 def read_dark_zurich_pairs(source: str) -> list[tuple[str, str]]:
@@ -60,7 +64,7 @@ def write_dark_zurich_pairs(root: str, source: str | None = None) -> tuple[str, 
         if not os.path.exists(source):
             raise PreparationError(
                 f'The folder {correspondences!r} does not exist: expected the pairs that '
-                'Dark_Zurich_train_anon.zip holds; give that archive as a source, or an existing '
+                f'{DARK_ZURICH.archives[0]} holds; give that archive as a source, or an existing '
                 'list with --list.'
             )
     pairs = read_dark_zurich_pairs(source)
@@ -86,7 +90,7 @@ def write_bdd100k_night(root: str, source: str) -> tuple[str, int]:
     if not os.path.isfile(source):
         raise PreparationError(
             f'The list {source!r} does not exist: expected '
-            'images_trainval_night_correct_filenames.txt of MGCDA; give its path with --list.'
+            f'{PUBLISHED_NIGHT_LIST} of MGCDA; give its path with --list.'
         )
     stems = sorted(read_bdd100k_night_list(source))
     if not stems:

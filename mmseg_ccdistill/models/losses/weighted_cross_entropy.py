@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...errors import UserInputError
-from ..precision import autocast_off, full_precision
+from ...label_ids import foreign_ids_fault
+from ...utils.precision import autocast_off, full_precision
 from .class_weights import CITYSCAPES_CLASSES, ClassWeight, resolve_class_weight
 
 
@@ -154,10 +155,8 @@ def _cross_entropy(
             logits, label, class_weight, ignore_index=ignore_index, reduction=reduction
         )
     except IndexError as error:
-        num_classes = logits.shape[1]
-        found = label.unique().tolist()
-        wrong = [i for i in found if i != ignore_index and not 0 <= i < num_classes]
-        raise UserInputError(
-            f'WeightedCrossEntropyLoss got labels {wrong}: expected class ids 0..{num_classes - 1} and '
-            f'{ignore_index} (ignore); convert the labels to trainIds or correct seg_map_suffix.'
-        ) from error
+        what = 'A label of the batch in WeightedCrossEntropyLoss'
+        fault = foreign_ids_fault(what, label.unique().tolist(), logits.shape[1], ignore_index)
+        if fault is None:
+            raise
+        raise UserInputError(fault) from error

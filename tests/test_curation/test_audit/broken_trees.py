@@ -28,7 +28,7 @@ ACDC_LABEL = f'gt/night/val/{ACDC_NIGHT["val"][0]}_gt_labelTrainIds.png'
 VAL_REFERENCE = 'rgb_anon/val_ref/day/GOPR0356_ref/GOPR0356_frame_000324_ref_rgb_anon.png'
 PAIRS = 'lists/zurich_dn_pair_train.csv'
 STEMS = 'lists/bdd100k_night.txt'
-TRAIN_IDS = 'expected trainIds 0..18 and 255 in one channel'
+TRAIN_IDS = 'expected class ids 0..18 and 255 (ignore) in one channel'
 
 
 # Each break: set, what is done to its root, check, sentence with {root} and {command}.
@@ -204,16 +204,16 @@ BREAKS = {
         'cityscapes',
         lambda root: write_label(root / CITY_LABEL, label_ids(train_ids(Path(CITY).name))),
         'train',
-        "The label '{root}/" + CITY_LABEL + "' holds the values 19, 20, 21, 22, 23, 24, 25, 26; "
-        f'these look like labelIds: {TRAIN_IDS}; move them away and make trainIds from the '
+        "The label '{root}/" + CITY_LABEL + "' holds the values 19, 20, 21, 22, 23, 24, 25, 26, …, "
+        f'which look like labelIds: {TRAIN_IDS} (trainIds); move them away and make trainIds from the '
         'labelIds, `' + PREPARE + ' cityscapes --root {root}`.',
     ),
     'labelIds in Dark Zurich': (
         'dark_zurich',
         label(VAL_LABEL, np.full_like(PLAIN, 26)),
         'val night',
-        "The label '{root}/" + VAL_LABEL + "' holds the values 26; these look like labelIds: "
-        f"{TRAIN_IDS}; take the '_gt_labelTrainIds.png' files of the published archive.",
+        "The label '{root}/" + VAL_LABEL + "' holds the values 26, which look like labelIds: "
+        f"{TRAIN_IDS} (trainIds); take the '_gt_labelTrainIds.png' files of the published archive.",
     ),
     'values of no label': (
         'night_driving',
@@ -308,6 +308,15 @@ BREAKS = {
         'night',
         "The file '{root}/images/10k/" + BDD_NIGHT[2] + ".jpg' cannot be read (*): expected a "
         'whole PNG or JPEG image; remove it and unpack its archive again.',
+    ),
+    'a PNG without its closing chunk': (
+        'cityscapes',
+        lambda root: (root / CITY).write_bytes((root / CITY).read_bytes()[:-12]),
+        'train',
+        "The file '{root}/"
+        + CITY
+        + "' cannot be read (its closing chunk is missing): expected a whole PNG "
+        'or JPEG image; remove it and unpack its archive again.',
     ),
     'no image at all': (
         'dark_zurich',

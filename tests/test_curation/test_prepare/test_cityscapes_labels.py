@@ -1,4 +1,5 @@
 import os
+import re
 
 import cv2
 import numpy as np
@@ -75,9 +76,20 @@ def test_files_that_are_no_label_ids(root):
     assert 'holds an image of shape (32, 64) and type uint16: expected' in refused(root)
     (root / LABEL).write_bytes(b'no picture')
     assert refused(root) == (
-        f'The label {str(root / LABEL)!r} cannot be read: expected a whole PNG image; '
-        'unpack gtFine_trainvaltest.zip again.'
+        f'The label {str(root / LABEL)!r} cannot be read (no image header): expected a whole PNG or JPEG '
+        'image; unpack gtFine_trainvaltest.zip again.'
     )
+
+
+def test_half_a_label_is_not_converted(root):
+    whole = write_label(root / LABEL, np.full((320, 640), 7, np.uint8)).read_bytes()
+    (root / LABEL).write_bytes(whole[: len(whole) // 2])
+    assert re.fullmatch(
+        rf"The label '{root / LABEL}' cannot be read \(.*\): expected a whole PNG or JPEG image; "
+        r'unpack gtFine_trainvaltest\.zip again\.',
+        refused(root, workers=1),
+    )
+    assert not (root / TRAIN).exists()
 
 
 def test_no_labels_at_all(tmp_path):

@@ -1,11 +1,16 @@
+"""Facts of many files: from the manifest or from disk; work in processes."""
+
 import os
 import signal
 
 import cv2
 import numpy as np
 import pytest
+from tiny_data import picture, write
 
-from mmseg_ccdistill.datasets.file_scan import map_processes
+from mmseg_ccdistill.datasets.file_scan import map_processes, scan_files
+from mmseg_ccdistill.datasets.image_facts import ImageFacts, UnreadableFileError, read_stamp
+from mmseg_ccdistill.datasets.manifest import Manifest
 
 PICTURE = np.random.RandomState(0).randint(0, 256, (1500, 1500, 3)).astype(np.uint8)
 
@@ -65,3 +70,19 @@ def test_a_worker_that_is_killed():
 def test_an_error_in_a_worker_comes_through():
     with pytest.raises(RuntimeError, match='item 5'):
         list(map_processes(fail, range(40), 'Working', workers=2, chunk=4))
+
+
+def test_a_scan_gives_facts_or_the_error_and_remembers_the_facts_alone(tmp_path):
+    image = str(write(tmp_path / 'image.png', picture(0)))
+    label = str(write(tmp_path / 'label.png', np.eye(4, dtype=np.uint8)))
+    broken = tmp_path / 'broken.png'
+    broken.write_bytes(b'no picture')
+    requests = [(path, read_stamp(path), path == label) for path in (image, label, str(broken))]
+    found = scan_files(requests, Manifest(str(tmp_path)), 'Reading')
+    assert found[image] == ImageFacts(80, 40, 'RGB')
+    assert found[label] == ImageFacts(4, 4, 'L', (0, 1))
+    assert isinstance(found[str(broken)], UnreadableFileError)
+    assert str(found[str(broken)]) == 'no image header'
+    manifest = Manifest(str(tmp_path))
+    known = {path: manifest.get(path, stamp, with_values) for path, stamp, with_values in requests}
+    assert known == {image: found[image], label: found[label], str(broken): None}

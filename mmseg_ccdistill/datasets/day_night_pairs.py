@@ -1,0 +1,168 @@
+"""Day-night pairs: T_d and T_n, unlabelled, with one crop and flip for both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from ..errors import UserInputError
+from .file_check import check_roots
+from .pair_list import read_pair_list
+from .random_state import get_random_state, same_random_state, set_random_state
+
+_DOMAINS = ('target_day', 'target_night')
+_GEOMETRY_KEYS = ('ori_shape', 'img_shape', 'scale', 'scale_factor', 'flip', 'flip_direction')
+
+
+@DATASETS.register_module()
+class DayNightPairDataset(BaseSegDataset):
+    """Unlabelled day-night pairs: T_d and T_n of the paper.
+
+    Both images run through the same pipeline with the same random numbers, so that crop, scale and
+    flip agree. A sample is ``{'target_day': results, 'target_night': results}``; an image that is
+    not in ``domains`` is not opened. Inside ``CrossDomainDataset`` the pipeline must not pack.
+
+    Args:
+        ann_file: List of ``night,day`` stems, or a folder of such lists (:func:`read_pair_list`);
+            absolute or relative to ``data_root``.
+        img_suffix: What follows a stem. Defaults to ``'.jpg'``.
+        data_prefix: ``img_path``: folder that the stems are relative to. Defaults to the root.
+        metainfo: ``classes`` and ``palette``. Not needed: there are no labels, and inside
+            ``CrossDomainDataset`` those of the source count. Defaults to None, no classes.
+        domains: Which of ``'target_day'`` and ``'target_night'`` a sample holds; the draw is the same.
+            ``CrossDomainDataset(domains=...)`` sets it. Defaults to both.
+        **kwargs: ``data_root``, ``pipeline``, ``indices``, ``test_mode``, ``lazy_init``, … of
+            ``BaseSegDataset``.
+
+    Raises:
+        DatasetCheckError: At ``full_init``, if the root, the image folder or the list is missing,
+            empty or malformed.
+        UserInputError: If ``ann_file`` is empty, ``data_prefix`` names other folders, ``domains``
+            names others, or the pipeline needs labels to choose its crop.
+    """
+
+    def __init__(
+        self,
+        ann_file: str = '',
+        img_suffix: str = '.jpg',
+        data_prefix: dict | None = None,
+        metainfo: dict | None = None,
+        domains: Sequence[str] = _DOMAINS,
+        **kwargs: Any,
+    ) -> None:
+        name = type(self).__name__
+        if not ann_file:
+            raise UserInputError(
+                f'ann_file of {name} is not set: expected the list of its pairs, a CSV file of night,day '
+                'stems; set ann_file.'
+            )
+        data_prefix = dict(img_path='') if data_prefix is None else data_prefix
+        others = [key for key, folder in data_prefix.items() if folder and key != 'img_path']
+        if others:
+            raise UserInputError(
+                f"data_prefix of {name} names {others[0]!r}: expected 'img_path' alone, because pairs have no "
+                'labels and one folder for both images; take it out.'
+            )
+        if isinstance(domains, str) or not set(domains) <= set(_DOMAINS):
+            raise UserInputError(
+                f'domains of {name} is {domains!r}: expected some of {_DOMAINS}; correct it.'
+            )
+        self.domains = tuple(domains)
+        super().__init__(
+            ann_file=ann_file,
+            img_suffix=img_suffix,
+            data_prefix=data_prefix,
+            metainfo={'classes': (), **(metainfo or {})},
+            **kwargs,
+        )
+        for transform in self.pipeline.transforms:
+            if getattr(transform, 'cat_max_ratio', 1.0) < 1.0:
+                raise UserInputError(
+                    f'{type(transform).__name__} of {name} has cat_max_ratio='
+                    f'{transform.cat_max_ratio}: expected 1.0, as there are no labels; remove it.'
+                )
+
+    def full_init(self) -> None:
+        """Check root, folder and list, then load the pairs."""
+        if not self._fully_initialized:
+            check_roots(self)
+        super().full_init()
+
+    def load_data_list(self) -> list[dict]:
+        """Turn the pairs into infos: ``img_path`` is the night, ``day_img_path`` the day image."""
+        folder = self.data_prefix['img_path']
+        return [
+            dict(
+                img_path=os.path.join(folder, night + self.img_suffix),
+                day_img_path=os.path.join(folder, day + self.img_suffix),
+                label_map=self.label_map,
+                reduce_zero_label=self.reduce_zero_label,
+                seg_fields=[],
+            )
+            for night, day in read_pair_list(self.ann_file)
+        ]
+
+    def get_data_info(self, idx: int) -> dict:
+        """What is known of a pair before its pipeline; without its day image if that is not wanted.
+
+        Args:
+            idx: Number of the pair.
+        """
+        info = super().get_data_info(idx)
+        if 'target_day' not in self.domains:
+            info.pop('day_img_path', None)
+        return info
+
+    def prepare_data(self, idx: int) -> dict | None:
+        """Run the pipeline on both images with one draw of random numbers.
+
+        Args:
+            idx: Number of the pair.
+
+        Returns:
+            Results by domain (those of ``domains``), or None if the pipeline gave up on an image. The
+            generators advance as for one image.
+
+        Raises:
+            RuntimeError: If the two runs differ in geometry or in the random numbers they took.
+        """
+        info = self.get_data_info(idx)
+        day_path = info.pop('day_img_path', None)
+        results: dict[str, Any] = {}
+        before = after_day = get_random_state()
+        if day_path is not None:
+            results['target_day'] = self.pipeline({**info, 'img_path': day_path, 'seg_fields': []})
+            after_day = get_random_state()
+        if 'target_night' in self.domains:
+            set_random_state(before)
+            results['target_night'] = self.pipeline({**info, 'seg_fields': []})
+        if any(result is None for result in results.values()):
+            return None
+        if len(results) < 2:
+            return results
+        day, night = results['target_day'], results['target_night']
+        _assert_same_geometry(day, night, day_path, info['img_path'])
+        if not same_random_state(after_day, get_random_state()):
+            raise UserInputError(
+                f'The pipeline took other random numbers for {day_path!r} than for '
+                f'{info["img_path"]!r}: expected transforms that draw alike for every image; '
+                'remove the one whose draws depend on the pixels.'
+            )
+        return results
+
+
+def _assert_same_geometry(day: dict, night: dict, day_path: str, night_path: str) -> None:
+    for key in _GEOMETRY_KEYS:
+        # a packed result keeps its geometry in its sample
+        metas = [getattr(r.get('data_samples'), 'metainfo', r) for r in (day, night)]
+        values = [meta.get(key) for meta in metas]
+        if values[0] != values[1]:
+            raise UserInputError(
+                f'The pipeline gave {day_path!r} {key}={values[0]} but {night_path!r} '
+                f'{key}={values[1]}: expected one geometry for both images of a pair; '
+                'use images of equal size and transforms that draw alike.'
+            )
