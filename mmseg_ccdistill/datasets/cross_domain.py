@@ -10,7 +10,6 @@ from mmengine.dataset import Compose
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
-from ..runtime.random_state import seeded
 from .class_names import class_difference
 from .domain_flow import (
     by_domain,

@@ -10,9 +10,9 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from ..errors import UserInputError
+from ..runtime.random_state import get_random_state, same_random_state, set_random_state
 from .file_check import check_roots
 from .pair_list import read_pair_list
-from .random_state import get_random_state, same_random_state, set_random_state
 
 _DOMAINS = ('target_day', 'target_night')
 _GEOMETRY_KEYS = ('ori_shape', 'img_shape', 'scale', 'scale_factor', 'flip', 'flip_direction')

@@ -12,7 +12,6 @@ from torch.utils.data import Dataset
 from ..runtime.random_state import seeded
 from .draw_sampler import Draw
 from .file_check import build_lazily, initialise
-from .random_state import seeded
 from .unreadable import fetch_readable, note_replaced, replacement_sequence
 
 

@@ -12,7 +12,6 @@ from ..runtime.random_state import get_random_state, set_random_state
 from .draw_sampler import Draw
 from .file_check import DatasetCheckError
 from .image_facts import unreadable_reason, unreadable_sentence
-from .random_state import get_random_state, set_random_state
 
 # Stream of a seed that chooses replacements; draw_sampler has those before it.
 _REPLACEMENT_STREAM = 3

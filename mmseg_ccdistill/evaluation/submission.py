@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..datasets.doctor.listing import list_files
+from ..curation.audit.listing import list_files
 from ..datasets.published_sets import ACDC, ACDC_CONDITIONS, ANON_SUFFIX, DARK_ZURICH, GOPRO_SIZE
 from ..errors import UserInputError
 from ..label_ids import IGNORE_INDEX, NUM_TRAIN_IDS
-from ..utils.atomic_file import write_atomically
+from ..runtime.atomic_file import write_atomically
 
 #: Folders of a submission. Train ids, and 255 for no class at all.
 LABELS = 'labelTrainIds'

@@ -27,7 +27,6 @@ from tiny_run import end_workers, make_run, read_config, test, train, write_conf
 
 from mmseg_ccdistill.datasets import BadSampleError, Draw, DrawnDataset
 from mmseg_ccdistill.datasets.image_facts import unreadable_reason
-from mmseg_ccdistill.datasets.random_state import get_random_state, same_random_state
 from mmseg_ccdistill.datasets.unreadable import (
     MAX_IN_ROW,
     REPLACED_KEY,

@@ -6,7 +6,7 @@ from mmseg.registry import DATASETS
 from tiny_data import DAYS, NIGHTS, make_dark_zurich, picture, target_config, write, write_list
 
 from mmseg_ccdistill.datasets import DatasetCheckError
-from mmseg_ccdistill.datasets.random_state import get_random_state, same_random_state
+from mmseg_ccdistill.runtime.random_state import get_random_state, same_random_state
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from mmseg.registry import DATASETS
 from tiny_data import cross_config, make_cityscapes, make_dark_zurich, source_config
 
 from mmseg_ccdistill.datasets import CrossDomainDataset, DatasetCheckError, Draw, DrawnDataset
-from mmseg_ccdistill.datasets.random_state import get_random_state, same_random_state
+from mmseg_ccdistill.runtime.random_state import get_random_state, same_random_state
 
 
 @pytest.fixture

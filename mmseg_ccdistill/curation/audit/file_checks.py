@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 
 from mmseg.datasets import CityscapesDataset
 
+from ...datasets.image_facts import unreadable_sentence
+from ...datasets.image_orientation import orientation_fault
+from ...datasets.label_palette import LabelIds, disagreement_fault, palette_fault
+from ...datasets.published_sets import ANON_LABEL_SUFFIX, INVALID_SUFFIX
 from ...label_ids import IGNORE_INDEX, NUM_TRAIN_IDS, expected_ids, foreign_ids_fault
-from ..image_facts import unreadable_sentence
-from ..image_orientation import orientation_fault
-from ..label_palette import LabelIds, disagreement_fault, palette_fault
-from ..published_sets import ANON_LABEL_SUFFIX, INVALID_SUFFIX
 from .file_facts import FileFacts, hash_file, hash_pixels
 from .findings import Finding, with_example
 from .listing import PREPARE, ListedSplit

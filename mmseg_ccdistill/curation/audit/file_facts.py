@@ -8,8 +8,13 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from ..image_facts import PILLOW_ERRORS, UnreadableFileError, read_facts, unreadable_reason_of
-from ..image_orientation import UPRIGHT
+from ...datasets.image_facts import (
+    PILLOW_ERRORS,
+    UnreadableFileError,
+    read_facts,
+    unreadable_reason_of,
+)
+from ...datasets.image_orientation import UPRIGHT
 
 _DIGEST_BYTES = 16
 

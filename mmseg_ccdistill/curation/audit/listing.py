@@ -8,11 +8,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from ...datasets.bdd100k_night import read_bdd100k_night_list
+from ...datasets.file_check import DatasetCheckError
+from ...datasets.night_frames import is_reference_frame
+from ...datasets.published_sets import (
+    BDD100K,
+    DARK_ZURICH,
+    PUBLISHED_NIGHT_LIST,
+    PublishedSet,
+    Split,
+)
 from ...label_ids import label_ids_beside
-from ..bdd100k_night import read_bdd100k_night_list
-from ..file_check import DatasetCheckError
-from ..night_frames import is_reference_frame
-from ..published_sets import BDD100K, DARK_ZURICH, PUBLISHED_NIGHT_LIST, PublishedSet, Split
 from .findings import Finding, with_example
 
 PREPARE = 'python tools/dataset_converters/prepare.py'

@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from ..file_check import DatasetCheckError
-from ..preparation.archives import PreparationError
-from ..preparation.lists import read_dark_zurich_pairs
-from ..published_sets import ANON_SUFFIX, CORRESPONDENCES, DARK_ZURICH, PAIR_FOLDER, PAIR_LIST
+from ...datasets.file_check import DatasetCheckError
+from ...datasets.published_sets import (
+    ANON_SUFFIX,
+    CORRESPONDENCES,
+    DARK_ZURICH,
+    PAIR_FOLDER,
+    PAIR_LIST,
+)
+from ..prepare.archives import PreparationError
+from ..prepare.lists import read_dark_zurich_pairs
 from .findings import Finding, with_example
 from .listing import PREPARE, ListedSplit, frame_key
 

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...datasets.file_scan import map_processes
+from ...datasets.image_facts import unreadable_reason, unreadable_sentence
+from ...datasets.published_sets import CITYSCAPES
 from ...label_ids import IGNORE_INDEX, MAX_LABEL_ID, TRAIN_ID_OF_LABEL_ID
-from ...utils.atomic_file import write_atomically
-from ..file_scan import map_processes
-from ..image_facts import unreadable_reason, unreadable_sentence
-from ..published_sets import CITYSCAPES
+from ...runtime.atomic_file import write_atomically
 from .archives import PreparationError
 
 TRAIN_IDS_SUFFIX = CITYSCAPES.split('train').label_suffix

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from ...utils.atomic_file import write_atomically
-from ..bdd100k_night import LAYOUTS, read_bdd100k_night_list
-from ..pair_list import read_pair_list
-from ..published_sets import (
+from ...datasets.bdd100k_night import LAYOUTS, read_bdd100k_night_list
+from ...datasets.pair_list import read_pair_list
+from ...datasets.published_sets import (
     BDD100K,
     CORRESPONDENCES,
     DARK_ZURICH,
@@ -16,6 +15,7 @@ from ..published_sets import (
     PAIR_LIST,
     PUBLISHED_NIGHT_LIST,
 )
+from ...runtime.atomic_file import write_atomically
 from .archives import PreparationError
 
 

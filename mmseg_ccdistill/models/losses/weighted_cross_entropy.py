@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ...errors import UserInputError
 from ...label_ids import foreign_ids_fault
-from ...utils.precision import autocast_off, full_precision
+from ..precision import autocast_off, full_precision
 from .class_weights import CITYSCAPES_CLASSES, ClassWeight, resolve_class_weight
 
 
