@@ -22,7 +22,7 @@ from benchmarks.adaptation.figures import mious_figure, svg
 from benchmarks.adaptation.page import page, panel_rows, scene_panel
 from benchmarks.adaptation.rows import SeedRuns, add_variants
 from benchmarks.adaptation.tables import csv_report, markdown_report, night_sets
-from benchmarks.stage_folder import list_once
+from benchmarks.repository import list_once
 from mmseg_ccdistill import __version__
 from mmseg_ccdistill.datasets.file_scan import available_cores
 from mmseg_ccdistill.errors import UserInputError
