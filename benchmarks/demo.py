@@ -22,14 +22,10 @@ import torch
 from mmengine.config import Config
 from mmseg.utils import get_classes, get_palette
 
-from benchmarks.stages import (
-    ROOT,
-    Stage,
-    evaluate,
-    last_tenth,
-    run_stages,
-    scalars,
-)
+from benchmarks.checkpoint_scores import evaluate
+from benchmarks.repository import ROOT
+from benchmarks.stages import Stage, run_stages
+from benchmarks.training_log import last_tenth, scalars
 from mmseg_ccdistill import __version__
 from mmseg_ccdistill.mini_night import write_mini_night
 from mmseg_ccdistill.visualization.panel import colorize, panel, write_image

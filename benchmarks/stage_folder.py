@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,41 +11,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.repository import code_state, list_once
+from mmseg_ccdistill.engine.resume import newest_good_checkpoint
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
 from mmseg_ccdistill.runtime.resume import newest_good_checkpoint
 
-ROOT = Path(__file__).resolve().parents[1]
-
-#: Written when a run starts, and when it has ended well.
-STARTED, FINISHED = 'started.json', 'stage.json'
+#: Written when a run starts, and when it has ended well: the stage is done while it is there.
+STARTED, DONE = 'started.json', 'stage.json'
 
 #: Output of the newest process.
 LOG = 'train.log'
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """A JSON record; empty if there is none or the writing of it was cut short."""
+    """A JSON record; empty if there is none or it cannot be read."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-
-
-def code_state() -> dict[str, Any]:
-    """Commit of the repository and whether files differ from it; None where there is no git."""
-
-    def git(*words: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ['git', *words], cwd=ROOT, capture_output=True, text=True, check=True
-            )
-        except (OSError, subprocess.CalledProcessError):
-            return None
-        return done.stdout.strip()
-
-    changes = git('status', '--porcelain')
-    return {'commit': git('rev-parse', 'HEAD'), 'dirty': None if changes is None else bool(changes)}
 
 
 @contextmanager
@@ -77,8 +60,8 @@ def own(work_dir: Path) -> Iterator[int]:
 def start_run(folder: Path, fingerprint: str, resumable: bool) -> bool:
     """Make a folder ready for a run and note its settings and code in ``started.json``.
 
-    A run of other settings gets a new folder: what lay there is kept under the name with the time. No record of an
-    end is left, so a run that fails now is never taken for a finished one.
+    A run of other settings gets a new folder: what lay there is kept under the name with the time. The done-file is
+    taken away, so a run that fails now is never taken for a finished one.
 
     Args:
         folder: Folder of the stage.
@@ -94,7 +77,7 @@ def start_run(folder: Path, fingerprint: str, resumable: bool) -> bool:
         prefix = f'{folder.name}.{time.strftime("%Y%m%d_%H%M%S")}.'
         folder.rename(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / FINISHED).unlink(missing_ok=True)
+    (folder / DONE).unlink(missing_ok=True)
     is_resumed = (
         resumable and is_same and newest_good_checkpoint(str(folder)).checkpoint is not None
     )
@@ -117,7 +100,7 @@ def _seconds_of_process(folder: Path) -> float:
 
 
 def finish_run(folder: Path, seconds: float) -> None:
-    """Note in ``stage.json`` that the run has ended well, and how long all its processes took.
+    """Write the done-file: the run has ended well, and all its processes took so long.
 
     Args:
         folder: Folder of the stage.
@@ -125,9 +108,4 @@ def finish_run(folder: Path, seconds: float) -> None:
     """
     started = read_record(folder / STARTED)
     record = {'fingerprint': started['fingerprint'], 'seconds': started['seconds'] + seconds}
-    write_atomically(folder / FINISHED, json.dumps(record).encode())
-
-
-def list_once(states: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """States of the code, each once, in their order."""
-    return [state for i, state in enumerate(states) if state not in states[:i]]
+    write_atomically(folder / DONE, json.dumps(record).encode())

@@ -1,46 +1,31 @@
-"""Training stages as processes of their own, watched together, and evaluation of their checkpoints."""
+"""Trainings as stages: each a process of its own, some at a time, and none again while its done-file holds."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import json
-import math
 import os
-import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.evaluator import Evaluator
-from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
-from mmseg.apis import init_model
+from rich.console import Console
+from rich.markup import escape
 
-from benchmarks.stage_board import Board
-from benchmarks.stage_folder import (
-    FINISHED,
-    LOG,
-    ROOT,
-    STARTED,
-    finish_run,
-    own,
-    read_record,
-    start_run,
-)
+from benchmarks.repository import ROOT
+from benchmarks.stage_folder import DONE, LOG, STARTED, finish_run, own, read_record, start_run
+from benchmarks.training_log import scalars
 from mmseg_ccdistill.datasets.file_scan import available_cores
-from mmseg_ccdistill.evaluation import NightIoUMetric
-from mmseg_ccdistill.runtime.override_syntax import format_override
+from mmseg_ccdistill.engine.override_syntax import format_override
 
-#: Seconds between two looks at the running stages.
-POLL_SECONDS = 0.5
+#: Seconds between two looks at the running stages, and between two lines on them where there is no terminal.
+POLL_SECONDS, LINE_SECONDS = 0.5, 15.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +35,7 @@ class Stage:
     Attributes:
         name: Folder below the working directory.
         config: Config file, absolute or relative to the repository.
-        max_iters: Length of the run.
+        max_iters: Length of the run, in steps of its progress.
         start: Stage whose last checkpoint this one starts from; None: as the config says.
         seed: Random seed.
         options: Further config overrides, as ``--cfg-options`` takes them.
@@ -67,11 +52,6 @@ class Stage:
     options: Mapping[str, Any] = field(default_factory=dict)
     data: str = ''
     resumable: bool = False
-
-    @property
-    def steps(self) -> int:
-        """Number of steps that progress is counted in."""
-        return self.max_iters
 
     def checkpoint(self, work_dir: Path) -> Path:
         """Path of the last checkpoint."""
@@ -93,25 +73,23 @@ class Stage:
 
     def finished(self, work_dir: Path) -> bool:
         """Whether this very run has been done before."""
-        record = read_record(work_dir / self.name / FINISHED)
+        record = read_record(work_dir / self.name / DONE)
         if not record or not self.product(work_dir).exists():
             return False
         return record['fingerprint'] == self.fingerprint(work_dir)
 
     def seconds(self, work_dir: Path) -> float:
         """Duration of the finished run, over all processes that it took; 0 if there is no record of it."""
-        return float(read_record(work_dir / self.name / FINISHED).get('seconds', 0.0))
+        return float(read_record(work_dir / self.name / DONE).get('seconds', 0.0))
 
     def code(self, work_dir: Path) -> list[dict[str, Any]]:
         """Commit and changes of the code when the run started, and when it went on; empty if it did not start."""
         return list(read_record(work_dir / self.name / STARTED).get('code', []))
 
-    def progress(self, work_dir: Path) -> tuple[int, str]:
-        """Steps done, and what the log says of the last one."""
+    def steps_done(self, work_dir: Path) -> int:
+        """Steps that the run has logged."""
         rows = [r for r in scalars(work_dir / self.name) if 'iter' in r or 'step' in r]
-        if not rows:
-            return 0, 'starting'
-        return int(rows[-1].get('iter', rows[-1].get('step', 0))), _describe(rows[-1])
+        return int(rows[-1].get('iter', rows[-1].get('step', 0))) if rows else 0
 
     def command(self, work_dir: Path) -> list[str]:
         """Command line that trains this stage."""
@@ -127,12 +105,8 @@ class Stage:
             **self.options,
         }
         return [
-            sys.executable,
-            str(ROOT / 'tools/train.py'),
-            str(ROOT / self.config),
-            '--work-dir',
-            str(work_dir / self.name),
-            '--cfg-options',
+            *(sys.executable, str(ROOT / 'tools/train.py'), str(ROOT / self.config)),
+            *('--work-dir', str(work_dir / self.name), '--cfg-options'),
             *(format_override(key, value) for key, value in options.items()),
         ]
 
@@ -140,62 +114,6 @@ class Stage:
 @functools.cache
 def _config_text(path: Path) -> str:
     return repr(Config.fromfile(str(path)).to_dict())
-
-
-def scalars(run_dir: Path) -> list[dict[str, Any]]:
-    """Logged values of the newest run in ``run_dir``, one dict per logging interval (empty before the first)."""
-    files = sorted(run_dir.glob('*/vis_data/scalars.json'))
-    return _read_lines(files[-1]) if files else []
-
-
-def history(run_dir: Path) -> list[dict[str, Any]]:
-    """Logged values of a training from its start, put together from the runs that it was resumed in."""
-    rows: list[dict[str, Any]] = []
-    for file in sorted(run_dir.glob('*/vis_data/scalars.json'), reverse=True):
-        older = _read_lines(file)
-        first = min((row['step'] for row in rows if 'step' in row), default=math.inf)
-        before = [row for row in older if row.get('step', math.inf) < first]
-        if rows and not before:  # it began anew
-            break
-        rows = before + rows
-    return rows
-
-
-def _read_lines(file: Path) -> list[dict[str, Any]]:
-    rows = []
-    for line in file.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:  # the line that is just being written
-            break
-    return rows
-
-
-def _memory(process: subprocess.Popen) -> str:
-    """Resident memory of a running process where the system tells it, else nothing."""
-    try:
-        status = Path(f'/proc/{process.pid}/status').read_text()
-    except OSError:
-        return ''
-    match = re.search(r'VmRSS:\s+(\d+) kB', status)
-    return f' {int(match.group(1)) / 2**20:.1f}G' if match else ''
-
-
-def _describe(row: Mapping[str, Any]) -> str:
-    terms = {
-        'loss': row.get('loss'),
-        'seg': row.get('source_night.loss_seg', row.get('decode.loss_seg')),
-        'pseudo': row.get('target_night.loss_pseudo'),
-    }
-    text = ' '.join(f'{name} {value:.2f}' for name, value in terms.items() if value is not None)
-    return text + (f' GPU {row["memory"] / 1024:.1f}G' if row.get('memory') else '')
-
-
-def _devices() -> list[str]:
-    """GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
-    count = torch.cuda.device_count()
-    named = os.environ.get('CUDA_VISIBLE_DEVICES')
-    return named.split(',')[:count] if named else [str(index) for index in range(count)]
 
 
 def processes_at_a_time() -> int:
@@ -210,9 +128,10 @@ def _launch(stage: Stage, work_dir: Path, slot: int, threads: int, lock: int) ->
     if start_run(folder, stage.fingerprint(work_dir), stage.resumable):
         command = [*command[:3], '--resume', *command[3:]]
     env = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
-    devices = _devices()
-    if devices:
-        env['CUDA_VISIBLE_DEVICES'] = devices[slot % len(devices)]
+    count, named = torch.cuda.device_count(), os.environ.get('CUDA_VISIBLE_DEVICES')
+    if count:
+        devices = named.split(',')[:count] if named else [str(index) for index in range(count)]
+        env['CUDA_VISIBLE_DEVICES'] = devices[slot % count]
     with open(folder / LOG, 'w') as log:
         return subprocess.Popen(
             command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT, pass_fds=[lock]
@@ -223,6 +142,24 @@ def _failure(stage: Stage, work_dir: Path) -> str:
     log_file = work_dir / stage.name / LOG
     tail = '\n'.join(log_file.read_text(errors='replace').splitlines()[-25:])
     return f'stage {stage.name} failed, see {log_file}:\n{tail}'
+
+
+def progress_line(
+    stages: Sequence[Stage], ended: Set[Stage], running: Mapping[Stage, int], seconds: float
+) -> str:
+    """How far all stages are, when they will be over, and how far each running one is.
+
+    Args:
+        stages: All stages that were not finished before.
+        ended: Stages that have ended, well or not.
+        running: Steps done of each running stage.
+        seconds: Time since the start.
+    """
+    total = sum(stage.max_iters for stage in stages)
+    now = sum(stage.max_iters for stage in stages if stage in ended) + sum(running.values())
+    eta = f'{seconds / now * (total - now):.0f} s' if now else '?'
+    texts = [f'{stage.name} {steps}/{stage.max_iters}' for stage, steps in running.items()]
+    return '; '.join([f'{now}/{total} ETA {eta}', *texts])
 
 
 def run_stages(
@@ -250,18 +187,20 @@ def run_stages(
 
     Raises:
         UserInputError: If another run works in the folder.
-        RuntimeError: If a stage fails and there is no ``on_end``; the message holds the end of its log.
+        RuntimeError: If a stage fails and there is no ``on_end``; the message holds the end of its log. If a stage
+            starts from one that is neither finished nor run.
     """
     starts = [stage.start for stage in stages if stage.start is not None]
     finished = {stage for stage in {*stages, *starts} if stage.finished(work_dir)}
     waiting = [stage for stage in stages if stage not in finished]
-    done = sum(stage.steps for stage in stages if stage in finished)
-    board = Board(sum(stage.steps for stage in stages), done, len(stages))
-    running: dict[Stage, subprocess.Popen] = {}
-    slots: dict[Stage, int] = {}
+    for stage in waiting:
+        if stage.start not in {None, *finished, *waiting}:
+            raise RuntimeError(f'{stage.name} starts from a stage that is not run')
+    running: dict[Stage, tuple[subprocess.Popen, int, float]] = {}  # process, slot, start
+    slots = list(range(jobs))
     failed: dict[Stage, str] = {}
 
-    def end(stage: Stage, problem: str) -> None:
+    def end(stage: Stage, problem: str = '') -> None:
         if not problem:
             finished.add(stage)
         elif on_end is None:
@@ -271,108 +210,42 @@ def run_stages(
         if on_end is not None:
             on_end(stage, problem)
 
-    with own(work_dir) as lock, board.bars:
+    console, todo = Console(), list(waiting)
+    begin = last_line = time.monotonic()
+    with own(work_dir) as lock, console.status('') as status:
         try:
             while waiting or running:
                 for stage in list(waiting):
                     if stage.start in failed:
                         waiting.remove(stage)
-                        board.count(stage)
                         end(stage, f'stage {stage.name} was left out: {stage.start.name} failed')
-                    elif len(running) < jobs and (stage.start is None or stage.start in finished):
+                    elif slots and stage.start in {None, *finished}:
                         waiting.remove(stage)
-                        slots[stage] = min(set(range(jobs)) - {slots[other] for other in running})
-                        running[stage] = _launch(stage, work_dir, slots[stage], threads, lock)
-                        board.start(stage)
-                if not running and waiting:
-                    if any(stage.start in failed for stage in waiting):
-                        continue  # what starts from a stage that was left out just now
-                    raise RuntimeError(f'{waiting[0].name} starts from a stage that is not run')
+                        slot = slots.pop(0)
+                        process = _launch(stage, work_dir, slot, threads, lock)
+                        running[stage] = process, slot, time.monotonic()
                 time.sleep(POLL_SECONDS)
-                states = {stage: stage.progress(work_dir) for stage in running}
-                board.update(
-                    {s: (n, text + _memory(running[s])) for s, (n, text) in states.items()}
-                )
-                for stage, process in list(running.items()):
+                now, steps = time.monotonic(), {s: s.steps_done(work_dir) for s in running}
+                line = progress_line(todo, {*finished, *failed}, steps, now - begin)
+                status.update(escape(line))
+                if not console.is_terminal and now - last_line >= LINE_SECONDS:
+                    last_line = now
+                    print(line, flush=True)
+                for stage, (process, slot, started) in list(running.items()):
                     if process.poll() is None:
                         continue
                     del running[stage]
+                    slots.append(slot)
                     if process.returncode or not stage.product(work_dir).exists():
-                        board.end(stage, 'failed')
+                        print(f'{stage.name}: failed', flush=True)
                         end(stage, _failure(stage, work_dir))
-                        continue
-                    seconds = board.elapsed(stage)
-                    board.end(stage, f'done in {seconds:.0f} s {stage.progress(work_dir)[1]}')
-                    finish_run(work_dir / stage.name, seconds)
-                    end(stage, '')
+                    else:
+                        finish_run(work_dir / stage.name, time.monotonic() - started)
+                        print(f'{stage.name}: done in {stage.seconds(work_dir):.0f} s', flush=True)
+                        end(stage)
         finally:
-            for process in running.values():
+            for process, *_ in running.values():
                 process.terminate()
-            for process in running.values():
+            for process, *_ in running.values():
                 process.wait()
     return failed
-
-
-def last_tenth(rows: Sequence[Mapping[str, Any]], prefixes: tuple[str, ...]) -> dict[str, float]:
-    """Medians of logged values over the last tenth of a run, per key with one of the prefixes."""
-    keys = sorted({key for row in rows for key in row if key.startswith(prefixes)})
-    values = {key: [row[key] for row in rows if key in row] for key in keys}
-    return {
-        key: round(float(np.median(series[-max(len(series) // 10, 1) :])), 4)
-        for key, series in values.items()
-    }
-
-
-def evaluate(
-    config: str,
-    checkpoint: Path,
-    dataloader: Mapping[str, Any],
-    options: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Test one checkpoint on one labelled set.
-
-    Args:
-        config (str): Config file, absolute or relative to the repository.
-        checkpoint (Path): Checkpoint of that config.
-        dataloader (dict): Config of the test dataloader.
-        options (dict, optional): Config overrides. Defaults to None.
-
-    Returns:
-        dict: ``mIoU`` (percent, as mmseg's ``IoUMetric`` has it), ``report`` (``SetReport`` with the scores of the
-        classes), ``predictions`` and ``labels``: lists of uint8 ``(H, W)`` maps in the order of the dataset, and
-        ``images``: their paths.
-    """
-    cfg = Config.fromfile(str(ROOT / config))
-    cfg.merge_from_dict(dict(options or {}))
-    init_default_scope('mmseg')
-    device = 'cuda:0' if torch.cuda.is_available() else 'cpu'
-    model = init_model(cfg, str(checkpoint), device=device)
-    loader = Runner.build_dataloader(dict(dataloader))
-    metric = NightIoUMetric()
-    evaluator = Evaluator(metric)
-    evaluator.dataset_meta = loader.dataset.metainfo
-    predictions, labels, images = [], [], []
-    with torch.no_grad():
-        for batch in loader:
-            outputs = model.test_step(batch)
-            evaluator.process(outputs, batch)
-            for sample in outputs:
-                predictions.append(sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8))
-                labels.append(sample.gt_sem_seg.data[0].cpu().numpy().astype(np.uint8))
-                images.append(sample.img_path)
-    metrics = evaluator.evaluate(len(loader.dataset))
-    return dict(
-        mIoU=float(metrics['mIoU']),
-        report=metric.report,
-        predictions=predictions,
-        labels=labels,
-        images=images,
-    )
-
-
-def best_constant_miou(labels: Sequence[np.ndarray], num_classes: int = 19) -> float:
-    """MIoU in percent of the best prediction of one class everywhere (absent classes count only if predicted)."""
-    pixels = np.concatenate([label[label < num_classes] for label in labels])
-    counts = np.bincount(pixels, minlength=num_classes)
-    present = max(int((counts > 0).sum()), 1)
-    return float(100 * counts.max() / counts.sum() / present)

@@ -14,8 +14,7 @@ from mmseg.visualization import SegLocalVisualizer
 from tool_project import load_tool, run_tool
 from torch import Tensor
 
-from benchmarks.forked_training import make_data
-from mmseg_ccdistill.export.branch_export import export_files
+from benchmarks.forked_training import make_data, same
 from mmseg_ccdistill.models.segmentors import AdaptationSegmentor, EMATeacher
 from mmseg_ccdistill.runtime.checkpoint_file import load_checkpoint_file
 
@@ -91,16 +90,6 @@ def train(monkeypatch: pytest.MonkeyPatch, config: Path, work_dir: Path, *option
         kept._instance_dict.clear()
     arguments = (str(config), '--work-dir', str(work_dir), *options)
     assert run_tool(load_tool('tools/train.py'), monkeypatch, *arguments) == 0
-
-
-def same(first: Any, second: Any) -> bool:
-    if isinstance(first, Tensor):
-        return torch.equal(first, second)
-    if isinstance(first, dict):
-        return first.keys() == second.keys() and all(same(first[k], second[k]) for k in first)
-    if isinstance(first, list | tuple):
-        return len(first) == len(second) and all(map(same, first, second))
-    return first == second
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,20 @@ def test_what_a_change_must_pass_installs_the_programs_to_compare_with() -> None
         assert package not in _requirements('comparisons')
 
 
+def test_benchmarks_import_nothing_but_what_a_developer_installs() -> None:
+    """The stack brings torch, matplotlib and scipy along; the rest stands in the requirement files."""
+    declared = {*_requirements('runtime'), *_requirements('tests')}
+    allowed = {name.lower() for name in declared} | {'cv2', 'pil'}
+    allowed |= {'torch', 'mmengine', 'mmcv', 'mmseg', 'matplotlib', 'scipy'}
+    allowed |= set(sys.stdlib_module_names) | {'mmseg_ccdistill', 'benchmarks'}
+    found = {
+        (name.split('.')[0], path.name)
+        for path in (ROOT / 'benchmarks').rglob('*.py')
+        for name in _imports(path)
+    }
+    assert [entry for entry in sorted(found) if entry[0].lower() not in allowed] == []
+
+
 def test_installed_metadata() -> None:
     try:
         found = metadata('mmseg-ccdistill')

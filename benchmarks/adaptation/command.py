@@ -48,7 +48,11 @@ from benchmarks.adaptation.rows import (
     root_options,
     seed_runs,
 )
-from benchmarks.stages import ROOT, Stage, processes_at_a_time, run_stages
+from benchmarks.repository import ROOT
+from benchmarks.stages import Stage, processes_at_a_time, run_stages
+from mmseg_ccdistill.datasets.mini_night import write_mini_night
+from mmseg_ccdistill.datasets.mini_night.writer import MANIFEST
+from mmseg_ccdistill.engine.override_syntax import parse_overrides
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.mini_night import write_mini_night
@@ -286,9 +290,9 @@ def estimate(stages: Sequence[Stage], work_dir: Path, jobs: int) -> float:
     """
     seconds = 0.0
     for stage in stages:
-        if not stage.finished(work_dir) and stage.steps > 1:
+        if not stage.finished(work_dir) and stage.max_iters > 1:
             kind = 'adaptation' if 'model.diagnostics_interval' in stage.options else 'source'
-            seconds += stage.steps * CORE_SECONDS[kind]
+            seconds += stage.max_iters * CORE_SECONDS[kind]
     return seconds / jobs / 60
 
 

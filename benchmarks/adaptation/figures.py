@@ -13,9 +13,9 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.adaptation.measured import Results, main_set, mious, row_names
 from benchmarks.adaptation.rows import BASELINE, ORACLE, ROWS, SOURCE_ONLY
 from benchmarks.adaptation.statistics import Estimate, paired_difference, spread
-from benchmarks.adaptation.tables import Results, main_set, mious, row_names
 
 #: Colours that readers with any colour vision tell apart (Okabe and Ito, 2008); its yellow is too pale on white.
 OKABE_ITO = ('#000000', '#E69F00', '#0072B2', '#009E73', '#D55E00', '#CC79A7', '#56B4E9')

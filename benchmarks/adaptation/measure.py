@@ -20,7 +20,11 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmseg.registry import MODELS
 
-from benchmarks.stages import ROOT, Stage, evaluate, history, last_tenth
+from benchmarks.checkpoint_scores import evaluate
+from benchmarks.repository import ROOT
+from benchmarks.stages import Stage
+from benchmarks.training_log import history, last_tenth
+from mmseg_ccdistill.engine.command_line import load_config, run_main
 from mmseg_ccdistill.engine.inference import load_segmentor
 from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_content
 from mmseg_ccdistill.engine.training_draws import training_dataset, training_draws
@@ -93,9 +97,9 @@ class Evaluation(Stage):
         assert self.start is not None
         return self.start.finished(work_dir) and super().finished(work_dir)
 
-    def progress(self, work_dir: Path) -> tuple[int, str]:
+    def steps_done(self, work_dir: Path) -> int:
         """It has one step."""
-        return int(self.product(work_dir).exists()), 'measuring'
+        return int(self.product(work_dir).exists())
 
     def command(self, work_dir: Path) -> list[str]:
         """Command line that measures."""

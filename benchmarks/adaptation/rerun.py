@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.adaptation.measured import Results, mious, row_names, set_names
 from benchmarks.adaptation.results import RESULTS, read_results
 from benchmarks.adaptation.rows import BASELINE, ROWS
-from benchmarks.adaptation.statistics import BySeed, paired_difference, spread
-from benchmarks.adaptation.tables import (
-    Results,
-    Table,
-    interval_text,
-    mious,
-    row_names,
-    set_names,
+from benchmarks.adaptation.statistics import (
+    BySeed,
+    differences_by_seed,
+    paired_difference,
+    spread,
 )
+from benchmarks.adaptation.tables import Table, interval_text
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation.report import markdown_table
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
@@ -63,14 +62,10 @@ def rerun_table(rerun: Results, stated: Results, dataset: str) -> Table:
         title = ROWS[name].title
         table += _line(title, found, before, signed=False)
         if name != BASELINE:
-            found = _minus(found, mious(rerun, BASELINE, dataset))
-            before = _minus(before, mious(stated, BASELINE, dataset))
+            found = differences_by_seed(found, mious(rerun, BASELINE, dataset))
+            before = differences_by_seed(before, mious(stated, BASELINE, dataset))
             table += _line(f'{title}, to {ROWS[BASELINE].title}', found, before, signed=True)
     return table
-
-
-def _minus(row: BySeed, reference: BySeed) -> dict[str, float]:
-    return {seed: row[seed] - reference[seed] for seed in row if seed in reference}
 
 
 def _line(title: str, found: BySeed, before: BySeed, signed: bool) -> Table:

@@ -19,10 +19,12 @@ import torch
 from mmseg.utils import get_classes
 
 from benchmarks.adaptation.figures import mious_figure, svg
-from benchmarks.adaptation.page import page, panel_rows, scene_panel
+from benchmarks.adaptation.measured import night_sets
+from benchmarks.adaptation.page import page
+from benchmarks.adaptation.panel import panel_rows, scene_panel
 from benchmarks.adaptation.rows import SeedRuns, add_variants
-from benchmarks.adaptation.tables import csv_report, markdown_report, night_sets
-from benchmarks.stage_folder import list_once
+from benchmarks.adaptation.text_reports import csv_report, markdown_report
+from benchmarks.repository import list_once
 from mmseg_ccdistill import __version__
 from mmseg_ccdistill.datasets.file_scan import available_cores
 from mmseg_ccdistill.errors import UserInputError

@@ -82,10 +82,14 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(mean, sd, float(array.min()), float(array.max()))
 
 
-def _paired(*columns: BySeed) -> list[np.ndarray]:
-    """The values of the seeds that all columns have."""
-    seeds = sorted(set.intersection(*(set(column) for column in columns)))
-    return [np.array([column[seed] for seed in seeds], dtype=np.float64) for column in columns]
+def differences_by_seed(row: BySeed, reference: BySeed) -> dict[str, float]:
+    """What one row is above another, for the seeds that both have.
+
+    Args:
+        row: Values of the row.
+        reference: Values that are subtracted.
+    """
+    return {seed: row[seed] - reference[seed] for seed in sorted(set(row) & set(reference))}
 
 
 def paired_difference(row: BySeed, reference: BySeed) -> Estimate | None:
@@ -98,10 +102,8 @@ def paired_difference(row: BySeed, reference: BySeed) -> Estimate | None:
     Returns:
         The difference; None without a common seed.
     """
-    a, b = _paired(row, reference)
-    if not len(a):
-        return None
-    return Estimate(float((a - b).mean()), len(a), _half_width(a - b))
+    differences = differences_by_seed(row, reference)
+    return spread(list(differences.values())).mean if differences else None
 
 
 def closed_share(row: BySeed, lower: BySeed, upper: BySeed) -> Estimate | None:
@@ -120,9 +122,10 @@ def closed_share(row: BySeed, lower: BySeed, upper: BySeed) -> Estimate | None:
     Returns:
         The share, 1 for all of the gap; None without a common seed or without a gap.
     """
-    values, low, high = _paired(row, lower, upper)
-    if not len(values) or not (high - low).mean() > 0:
+    gains, gaps = differences_by_seed(row, lower), differences_by_seed(upper, lower)
+    seeds = sorted(set(gains) & set(gaps))
+    a, b = (np.array([column[seed] for seed in seeds]) for column in (gains, gaps))
+    if not seeds or not b.mean() > 0:
         return None
-    a, b = values - low, high - low
     ratio = float(a.mean() / b.mean())
     return Estimate(ratio, len(a), _half_width(a - ratio * b, 1 / float(b.mean())))

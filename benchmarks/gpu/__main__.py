@@ -25,7 +25,8 @@ import torch
 from benchmarks.gpu.record import JSON, Record
 from benchmarks.gpu.rows import Row, all_rows
 from benchmarks.gpu.settings import NotHere, Settings, make_settings
-from benchmarks.stage_folder import ROOT, read_record
+from benchmarks.repository import ROOT
+from benchmarks.stage_folder import read_record
 from mmseg_ccdistill.errors import UserInputError
 
 #: Seconds kept back for the end of a process that is stopped.

@@ -11,7 +11,7 @@ from benchmarks.gpu.device_work import GIB
 from benchmarks.gpu.settings import Settings
 from benchmarks.gpu.step_rows import read_losses
 from benchmarks.gpu.training import Mode, Training, load_config, precision
-from benchmarks.stage_folder import ROOT
+from benchmarks.repository import ROOT
 
 PATTERNS = (
     'ccdistill/*_cs2dz*.py',

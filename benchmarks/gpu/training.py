@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from benchmarks.gpu.batches import make_batches
 from benchmarks.gpu.settings import Settings
+from benchmarks.repository import ROOT
 from benchmarks.shrink import shrink
-from benchmarks.stage_folder import ROOT
 from mmseg_ccdistill.engine.hooks import DeferredInfoHook, ExactResumeHook, FiniteGuardHook
 
 PAPER = 'ccdistill/refinenet_r101_cs2dz.py'

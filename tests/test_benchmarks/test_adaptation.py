@@ -14,13 +14,14 @@ import pytest
 from adaptation_runs import results_of
 from layouts import make_cityscapes, make_dark_zurich
 
-from benchmarks import stage_folder, term_gradients
+from benchmarks import term_gradients
 from benchmarks.adaptation import command, measure
 from benchmarks.adaptation.command import check_roots, estimate, main, parse_args, plan
 from benchmarks.adaptation.measure import measure_set
 from benchmarks.adaptation.results import write_report
 from benchmarks.adaptation.rows import SUITES, seed_runs
 from benchmarks.demo import build_stages
+from benchmarks.repository import code_state
 from benchmarks.stages import Stage
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.command_line import run_main
@@ -307,7 +308,7 @@ def test_a_whole_suite_on_a_tiny_world(
     run = results['runs']['full']['0']
     assert set(run['sets']) == {'night', 'day (M_d)'} and len(run['sets']['night']['IoU']) == 19
     assert [step for step, _ in run['curve']] == [1, 2, 3, 4, 5, 6]
-    assert 'cross.loss_cds' in run['losses'] and run['code'] == [stage_folder.code_state()]
+    assert 'cross.loss_cds' in run['losses'] and run['code'] == [code_state()]
     cor = run['correlations']
     for moment in ('start', 'end'):
         counts = {name: sum(values) for name, values in cor[moment].items()}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
@@ -13,22 +14,20 @@ import numpy as np
 import pytest
 from adaptation_runs import results_of
 
+from benchmarks.adaptation.class_tables import class_table, left_out_table
 from benchmarks.adaptation.command import main
+from benchmarks.adaptation.facts import code_states
 from benchmarks.adaptation.figures import OKABE_ITO, colour_of, style_of
-from benchmarks.adaptation.page import scene_panel
+from benchmarks.adaptation.panel import scene_panel
 from benchmarks.adaptation.results import KEYS, merge, read_results, write_report
 from benchmarks.adaptation.rows import ROWS
 from benchmarks.adaptation.tables import (
-    class_table,
-    code_states,
-    csv_report,
     diagnostics_table,
     differences_table,
-    left_out_table,
-    markdown_report,
     means_table,
     published_table,
 )
+from benchmarks.adaptation.text_reports import csv_report, markdown_report
 from mmseg_ccdistill.errors import UserInputError
 
 NIGHT = {
@@ -182,9 +181,16 @@ def test_page_without_pictures_histograms_and_baseline(tmp_path: Path) -> None:
 
 def test_texts_are_escaped(tmp_path: Path) -> None:
     results = results_of({'wo_lab': {'0': 20.0}})
-    results['failures'] = {'full of seed 9': '<script>alert(1)</script>'}
+    hostile = '<script>alert("1")</script>'
+    results['failures'] = {'full of seed 9': hostile}
+    results.update(title=hostile, date=hostile, device=hostile, commands=[hostile])
+    results['classes'][0] = hostile
     write_report(results, tmp_path)
     assert 'script' not in [tag for tag, _ in parse(tmp_path / 'index.html').tags]
+    text = (tmp_path / 'index.html').read_text()
+    # title, h1, date, machine, command, failure, class
+    assert html.unescape(text).count(hostile) == 7
+    assert hostile not in text and '&lt;script&gt;' in text
 
 
 def test_report_is_drawn_again_from_its_own_file(

@@ -5,6 +5,7 @@ import pytest
 from benchmarks.adaptation.statistics import (
     Estimate,
     closed_share,
+    differences_by_seed,
     paired_difference,
     spread,
 )
@@ -43,6 +44,13 @@ def test_only_common_seeds_are_paired() -> None:
     found = paired_difference({'0': 5.0, '1': 7.0, '9': 100.0}, {'1': 1.0, '0': 1.0, '3': -50.0})
     assert found is not None and (found.value, found.n) == (5.0, 2)
     assert paired_difference({'0': 1.0}, {'1': 1.0}) is None
+
+
+def test_differences_are_of_common_seeds_alone() -> None:
+    """The mean difference of two rows is the mean of what stands here."""
+    row, reference = {'2': 7.0, '0': 5.0, '9': 100.0}, {'0': 1.0, '2': 4.0, '3': -50.0}
+    assert differences_by_seed(row, reference) == {'0': 4.0, '2': 3.0}
+    assert paired_difference(row, reference) == spread([4.0, 3.0]).mean
 
 
 def test_closed_share_by_hand() -> None:

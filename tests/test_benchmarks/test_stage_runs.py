@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ import pytest
 
 from benchmarks import stage_folder, stages
 from benchmarks.adaptation.measure import thin_out, training_facts
-from benchmarks.stage_board import Board
-from benchmarks.stages import Stage, history, run_stages
+from benchmarks.stages import Stage, progress_line, run_stages
+from benchmarks.training_log import history
 from mmseg_ccdistill.errors import UserInputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,10 +124,9 @@ def test_the_place_of_the_work_dir_makes_no_difference(tmp_path: Path) -> None:
 
 
 def test_a_failed_row_leaves_the_others_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    boards: list[Board] = []
-    monkeypatch.setattr(stages, 'Board', lambda *args: boards.append(Board(*args)) or boards[-1])
+    monkeypatch.setattr(stages, 'LINE_SECONDS', 0.0)
     bad, good = script('bad', FAIL), script('good')
     after = script('after', start=bad)
     last = script('last', start=after)
@@ -137,10 +137,37 @@ def test_a_failed_row_leaves_the_others_alone(
     assert 'no luck' in failed[bad] and 'left out: bad failed' in failed[after]
     assert 'left out: after failed' in failed[last]
     assert runs(tmp_path, 'good') == 1 and not (tmp_path / 'after').exists()
-    (all_bar,) = [task for task in boards[0].bars.tasks if task.id == boards[0].all]
-    assert all_bar.completed == all_bar.total == 4  # what failed or was left out is over, too
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith('0/4 ETA ?; bad 0/1') and 'bad: failed' in lines
+    assert lines[-1] == 'good: done in 0 s'
+    assert lines[-2].startswith('3/4 ETA 0 s')  # what failed or was left out is over, too
     with pytest.raises(RuntimeError, match='no luck'):
         run_stages([bad], tmp_path, 1, 1)
+
+
+def test_when_the_stages_will_be_over_by_hand() -> None:
+    """40 of 140 steps in 20 s, 10 of them of stages that run: another 100 take 50 s."""
+    a, b, c = (Stage(name, CONFIG, steps) for name, steps in (('a', 30), ('b', 100), ('c', 10)))
+    assert progress_line([a, b, c], {a}, {b: 10}, 20.0) == '40/140 ETA 50 s; b 10/100'
+    assert progress_line([b, c], {a}, {b: 0, c: 0}, 20.0) == '0/110 ETA ?; b 0/100; c 0/10'
+
+
+def test_a_stage_that_starts_from_nothing_ends_all_before_anything_runs(tmp_path: Path) -> None:
+    alone = script('alone', start=script('forgotten'))
+    with pytest.raises(RuntimeError, match='alone starts from a stage that is not run'):
+        run_stages([script('first'), alone], tmp_path, 1, 1)
+    assert not (tmp_path / 'first').exists()
+
+
+def test_an_end_of_the_loop_ends_the_stages(tmp_path: Path) -> None:
+    """Nothing goes on writing after a failure; the one that was ended is run again."""
+    slow = script('slow', f'import time; time.sleep(60); {COUNT}')
+    begin = time.monotonic()
+    with pytest.raises(RuntimeError, match='stage bad failed'):
+        run_stages([slow, script('bad', FAIL)], tmp_path, jobs=2, threads=1)
+    assert time.monotonic() - begin < 30
+    with stage_folder.own(tmp_path):  # no process holds the folder
+        assert not slow.finished(tmp_path) and (tmp_path / 'slow/started.json').exists()
 
 
 def test_processes_share_the_gpus_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,10 @@ import pytest
 import torch
 from mmseg.evaluation import IoUMetric
 
+from benchmarks.checkpoint_scores import best_constant_miou
 from benchmarks.short_training import falls
-from benchmarks.stages import (
-    Stage,
-    best_constant_miou,
-    last_tenth,
-    scalars,
-)
+from benchmarks.stages import Stage
+from benchmarks.training_log import last_tenth, scalars
 from mmseg_ccdistill.visualization.scene_comparison import mean_iou
 
 

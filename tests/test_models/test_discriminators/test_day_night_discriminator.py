@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from fill_by_key import fill, normal
+from fill_by_key import fill
+from golden_maps import normal
 
 from mmseg_ccdistill.models.discriminators import DayNightDiscriminator
 

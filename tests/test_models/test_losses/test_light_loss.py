@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from fill_by_key import normal
+from golden_maps import normal
 from torch import Tensor
 
 from mmseg_ccdistill.models.losses.light_loss import (

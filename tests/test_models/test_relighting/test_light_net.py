@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from fill_by_key import fill, normal
+from fill_by_key import fill
+from golden_maps import normal
 from torch import nn
 
 from mmseg_ccdistill.models.relighting import LightNet

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-
-
-def normal(seed: int, *shape: int) -> Tensor:
-    """Standard normal numbers of ``numpy.random.RandomState``, float64."""
-    return torch.from_numpy(np.random.RandomState(seed).standard_normal(shape))
+from golden_maps import normal
+from torch import nn
 
 
 def fill(module: nn.Module) -> nn.Module:

@@ -18,7 +18,7 @@ from mmseg.registry import MODELS
 from mmseg_ccdistill import __version__
 from mmseg_ccdistill.runtime.command_line import run_main
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 #: Width and height of every image; what the configs train on, and what they resize to for a test.
 SIZE, CROP, TEST_SIZE = (96, 64), 64, (48, 32)

@@ -1,0 +1,71 @@
+"""A suite's results as a Markdown page and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from benchmarks.adaptation.class_tables import LEFT_OUT_NOTE, class_table, left_out_table
+from benchmarks.adaptation.facts import facts, failure_lines, notes
+from benchmarks.adaptation.measure import DAY
+from benchmarks.adaptation.measured import Results, main_set, row_names, set_names
+from benchmarks.adaptation.tables import diagnostics_table, differences_table, means_table
+from mmseg_ccdistill.evaluation.report import markdown_table
+
+
+def markdown_report(results: Results) -> str:
+    """Write the report as a Markdown page.
+
+    Args:
+        results: Content of ``results.json``.
+    """
+    parts = [
+        f'# {results["title"]}',
+        '\n'.join(
+            f'- {name}: {", ".join(text.splitlines())}' for name, text in facts(results).items()
+        ),
+        '\n'.join(f'- {note}' for note in notes(results)),
+    ]
+    for name in set_names(results):
+        parts += [f'## mIoU on {name}', markdown_table(means_table(results, name))]
+        if name != DAY:
+            parts += ['Differences in mIoU:', markdown_table(differences_table(results, name))]
+    if results['runs']:
+        dataset = main_set(results)
+        parts += [f'## Classes on {dataset}', markdown_table(class_table(results, dataset))]
+        left_out = left_out_table(results, dataset)
+        if len(left_out) > 1:
+            parts += [LEFT_OUT_NOTE, markdown_table(left_out)]
+    diagnostics = diagnostics_table(results)
+    if len(diagnostics) > 1:
+        parts += ['## Diagnostics at the end', markdown_table(diagnostics)]
+    if results['failures']:
+        parts += ['## Failed', '\n'.join(f'- {line}' for line in failure_lines(results))]
+    return '\n\n'.join(parts) + '\n'
+
+
+def csv_report(results: Results) -> str:
+    """One line for each run and set, with the IoU of every class.
+
+    Args:
+        results: Content of ``results.json``.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator='\n')
+    writer.writerow(
+        ['row', 'seed', 'world', 'set', 'images', 'mIoU', *results['classes'], 'seconds']
+    )
+    for name in row_names(results):
+        for seed, run in sorted(results['runs'][name].items(), key=lambda item: int(item[0])):
+            for dataset, scores in run['sets'].items():
+                iou: Sequence[float | None] = scores['IoU']
+                writer.writerow(
+                    [
+                        *(name, seed, results['worlds'].get(seed, ''), dataset),
+                        *(scores['images'], scores['mIoU']),
+                        *('' if value is None else value for value in iou),
+                        run['seconds'],
+                    ]
+                )
+    return out.getvalue()
