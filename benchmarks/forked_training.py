@@ -18,9 +18,9 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from benchmarks.repository import ROOT
-from mmseg_ccdistill.datasets.mini_night import write_mini_night
-from mmseg_ccdistill.utils import atomic_file
-from mmseg_ccdistill.utils.checkpoint_file import load_checkpoint_file
+from mmseg_ccdistill.mini_night import write_mini_night
+from mmseg_ccdistill.runtime import atomic_file
+from mmseg_ccdistill.runtime.checkpoint_file import load_checkpoint_file
 
 CONFIG = ROOT / 'configs/ccdistill/refinenet_small_mini_day2night.py'
 ITERATIONS, INTERVAL, KEPT = 8, 2, 2

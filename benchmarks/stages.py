@@ -22,7 +22,7 @@ from benchmarks.repository import ROOT
 from benchmarks.stage_folder import DONE, LOG, STARTED, finish_run, own, read_record, start_run
 from benchmarks.training_log import scalars
 from mmseg_ccdistill.datasets.file_scan import available_cores
-from mmseg_ccdistill.engine.override_syntax import format_override
+from mmseg_ccdistill.runtime.override_syntax import format_override
 
 #: Seconds between two looks at the running stages, and between two lines on them where there is no terminal.
 POLL_SECONDS, LINE_SECONDS = 0.5, 15.0
