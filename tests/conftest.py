@@ -34,3 +34,15 @@ def real_data() -> Path:
     if not (folder / 'cityscapes').is_dir():
         pytest.skip('the real images (shared/data/real beside the checkout) are not there')
     return folder
+
+
+@pytest.fixture(scope='session')
+def real_cases() -> Path:
+    """Small inputs that broke something once: of the variable CCDISTILL_CASES, else beside the checkout."""
+    named = os.environ.get('CCDISTILL_CASES')
+    folder = Path(named) if named else ROOT.parent / 'shared' / 'data' / 'cases'
+    if named and not folder.is_dir():
+        pytest.fail(f'CCDISTILL_CASES: {named!r} is no folder')
+    if not folder.is_dir():
+        pytest.skip('the cases (shared/data/cases beside the checkout) are not there')
+    return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,17 @@ def flat(value: Any, prefix: str = '') -> dict[str, Any]:
     for key, child in items:
         leaves.update(flat(child, f'{prefix}.{key}' if prefix else str(key)))
     return leaves
+
+
+def sizes(node: Any) -> list[tuple[str, tuple[int, int]]]:
+    """(``'RandomCrop.crop_size'``, its value) of every transform with a size, in order."""
+    found = []
+    if isinstance(node, dict):
+        found = [(f'{node.get("type")}.{k}', node[k]) for k in ('scale', 'crop_size') if k in node]
+        node = list(node.values())
+    if isinstance(node, list):
+        found += [pair for child in node for pair in sizes(child)]
+    return found
 
 
 def changed(base: Config, child: Config) -> list[str]:
@@ -112,6 +124,63 @@ def test_real_frames_change_only_roots_and_sizes(base: str, child: str) -> None:
     ]
     assert used
     assert {key.split('.')[-1] for key in used} <= {'data_root', 'scale', 'crop_size', 'size'}
+
+
+def test_the_sizes_of_the_real_frames() -> None:
+    """By their steps: the configs change them by number."""
+    day, adapted = (
+        Config.fromfile(str(CONFIGS / f'{stem}.py'))
+        for stem in (
+            'refinenet/refinenet_small_camvid',
+            'ccdistill/refinenet_small_camvid_day2night',
+        )
+    )
+    pipelines = {
+        'day': day.train_dataloader.dataset.dataset.pipeline,
+        'source': adapted.train_dataloader.dataset.source.pipeline,
+        'target': adapted.train_dataloader.dataset.target.pipeline,
+    }
+    for pipeline in pipelines.values():
+        (step,) = [step for step in pipeline if 'scale' in step and step.type != 'Resize']
+        assert (step.type, step.scale) == ('RandomResize', (480, 360))
+    for config in (day, adapted):
+        tested = [config[f'{stage}_dataloader'].dataset.pipeline for stage in ('val', 'test')]
+        for pipeline in (*tested, config.test_pipeline, config.tta_pipeline):
+            (step,) = [step for step in pipeline if 'scale' in step]
+            assert (step.type, step.scale) == ('Resize', (256, 192))
+
+
+@pytest.mark.parametrize('path', FILES, ids=name)
+def test_sizes_are_those_of_the_variables(path: Path) -> None:
+    """One crop for every image of training and for the preprocessor, one size for tests, with and without TTA."""
+    cfg = Config.fromfile(str(path))
+    assert cfg.model.data_preprocessor.size == cfg.crop_size
+    trained = [
+        value
+        for key, value in sizes(cfg.train_dataloader)
+        if not key.endswith('RandomResize.scale')
+    ]
+    assert cfg.crop_size in trained
+    assert set(trained) <= {cfg.crop_size, cfg.get('target_crop_size')}
+    for pipeline in (cfg.test_dataloader.dataset.pipeline, cfg.test_pipeline, cfg.tta_pipeline):
+        assert [step.scale for step in pipeline if step.type == 'Resize'] == [cfg.test_size]
+
+
+def test_two_bases_that_a_config_may_list_share_no_name() -> None:
+    """A config takes one file of each kind: training data, schedule, runtime; and any number of all others."""
+    names = {
+        path.relative_to(CONFIGS / '_base_').as_posix(): set(Config.fromfile(str(path)).to_dict())
+        for path in sorted((CONFIGS / '_base_').rglob('*.py'))
+    }
+    of_one_kind = [
+        {file for file, found in names.items() if key in found}
+        for key in ('train_dataloader', 'train_cfg', 'default_hooks')
+    ]
+    assert [len(kind) for kind in of_one_kind] == [3, 3, 1]
+    augmentation = {'test_time_augmentation.py', *of_one_kind[0]}  # the data's own base
+    for first, second in itertools.combinations(names, 2):
+        if not any({first, second} <= kind for kind in (*of_one_kind, augmentation)):
+            assert not names[first] & names[second], (first, second)
 
 
 def test_the_small_networks_have_the_matched_recipe_of_the_large_one() -> None:

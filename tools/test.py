@@ -99,8 +99,9 @@ def augment_at_test_time(config: Config) -> None:
     missing = [key for key in ('tta_pipeline', 'tta_model') if config.get(key) is None]
     if missing:
         raise UserInputError(
-            f'--tta needs {" and ".join(missing)} in the config; '
-            'inherit configs/_base_/default_runtime.py'
+            f'--tta needs {" and ".join(missing)} in the config: expected tta_pipeline as in '
+            'configs/_base_/datasets/cityscapes.py and tta_model as in '
+            'configs/_base_/default_runtime.py; add what is missing'
         )
     config.test_dataloader.dataset.pipeline = config.tta_pipeline
     config.tta_model.module = config.model

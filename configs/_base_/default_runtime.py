@@ -1,4 +1,4 @@
-"""What every run shares: hooks, console, log files, pictures, test-time augmentation, seed."""
+"""What every run shares: hooks, console, log files, pictures, seed."""
 
 default_scope = 'mmseg'
 custom_imports = dict(imports=['mmseg_ccdistill'], allow_failed_imports=False)
@@ -44,21 +44,4 @@ visualizer = dict(type='SegLocalVisualizer', vis_backends=vis_backends, name='vi
 load_from = None
 resume = False
 
-# Test-time augmentation (tools/test.py --tta): three scales, each with its mirror image. They are
-# relative to the image on disk; a config that tests at another size resizes first:
-#     tta_pipeline = [
-#         dict(type='LoadImageFromFile'),
-#         dict(type='Resize', scale=(960, 540), keep_ratio=True),
-#         _base_.tta_augment,
-#     ]
-tta_model = dict(type='SegTTAModel')
-tta_augment = dict(
-    type='TestTimeAug',
-    transforms=[
-        [dict(type='Resize', scale_factor=ratio, keep_ratio=True) for ratio in (0.75, 1.0, 1.25)],
-        [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)],
-        [dict(type='LoadAnnotations')],
-        [dict(type='PackSegInputs')],
-    ],
-)
-tta_pipeline = [dict(type='LoadImageFromFile'), tta_augment]
+tta_model = dict(type='SegTTAModel')  # tools/test.py --tta; tta_pipeline stands with the data

@@ -6,6 +6,7 @@ schedule of the CCDistill configs, so that the two can be compared.
 
 _base_ = [
     '../_base_/models/deeplabv2_r101.py',
+    '../_base_/models/adaptsegnet.py',
     '../_base_/datasets/cityscapes2darkzurich.py',
     '../_base_/schedules/schedule_50k.py',
     '../_base_/default_runtime.py',
@@ -13,12 +14,9 @@ _base_ = [
 segmentor = _base_.deeplabv2
 segmentor.decode_head.loss_decode.class_weight = None  # AdaptSegNet does not weigh classes
 model = dict(
-    type='AdaptSegNetSegmentor',
+    _base_.adaptsegnet,
     data_preprocessor=dict(segmentor.data_preprocessor, type='CrossDomainPreprocessor'),
     segmentor=segmentor,
-    discriminator=dict(type='OutputDiscriminator', in_channels=19),
-    adversarial_form='least_squares',
-    adversarial_weight=0.01,
 )
 train_dataloader = dict(dataset=dict(domains=('source_day', 'target_night')))
 optim_wrapper = dict(
@@ -37,8 +35,3 @@ optim_wrapper = dict(
     ),
 )
 load_from = 'work_dirs/deeplabv2/deeplabv2_r101_cityscapes/iter_40000.pth'
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(960, 540), keep_ratio=True),
-    _base_.tta_augment,
-]

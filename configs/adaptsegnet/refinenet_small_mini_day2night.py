@@ -2,6 +2,7 @@
 
 _base_ = [
     '../_base_/models/refinenet_small.py',
+    '../_base_/models/adaptsegnet.py',
     '../_base_/datasets/mini_night.py',
     '../_base_/schedules/schedule_mini.py',
     '../_base_/default_runtime.py',
@@ -9,12 +10,9 @@ _base_ = [
 segmentor = _base_.refinenet_small
 segmentor.decode_head.loss_decode.class_weight = None  # AdaptSegNet does not weigh classes
 model = dict(
-    type='AdaptSegNetSegmentor',
+    _base_.adaptsegnet,
     data_preprocessor=dict(segmentor.data_preprocessor, type='CrossDomainPreprocessor'),
     segmentor=segmentor,
-    discriminator=dict(type='OutputDiscriminator', in_channels=19),
-    adversarial_form='least_squares',
-    adversarial_weight=0.01,
 )
 train_dataloader = dict(dataset=dict(domains=('source_day', 'target_night')))
 optim_wrapper = dict(
@@ -27,8 +25,3 @@ optim_wrapper = dict(
     ),
 )
 load_from = 'work_dirs/refinenet/refinenet_small_mini/iter_600.pth'
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(240, 135), keep_ratio=True),
-    _base_.tta_augment,
-]

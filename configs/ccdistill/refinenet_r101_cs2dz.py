@@ -8,8 +8,8 @@ _base_ = [
 ]
 model = dict(
     type='CCDistillSegmentor',
-    data_preprocessor=dict(_base_.data_preprocessor, type='CrossDomainPreprocessor'),
-    segmentor=_base_.segmentor,
+    data_preprocessor=dict(_base_.refinenet.data_preprocessor, type='CrossDomainPreprocessor'),
+    segmentor=_base_.refinenet,
     feature='backbone.-1',
     projection_head=dict(type='ProjectionHead', in_channels=2048),
     loss_cdc=dict(type='CDCLoss', loss_weight=2.0),  # lambda_1
@@ -17,8 +17,3 @@ model = dict(
     loss_pseudo=dict(type='StaticLoss'),
 )
 load_from = 'work_dirs/refinenet/refinenet_r101_cityscapes/iter_40000.pth'
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(960, 540), keep_ratio=True),
-    _base_.tta_augment,
-]

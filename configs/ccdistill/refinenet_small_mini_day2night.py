@@ -19,8 +19,3 @@ model = dict(
     loss_pseudo=dict(type='StaticLoss'),
 )
 load_from = 'work_dirs/refinenet/refinenet_small_mini/iter_600.pth'
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(240, 135), keep_ratio=True),
-    _base_.tta_augment,
-]

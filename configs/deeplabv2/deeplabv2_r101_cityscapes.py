@@ -12,8 +12,3 @@ model.backbone.init_cfg = dict(
     type='Pretrained', checkpoint='https://download.pytorch.org/models/resnet101-63fe2227.pth'
 )
 optim_wrapper = dict(optimizer=dict(lr=2.5e-4))
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(960, 540), keep_ratio=True),
-    _base_.tta_augment,
-]

@@ -7,12 +7,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 # ImageNet weights (torchvision's IMAGENET1K_V1); the file name ends in the first eight digits of its sha256.
-model = _base_.segmentor
+model = _base_.refinenet
 model.backbone.init_cfg = dict(
     type='Pretrained', checkpoint='https://download.pytorch.org/models/resnet101-63fe2227.pth'
 )
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(960, 540), keep_ratio=True),
-    _base_.tta_augment,
-]

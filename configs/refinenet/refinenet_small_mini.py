@@ -7,11 +7,6 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = _base_.refinenet_small
-train_dataloader = dict(_delete_=True, **_base_.source_only_dataloader)
-val_dataloader = _base_.source_val_dataloader
+train_dataloader = dict(_delete_=True, **_base_.mini_night_source_only_dataloader)
+val_dataloader = _base_.mini_night_source_val_dataloader
 auto_scale_lr = dict(base_batch_size=8)
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(240, 135), keep_ratio=True),
-    _base_.tta_augment,
-]

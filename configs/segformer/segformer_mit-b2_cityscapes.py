@@ -16,8 +16,3 @@ optim_wrapper = dict(
     paramwise_cfg=dict(_delete_=True, **_base_.segformer_paramwise),
 )
 param_scheduler = _base_.adamw_40k
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(960, 540), keep_ratio=True),
-    _base_.tta_augment,
-]

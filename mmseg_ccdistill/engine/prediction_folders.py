@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.runner import BaseLoop
 from mmseg.evaluation import IoUMetric
 
 from ..datasets.file_check import build_dataset, leaf_datasets
@@ -63,16 +65,60 @@ def keep_folders(config: Config, stage: str) -> None:
     config[f'{stage}_evaluator'] = kept
 
 
+def keep_folders_of_loop(stage: str, loop: BaseLoop) -> None:
+    """Do the same for a loop that is built, for tools that do not call :func:`keep_folders`.
+
+    Args:
+        stage: ``'val'`` or ``'test'``.
+        loop: The loop; one without an evaluator, or whose metrics write nothing, is left alone.
+
+    Raises:
+        UserInputError: As :func:`keep_folders`.
+    """
+    leaves = list(leaf_datasets(loop.dataloader.dataset))
+    evaluator = getattr(loop, 'evaluator', None)
+    if evaluator is None or not all(hasattr(leaf, 'get_data_info') for leaf in leaves):
+        return
+    metrics: list[Any] = []
+    writers: list[PredictionFiles] = []
+    for metric in evaluator.metrics:
+        writer = metric.predictions if isinstance(metric, NightIoUMetric) else metric
+        if type(metric) is IoUMetric and metric.output_dir is not None:
+            writer = PredictionFiles(metric.output_dir)
+            metric.output_dir = None
+            metrics += [writer] if metric.format_only else [metric, writer]
+        else:
+            metrics.append(metric)
+        if isinstance(writer, PredictionFiles) and writer.image_root is None:
+            writers.append(writer)
+    if not writers:
+        return
+    images, inputs, root = _files_of(leaves)
+    for writer in writers:
+        try:
+            check_names(images, inputs, writer.output_dir, root)
+        except PredictionNameError as error:
+            raise UserInputError(f'{stage}_evaluator.output_dir: {error}') from error
+        writer.image_root = root
+    evaluator.metrics = metrics
+
+
 def _files(config: Config, stage: str) -> tuple[list[str], list[str], str]:
-    """Images of a stage, its images and labels, and the folder from which folders are kept."""
+    """:func:`_files_of` the data sets of a config."""
+    node = config[f'{stage}_dataloader'].get('dataset')
+    configs = [cfg for _, cfg in dataset_configs(node, f'{stage}_dataloader.dataset')]
+    built = (build_dataset({**cfg, 'pipeline': []}) for cfg in configs)
+    return _files_of(leaf for dataset in built for leaf in leaf_datasets(dataset))
+
+
+def _files_of(datasets: Iterable[Any]) -> tuple[list[str], list[str], str]:
+    """Images of some data sets, their images and labels, and the folder from which folders are kept."""
     images: list[str] = []
     labels: list[str] = []
     folders: list[str] = []
-    node = config[f'{stage}_dataloader'].get('dataset')
-    for _, cfg in dataset_configs(node, f'{stage}_dataloader.dataset'):
-        for leaf in leaf_datasets(build_dataset({**cfg, 'pipeline': []})):
-            folders.append((getattr(leaf, 'data_prefix', None) or {}).get('img_path', ''))
-            infos = [leaf.get_data_info(index) for index in range(len(leaf))]
-            images += [info['img_path'] for info in infos if 'img_path' in info]
-            labels += [info['seg_map_path'] for info in infos if 'seg_map_path' in info]
+    for leaf in datasets:
+        folders.append((getattr(leaf, 'data_prefix', None) or {}).get('img_path', ''))
+        infos = [leaf.get_data_info(index) for index in range(len(leaf))]
+        images += [info['img_path'] for info in infos if 'img_path' in info]
+        labels += [info['seg_map_path'] for info in infos if 'seg_map_path' in info]
     return images, [*images, *labels], root_of_images(images, folders) if images else ''

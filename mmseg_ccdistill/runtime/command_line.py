@@ -17,8 +17,10 @@ from .checkpoint_file import TRUST_VARIABLE
 from .config_overrides import apply_overrides
 from .loader_workers import fit_loaders_to_workers
 from .override_syntax import add_override_argument
+from .prediction_mode import check_prediction_mode
 from .processes import LAUNCHERS
 from .ranks import launcher_of_command, process_of, speaker
+from .rate_multipliers import check_multipliers
 from .run_errors import StoppedBySignal, ending_of
 from .start_together import end_together, leave_store
 
@@ -88,7 +90,8 @@ def load_config(
         The merged config.
 
     Raises:
-        UserInputError: If the file or one of its bases is missing or not a config.
+        UserInputError: If the file or one of its bases is missing or not a config, a segmentor lacks what its way
+            to predict needs, or a multiplier has nothing to multiply.
         OverrideError: If an override has no place in the config.
         UnreadSettingError: If nothing reads a setting.
     """
@@ -107,6 +110,8 @@ def load_config(
             'config whose _base_ files and custom_imports exist; correct it'
         ) from error
     apply_overrides(config, path, overrides, overruled=overruled)
+    check_prediction_mode(config, path)
+    check_multipliers(config, path)
     fit_loaders_to_workers(config)
     return config
 

@@ -106,13 +106,10 @@ def check_overridden_names(
             )
         if name in read:
             continue
-        nearest = _nearest(name, rest, values, read)
-        what = f'write {_either(f"{found}{dot}{rest}" for found in nearest)}' if nearest else (
-            f'expected a setting inside one of {", ".join(sorted(read & set(values)))}'
-        )  # fmt: skip
         is_variable = ', a variable of the file,' if name in values else ''
         raise UnreadSettingError(
-            f'--cfg-options {key}: nothing reads {name!r}{is_variable} in the config {path!r}; {what}.'
+            f'--cfg-options {key}: nothing reads {name!r}{is_variable} in the config {path!r}; '
+            f'{_instead(name, f"{dot}{rest}", values, read)}.'
         )
 
 
@@ -202,17 +199,44 @@ def _slip(name: str) -> str | None:
     return found[0] if found else None
 
 
-def _nearest(name: str, rest: str, values: Mapping[str, Any], read: Collection[str]) -> list[str]:
-    """Dotted keys that are read and stand for a top-level name: at most three."""
+def _instead(name: str, rest: str, values: Mapping[str, Any], read: Collection[str]) -> str:
+    """What to write in the place of an override that nothing reads.
+
+    A variable of the file stands in every place that was made from it; of other names the nearest are a guess.
+
+    Args:
+        name: Top-level name.
+        rest: The key behind it, with its dot.
+        values: Config.
+        read: Top-level names that are read.
+
+    Returns:
+        A half sentence.
+    """
     used = {key: value for key, value in values.items() if key in read}
     names = sorted((place for place, _ in dotted_places(used)), key=lambda place: place.count('.'))
     inside = [place for place in names if place.endswith(f'.{name}')]
     if isinstance(values.get(name), dict | list | tuple | str) and values[name]:
-        same = _equal_places(values[name], used)
+        same = _equal_places(values[name], used) or _wider_places(values[name], used)
         if same and not (inside and inside[0].count('.') < same[0].count('.')):
-            return same[:3]
+            keys = [f'{place}{rest}' for place in same]
+            return f'write {" and ".join([", ".join(keys[:-1]), keys[-1]] if keys[1:] else keys)}'
+    nearest = _nearest(name, rest, names, inside, read)
+    if nearest:
+        return f'write {" or ".join(f"{place}{rest}" for place in nearest)}'
+    return f'expected a setting inside one of {", ".join(sorted(set(read) & set(values)))}'
+
+
+def _nearest(
+    name: str, rest: str, names: list[str], inside: list[str], read: Collection[str]
+) -> list[str]:
+    """Dotted keys that are read and close to a top-level name: at most three.
+
+    ``names`` are all keys that are read, the outer ones first, ``inside`` those that end in the name.
+    """
     if rest:
-        whole = [place for place in inside if f'{place}.{rest}' in set(names)]
+        known = set(names)
+        whole = [place for place in inside if f'{place}{rest}' in known]
         inside = whole or inside
     if inside:
         shallow = [place for place in inside if place.count('.') == inside[0].count('.')]
@@ -228,6 +252,17 @@ def _equal_places(value: Any, used: Mapping[str, Any]) -> list[str]:
     """Dotted keys at which the same value stands."""
     return [
         place for place, node in dotted_places(used) if type(node) is type(value) and node == value
+    ]
+
+
+def _wider_places(value: Any, used: Mapping[str, Any]) -> list[str]:
+    """Dotted keys of the dicts that took over all of a dict and have more."""
+    if not isinstance(value, Mapping):
+        return []
+    return [
+        place
+        for place, node in _dicts(used)
+        if all(key in node and node[key] == child for key, child in value.items())
     ]
 
 
@@ -268,7 +303,3 @@ def dotted_places(node: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
 
 def _dicts(used: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     return ((place, node) for place, node in dotted_places(used) if isinstance(node, Mapping))
-
-
-def _either(names: Iterable[str]) -> str:
-    return ' or '.join(names)

@@ -443,3 +443,51 @@ MODEL += [
         r'set model\.decode_head\.loss_decode\.classes',
     ),
 ]
+
+# What would show at the first test, hours later, or in the middle of building the optimizer.
+CONFIG += [
+    Kind(
+        'windows without a stride',
+        config("test_cfg=dict(mode='whole')", "test_cfg=dict(mode='slide', crop_size=(32, 32))"),
+        r"tiny\.py' has model\.test_cfg\.mode='slide' and stride=None",
+        'expected two positive whole numbers',
+        r'set model\.test_cfg\.crop_size and model\.test_cfg\.stride',
+    ),
+    Kind(
+        'windows that leave gaps',
+        config(
+            "test_cfg=dict(mode='whole')",
+            "test_cfg=dict(mode='slide', crop_size=(32, 32), stride=(32, 48))",
+        ),
+        r"tiny\.py' has model\.test_cfg\.stride=\(32, 48\)",
+        'expected a stride of at most the window',
+        r'make model\.test_cfg\.stride smaller',
+    ),
+    Kind(
+        'unknown way to predict',
+        config("test_cfg=dict(mode='whole')", "test_cfg=dict(mode='slides')"),
+        r"tiny\.py' has model\.test_cfg\.mode='slides'",
+        "expected 'whole' or 'slide'",
+        'set it',
+    ),
+    Kind(
+        'multiplier of no weight decay',
+        config(
+            "optimizer=dict(type='SGD'",
+            "paramwise_cfg=dict(norm_decay_mult=0.0), optimizer=dict(type='SGD'",
+        ),
+        r"tiny\.py' has optim_wrapper\.paramwise_cfg\.norm_decay_mult",
+        'expected a number',
+        r'set optim_wrapper\.optimizer\.weight_decay',
+    ),
+    Kind(
+        'multiplier that is no number',
+        config(
+            "optimizer=dict(type='SGD'",
+            "paramwise_cfg=dict(custom_keys=dict(norm=0.0)), optimizer=dict(type='SGD'",
+        ),
+        r"tiny\.py' has optim_wrapper\.paramwise_cfg\.custom_keys\.norm=0\.0",
+        'expected a dict',
+        'correct it',
+    ),
+]

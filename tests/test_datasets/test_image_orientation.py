@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import zlib
 from pathlib import Path
@@ -24,7 +23,6 @@ from mmseg_ccdistill.datasets.image_facts import read_facts
 from mmseg_ccdistill.datasets.published_sets import CITYSCAPES
 
 STEM = 'train/ulm/ulm_000002_000019'
-CASES = Path(os.environ.get('CCDISTILL_CASES', 'nowhere')) / 'exif'
 IGNORE = dict(type='LoadImageFromFile', color_type='color_ignore_orientation')
 ORIENTATIONS = range(1, 9)
 
@@ -214,7 +212,6 @@ def test_unlabelled_pairs_turn_alike(tmp_path) -> None:
         check_dataset(build_dataset(target_config(root)))
 
 
-@pytest.mark.skipif(not CASES.is_dir(), reason='CCDISTILL_CASES names no folder of cases')
 @pytest.mark.parametrize(
     ('case', 'sentence'),
     [
@@ -223,10 +220,11 @@ def test_unlabelled_pairs_turn_alike(tmp_path) -> None:
         ('c_upside_down', 'the sizes do not tell'),
     ],
 )
-def test_photos_of_a_camera(root, case, sentence) -> None:
-    shutil.copy(CASES / f'{case}_leftImg8bit.jpg', image_path(root, '.jpg'))
+def test_photos_of_a_camera(root, real_cases, case, sentence) -> None:
+    cases = real_cases / 'exif'
+    shutil.copy(cases / f'{case}_leftImg8bit.jpg', image_path(root, '.jpg'))
     shutil.copy(
-        CASES / f'{case}_gtFine_labelTrainIds.png',
+        cases / f'{case}_gtFine_labelTrainIds.png',
         root / f'gtFine/{STEM}_gtFine_labelTrainIds.png',
     )
     if sentence is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
 from pathlib import Path
 
@@ -28,7 +27,6 @@ LABEL = 'gtFine/train/ulm/ulm_000002_000019_gtFine_labelTrainIds.png'
 IMAGE = 'leftImg8bit/train/ulm/ulm_000002_000019_leftImg8bit.png'
 ROAD, WALL = (128, 64, 128), (102, 102, 156)
 CLASSES = [tuple(colour) for colour in CityscapesDataset.METAINFO['palette']]
-CASES = Path(os.environ.get('CCDISTILL_CASES', 'nowhere')) / 'palette_label'
 
 
 @pytest.fixture
@@ -306,9 +304,9 @@ def test_the_lines_of_the_page_write_the_ids_back(root, tmp_path, monkeypatch) -
         check(tmp_path / 'data/cityscapes')
 
 
-@pytest.mark.skipif(not CASES.is_dir(), reason='CCDISTILL_CASES names no folder of cases')
-def test_a_real_label_before_and_after_an_optimiser(root) -> None:
-    before, after = (CASES / f'{name}_labelTrainIds.png' for name in ('before', 'after'))
+def test_a_real_label_before_and_after_an_optimiser(root, real_cases) -> None:
+    cases = real_cases / 'palette_label'
+    before, after = (cases / f'{name}_labelTrainIds.png' for name in ('before', 'after'))
     with Image.open(before) as first, Image.open(after) as second:
         assert np.array_equal(np.asarray(first), np.asarray(second.convert('L')))
         Image.new('RGB', first.size).save(root / IMAGE)

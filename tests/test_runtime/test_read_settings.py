@@ -49,11 +49,22 @@ def test_no_shipped_config_sets_what_nothing_reads(path: Path) -> None:
         (
             'test_pipeline.1.scale=(4,4)',
             "'test_pipeline', a variable of the file,",
-            'val_dataloader.dataset.pipeline.1.scale or test_dataloader.dataset.pipeline.1.scale',
+            'val_dataloader.dataset.pipeline.1.scale and test_dataloader.dataset.pipeline.1.scale',
+        ),
+        (
+            'test_size=(4,4)',  # made into three pipelines when the file was read
+            "'test_size', a variable of the file,",
+            'tta_pipeline.1.scale, val_dataloader.dataset.pipeline.1.scale and '
+            'test_dataloader.dataset.pipeline.1.scale',
+        ),
+        (
+            'target_crop_size=(4,4)',
+            "'target_crop_size', a variable of the file,",
+            'train_dataloader.dataset.target.pipeline.2.crop_size',
         ),
         (
             'data_preprocessor.std=[1,1,1]',  # the runner passes it on to a model without one
-            "'data_preprocessor', a variable of the file,",
+            "'data_preprocessor'",
             'model.data_preprocessor.std',
         ),
     ],
@@ -65,6 +76,12 @@ def test_an_override_that_nothing_reads_names_what_is_read(word, name, found) ->
     assert str(raised.value) == (
         f"--cfg-options {key}: nothing reads {name} in the config 'c.py'; write {found}."
     )
+
+
+def test_a_variable_that_became_part_of_a_larger_one_is_found_in_it() -> None:
+    file = CONFIGS / 'adaptsegnet/deeplabv2_r101_cs2dz.py'
+    with pytest.raises(UnreadSettingError, match=r'; write model\.adversarial_weight\.$'):
+        override('adaptsegnet.adversarial_weight=1', file=file)
 
 
 def test_the_optimizer_of_a_replaced_schedule_is_found_by_its_name() -> None:

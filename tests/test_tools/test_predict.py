@@ -9,6 +9,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 from mmseg.visualization import SegLocalVisualizer
 from PIL import Image
 from tool_project import error_of, load_tool, make_project, run_tool
@@ -106,6 +107,39 @@ def test_images_of_one_name_have_a_prediction_each(
     assert predictions(tmp_path / 'own') == expected
     with Image.open(tmp_path / 'own/a/0_rgb_anon.png') as prediction:
         assert prediction.mode == 'L' and prediction.size == (96, 64)
+
+
+def stock_tool(folder: Path, metric: str, **more: object) -> Runner:
+    """The runner of mmseg's own tools/test.py with --out."""
+    for kept in (SegLocalVisualizer, MMLogger, MessageHub):
+        kept._instance_dict.clear()
+    config = Config.fromfile(f'{metric}.py')
+    config.test_dataloader.dataset.update(
+        data_root='data/twice', data_prefix=dict(img_path='rgb_anon', seg_map_path='gt')
+    )
+    config.merge_from_dict(dict(work_dir='stock', load_from='source.pth'))
+    config.default_hooks.dataset_check = dict(type='DatasetCheckHook')
+    config.test_evaluator.update(output_dir=str(folder), keep_results=True, **more)
+    return Runner.from_cfg(config)
+
+
+@pytest.mark.parametrize('metric', ['IoUMetric', 'NightIoUMetric'])
+def test_the_stock_tool_keeps_folders_too(here, tmp_path, metric) -> None:
+    expected = ['a/0_rgb_anon.png', 'b/0_rgb_anon.png', 'c/0_rgb_anon.png']
+    scores = stock_tool(tmp_path / 'scored', metric).test()
+    assert predictions(tmp_path / 'scored') == expected
+    assert 'mIoU' in scores
+    assert stock_tool(tmp_path / 'only', metric, format_only=True).test() == {}
+    assert predictions(tmp_path / 'only') == expected
+
+
+def test_the_stock_tool_does_not_replace_the_data(here) -> None:
+    before = {path: path.read_bytes() for path in Path('data/twice').rglob('*.png')}
+    with pytest.raises(
+        UserInputError, match=r'^test_evaluator\.output_dir: .* would replace the f'
+    ):
+        stock_tool(Path('data/twice/rgb_anon'), 'IoUMetric').test()
+    assert {path: path.read_bytes() for path in Path('data/twice').rglob('*.png')} == before
 
 
 def test_predictions_do_not_replace_the_data(here, monkeypatch, capsys) -> None:

@@ -4,9 +4,10 @@ The evaluator writes predictions of 1920x1080 as trainIds, named like the images
 """
 
 acdc_night_test_root = 'data/acdc/'
+acdc_night_test_size = (960, 540)
 acdc_night_test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(960, 540), keep_ratio=True),
+    dict(type='Resize', scale=acdc_night_test_size, keep_ratio=True),
     dict(type='PackSegInputs'),
 ]
 acdc_night_test_dataloader = dict(

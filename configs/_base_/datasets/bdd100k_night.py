@@ -1,9 +1,10 @@
 """BDD100K-night: 87 labelled night images. Tested at their own size, 1280x720: docs/evaluation.md says why."""
 
 bdd100k_night_root = 'data/bdd100k/'
+bdd100k_night_size = (1280, 720)  # sizes may differ between images
 bdd100k_night_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(1280, 720), keep_ratio=True),  # sizes may differ between images
+    dict(type='Resize', scale=bdd100k_night_size, keep_ratio=True),
     dict(type='LoadAnnotations'),  # after Resize: scored at full size
     dict(type='PackSegInputs'),
 ]

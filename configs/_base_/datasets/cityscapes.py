@@ -1,26 +1,35 @@
 """Cityscapes by day: the source-only stage, tested on Dark Zurich val (50 labelled night images)."""
 
-data_root = 'data/cityscapes/'
-night_root = 'data/dark_zurich/'
+_base_ = '../test_time_augmentation.py'
+source_root = 'data/cityscapes/'
+target_root = 'data/dark_zurich/'
+crop_size = (512, 512)
+val_size = (2048, 1024)  # by day
+test_size = (960, 540)  # by night
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='RandomResize', scale=(2048, 1024), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=(512, 512), cat_max_ratio=0.75),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs'),
 ]
 val_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(2048, 1024), keep_ratio=True),
+    dict(type='Resize', scale=val_size, keep_ratio=True),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(960, 540), keep_ratio=True),
+    dict(type='Resize', scale=test_size, keep_ratio=True),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
+]
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=test_size, keep_ratio=True),
+    _base_.tta_augment,
 ]
 train_dataloader = dict(
     batch_size=8,
@@ -31,7 +40,7 @@ train_dataloader = dict(
         type='DrawnDataset',
         dataset=dict(
             type='CityscapesDataset',
-            data_root=data_root,
+            data_root=source_root,
             data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
             pipeline=train_pipeline,
         ),
@@ -44,7 +53,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='CityscapesDataset',
-        data_root=data_root,
+        data_root=source_root,
         data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
         pipeline=val_pipeline,
     ),
@@ -57,7 +66,7 @@ test_dataloader = dict(
     dataset=dict(
         type='DarkZurichNightDataset',
         split='val',
-        data_root=night_root,
+        data_root=target_root,
         pipeline=test_pipeline,
     ),
 )

@@ -1,26 +1,35 @@
 """Cityscapes (S_d, labelled) and Dark Zurich day-night pairs (T_d, T_n, unlabelled); recipe of DANNet and the paper."""
 
+_base_ = '../test_time_augmentation.py'
 source_root = 'data/cityscapes/'
 target_root = 'data/dark_zurich/'
+crop_size = (512, 512)  # of every image that a network sees in training
+target_crop_size = (960, 960)  # resized to crop_size
+test_size = (960, 540)
 source_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='RandomResize', scale=(2048, 1024), ratio_range=(0.5, 1.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=(512, 512)),
+    dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
 ]
 target_pipeline = [  # one draw for both images of a pair
     dict(type='LoadImageFromFile'),
     dict(type='RandomResize', scale=(1920, 1080), ratio_range=(0.9, 1.1), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=(960, 960)),
-    dict(type='Resize', scale=(512, 512), keep_ratio=False),
+    dict(type='RandomCrop', crop_size=target_crop_size),
+    dict(type='Resize', scale=crop_size, keep_ratio=False),
     dict(type='RandomFlip', prob=0.5),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(960, 540), keep_ratio=True),
+    dict(type='Resize', scale=test_size, keep_ratio=True),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
+]
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=test_size, keep_ratio=True),
+    _base_.tta_augment,
 ]
 train_dataloader = dict(
     batch_size=2,

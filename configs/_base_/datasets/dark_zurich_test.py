@@ -4,9 +4,10 @@ The evaluator writes predictions of 1920x1080 as trainIds, named like the images
 """
 
 dark_zurich_test_root = 'data/dark_zurich/'
+dark_zurich_test_size = (960, 540)
 dark_zurich_test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(960, 540), keep_ratio=True),
+    dict(type='Resize', scale=dark_zurich_test_size, keep_ratio=True),
     dict(type='PackSegInputs'),
 ]
 dark_zurich_test_dataloader = dict(

@@ -4,9 +4,10 @@ Tested at 960x540, half of 1920x1080, as DANNet, DAFormer and Refign test; score
 """
 
 dark_zurich_val_root = 'data/dark_zurich/'
+dark_zurich_val_size = (960, 540)
 dark_zurich_val_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(960, 540), keep_ratio=True),
+    dict(type='Resize', scale=dark_zurich_val_size, keep_ratio=True),
     dict(type='LoadAnnotations'),  # after Resize: scored at full size
     dict(type='PackSegInputs'),
 ]

@@ -5,33 +5,43 @@ Made by tools/dataset_converters/mini_night.py.
 The recipe of cityscapes2darkzurich.py at a quarter of its sizes.
 """
 
+_base_ = '../test_time_augmentation.py'
 source_root = 'data/mini_night/cityscapes/'
 target_root = 'data/mini_night/dark_zurich/'
+crop_size = (128, 128)  # of every image that a network sees in training
+target_crop_size = (240, 240)  # resized to crop_size
+val_size = (256, 128)  # by day
+test_size = (240, 135)  # by night
 source_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='RandomResize', scale=(512, 256), ratio_range=(0.5, 0.8), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=(128, 128)),
+    dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
 ]
 target_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='RandomResize', scale=(480, 270), ratio_range=(0.9, 1.1), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=(240, 240)),
-    dict(type='Resize', scale=(128, 128), keep_ratio=False),
+    dict(type='RandomCrop', crop_size=target_crop_size),
+    dict(type='Resize', scale=crop_size, keep_ratio=False),
     dict(type='RandomFlip', prob=0.5),
 ]
 val_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(256, 128), keep_ratio=True),
+    dict(type='Resize', scale=val_size, keep_ratio=True),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(240, 135), keep_ratio=True),
+    dict(type='Resize', scale=test_size, keep_ratio=True),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
+]
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=test_size, keep_ratio=True),
+    _base_.tta_augment,
 ]
 source_dataset = dict(
     type='CityscapesDataset',
@@ -46,7 +56,7 @@ target_dataset = dict(
     ann_file='lists/zurich_dn_pair_train.csv',
     pipeline=target_pipeline,
 )
-source_only_dataloader = dict(  # for the source-only stage
+mini_night_source_only_dataloader = dict(  # for the source-only stage
     batch_size=8,
     num_workers=0,
     sampler=dict(type='DrawSampler'),
@@ -55,7 +65,7 @@ source_only_dataloader = dict(  # for the source-only stage
         dataset=dict(source_dataset, pipeline=[*source_pipeline, dict(type='PackSegInputs')]),
     ),
 )
-source_val_dataloader = dict(
+mini_night_source_val_dataloader = dict(
     batch_size=1,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),

@@ -1,9 +1,10 @@
 """Nighttime Driving test: 50 night frames with coarse labels. Tested at 960x540, half of 1920x1080."""
 
 night_driving_root = 'data/night_driving/'
+night_driving_size = (960, 540)
 night_driving_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(960, 540), keep_ratio=True),
+    dict(type='Resize', scale=night_driving_size, keep_ratio=True),
     dict(type='LoadAnnotations'),  # after Resize: scored at full size
     dict(type='PackSegInputs'),
 ]

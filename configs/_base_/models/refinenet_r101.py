@@ -1,17 +1,20 @@
-"""RefineNet on ResNet-101: the segmentor of the paper (118.05 M parameters)."""
+"""RefineNet on ResNet-101: the segmentor of the paper (118.05 M parameters).
 
-data_preprocessor = dict(
-    type='SegDataPreProcessor',
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
-    bgr_to_rgb=True,
-    pad_val=0,
-    seg_pad_val=255,
-    size=(512, 512),
-)
-segmentor = dict(
+The variable has a name of its own, because a CCDistill config lists such a file beside its parent,
+and two bases must not share a key.
+"""
+
+refinenet = dict(
     type='EncoderDecoder',
-    data_preprocessor=data_preprocessor,
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        size=(512, 512),
+    ),
     backbone=dict(
         type='ResNet',  # torchvision's: 7x7 stem, stride in the 3x3, no dilation
         depth=101,

@@ -6,13 +6,13 @@ which of its parts to replace.
 """
 
 adamw = dict(type='AdamW', lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01)
-warmup = dict(type='LinearLR', start_factor=1e-6, begin=0, end=1500, by_epoch=False)
+adamw_warmup = dict(type='LinearLR', start_factor=1e-6, begin=0, end=1500, by_epoch=False)
 adamw_40k = [
-    warmup,
+    adamw_warmup,
     dict(type='PolyLR', power=1.0, eta_min=0.0, begin=1500, end=40000, by_epoch=False),
 ]
 adamw_50k = [
-    warmup,
+    adamw_warmup,
     dict(type='PolyLR', power=1.0, eta_min=0.0, begin=1500, end=50000, by_epoch=False),
 ]
 # Keys are matched as part of the parameter's name, so a branch prefix (night.backbone...) does not

@@ -15,6 +15,8 @@ from ...runtime.built_loops import built_loops
 from ...runtime.start_together import others_sentence
 from ..class_check import check_classes
 from ..domain_check import check_domains
+from ..prediction_folders import keep_folders_of_loop
+from ..start_together import others_sentence
 
 
 @HOOKS.register_module()
@@ -25,6 +27,9 @@ class DatasetCheckHook(Hook):
     set holds the domains that the method reads (:func:`check_domains`). The first process
     of every node looks at the files of its node and tells all others, so that all stop: the one that
     has found something with its sentence, the others with that sentence and its rank.
+
+    Predictions that a metric writes keep the folders of their images from here on, whatever tool has
+    made the run (:func:`keep_folders_of_loop`).
 
     Args:
         manifest_dir: Folder for the manifests of what has been checked. Defaults to the data root
@@ -44,9 +49,9 @@ class DatasetCheckHook(Hook):
 
         Raises:
             DatasetCheckError: On every rank, if a file is missing or wrong.
-            UserInputError: If the model has other classes than the data, or reads a domain that the
-                training set does not hold; on other ranks than 0 as
-                ``DatasetCheckError``.
+            UserInputError: If two images would have one prediction; or if the model has other classes
+                than the data, or reads a domain that the training set does not hold, on other ranks
+                than 0 as ``DatasetCheckError``.
         """
         failure: Exception | None = None
         is_first_of_node = int(os.environ.get('LOCAL_RANK', '0')) == 0
@@ -62,6 +67,8 @@ class DatasetCheckHook(Hook):
         for rank, sentence in enumerate(verdicts):
             if sentence and rank != get_rank():
                 raise DatasetCheckError(others_sentence(rank, sentence))
+        for key, loop in built_loops(runner).items():
+            keep_folders_of_loop(key.removesuffix('_dataloader'), loop)
 
     def _check(self, runner: Runner) -> None:
         loops = built_loops(runner)

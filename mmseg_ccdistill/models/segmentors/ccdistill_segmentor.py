@@ -82,15 +82,16 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         self.distill_into = distill_into
         self.teacher_mode = teacher_mode
         self.diagnostics_interval = diagnostics_interval
+        crop = getattr(self.data_preprocessor, 'size', None)
         if loss_cdc is not None and projection_head is not None:
-            channels = feature_channels(self.day, feature)
+            channels = feature_channels(self.day, feature, crop)
             if projection_head.get('in_channels', channels) != channels:
                 raise UserInputError(
                     f'feature={feature!r} has {channels} channels: set model.projection_head.in_channels={channels} '
                     f'(it is {projection_head["in_channels"]}).'
                 )
         elif loss_cdc is not None or loss_cds is not None:
-            feature_channels(self.day, feature)
+            feature_channels(self.day, feature, crop)
         self.share_projection_head = share_projection_head
         self.projection_head = self._build_projection_head(
             projection_head if loss_cdc is not None else None

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import torch
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors import EncoderDecoder
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...errors import UserInputError
 
 #: ``feature`` value for the last map before the classifier.
 DECODE_HEAD = 'decode_head'
 
-#: Side in pixels of the probe image that tells the backbone's widths: two cells at the usual stride 32.
-_PROBE_SIDE = 64
+#: Height and width in pixels of the probe image that tells the backbone's widths: two cells at the usual stride 32.
+_PROBE_SIZE = (64, 64)
 
 
 def backbone_index(feature: str) -> int | None:
@@ -65,28 +65,53 @@ def _check_head_feature(head: type) -> None:
         )
 
 
-def feature_channels(segmentor: EncoderDecoder, feature: str) -> int:
-    """Channels of the chosen feature, found by a tiny forward pass of the backbone.
+def _probe(backbone: nn.Module, crop: tuple[int, int] | None) -> Sequence[Tensor]:
+    """Maps of a black image: a small one, or one of the training's size if the backbone does not take that.
+
+    Backbones whose patches are no part of 64 pixels, or that fix the size of their input, refuse the small one;
+    the full size costs seconds on a CPU.
+    """
+    parameter = next(backbone.parameters())
+    error: Exception
+    for height, width in dict.fromkeys((_PROBE_SIZE, crop or _PROBE_SIZE)):
+        try:
+            return backbone(parameter.new_zeros(1, 3, height, width))
+        except (AssertionError, RuntimeError, ValueError) as refusal:
+            error = refusal
+    tried = f'{width}x{height} pixels' + (', model.data_preprocessor.size,' if crop else '')
+    raise UserInputError(
+        f'{type(backbone).__name__} does not take an image of {tried} ({" ".join(str(error).split())[:200]}): expected '
+        'a size that it takes, for example a multiple of its patches; set model.data_preprocessor.size and the crops '
+        'of the training pipelines to one.'
+    ) from error
+
+
+def feature_channels(
+    segmentor: EncoderDecoder, feature: str, crop: tuple[int, int] | None = None
+) -> int:
+    """Channels of the chosen feature, found by a forward pass of the backbone.
 
     Args:
         segmentor (EncoderDecoder): The built branch.
         feature (str): ``'backbone.<index>'`` or ``'decode_head'``.
+        crop (tuple[int, int] | None): Height and width of a training image in pixels, for a backbone that does not
+            take a small one. Defaults to None.
 
     Returns:
         int: Number of channels C of F_D.
 
     Raises:
-        ValueError: If the index does not exist or the head has no such map of its own.
+        ValueError: If the index does not exist, the head has no such map of its own, or the backbone takes no
+            image of that size.
     """
     index = backbone_index(feature)
     if index is None:
         _check_head_feature(type(segmentor.decode_head))
         return int(segmentor.decode_head.conv_seg.in_channels)
-    parameter = next(segmentor.backbone.parameters())
     training = segmentor.backbone.training
     segmentor.backbone.eval()  # keeps the running statistics as they are
     with torch.no_grad():
-        maps = segmentor.backbone(parameter.new_zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE))
+        maps = _probe(segmentor.backbone, crop)
     segmentor.backbone.train(training)
     if not -len(maps) <= index < len(maps):
         raise UserInputError(
