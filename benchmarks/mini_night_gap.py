@@ -20,7 +20,6 @@ from mmseg.registry import TRANSFORMS
 from benchmarks.checkpoint_scores import evaluate
 from benchmarks.repository import ROOT
 from benchmarks.stages import Stage, run_stages
-from mmseg_ccdistill.mini_night import write_mini_night
 from mmseg_ccdistill.datasets.transforms import lab_statistics, lab_transfer
 from mmseg_ccdistill.mini_night import write_mini_night
 

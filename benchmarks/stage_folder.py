@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.repository import code_state, list_once
-from mmseg_ccdistill.runtime.resume import newest_good_checkpoint
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
 from mmseg_ccdistill.runtime.resume import newest_good_checkpoint

@@ -50,9 +50,6 @@ from benchmarks.adaptation.rows import (
 )
 from benchmarks.repository import ROOT
 from benchmarks.stages import Stage, processes_at_a_time, run_stages
-from mmseg_ccdistill.mini_night import write_mini_night
-from mmseg_ccdistill.mini_night.writer import MANIFEST
-from mmseg_ccdistill.runtime.override_syntax import parse_overrides
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.mini_night import write_mini_night

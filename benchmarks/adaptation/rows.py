@@ -13,7 +13,6 @@ from mmengine.config import Config
 from benchmarks.adaptation.measure import Evaluation
 from benchmarks.repository import ROOT
 from benchmarks.stages import Stage
-from mmseg_ccdistill.runtime.override_syntax import parse_overrides
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
 from mmseg_ccdistill.runtime.override_syntax import parse_overrides

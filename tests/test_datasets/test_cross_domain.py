@@ -19,7 +19,13 @@ from tiny_data import (
     write,
 )
 
-from mmseg_ccdistill.datasets import CrossDomainDataset, DatasetCheckError, Draw, DrawSampler, draw_sampler
+from mmseg_ccdistill.datasets import (
+    CrossDomainDataset,
+    DatasetCheckError,
+    Draw,
+    DrawSampler,
+    draw_sampler,
+)
 from mmseg_ccdistill.domains import DOMAINS
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.random_state import get_random_state, same_random_state

@@ -16,7 +16,6 @@ from ...runtime.start_together import others_sentence
 from ..class_check import check_classes
 from ..domain_check import check_domains
 from ..prediction_folders import keep_folders_of_loop
-from ..start_together import others_sentence
 
 
 @HOOKS.register_module()

@@ -11,8 +11,8 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 import mmseg_ccdistill.engine.optimizers  # noqa: F401
-from mmseg_ccdistill.engine.rate_multipliers import check_multipliers
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.runtime.rate_multipliers import check_multipliers
 
 PLAIN = dict(type='SGD', lr=0.1)
 FULL = dict(PLAIN, weight_decay=0.0)

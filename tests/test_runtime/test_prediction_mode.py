@@ -11,8 +11,8 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 
 import mmseg_ccdistill.models  # noqa: F401
-from mmseg_ccdistill.engine.prediction_mode import check_prediction_mode
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.runtime.prediction_mode import check_prediction_mode
 
 WINDOWS = dict(mode='slide', crop_size=(64, 64), stride=(43, 43))
 
