@@ -14,6 +14,7 @@ from mmseg_ccdistill.engine.command_line import (
     run_main,
     trust_pickle,
 )
+from mmseg_ccdistill.engine.config_errors import named_mistakes
 from mmseg_ccdistill.engine.label_needs import adapt_to_unlabelled, evaluators_of
 from mmseg_ccdistill.engine.prediction_folders import keep_folders
 from mmseg_ccdistill.engine.processes import set_up_processes
@@ -127,7 +128,8 @@ def main() -> None:
     adapt_to_unlabelled(config, bool(args.show or args.show_dir))
     check_shared_memory(config, ['test_dataloader'])
     set_up_processes(config, args.launcher, args.local_rank)
-    RUNNERS.build(config).test()
+    with named_mistakes(config):
+        RUNNERS.build(config).test()
 
 
 if __name__ == '__main__':

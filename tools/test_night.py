@@ -20,6 +20,7 @@ from mmseg_ccdistill.engine.command_line import (
     load_config,
     run_main,
 )
+from mmseg_ccdistill.engine.config_errors import named_mistakes
 from mmseg_ccdistill.engine.config_overrides import apply_overrides
 from mmseg_ccdistill.engine.prediction_folders import keep_folders
 from mmseg_ccdistill.engine.processes import set_up_processes
@@ -192,7 +193,8 @@ def main() -> None:
     set_up_processes(config, args.launcher, args.local_rank)
     reports: list[SetReport] = []
     try:
-        test_sets(RUNNERS.build(config), sets, reports)
+        with named_mistakes(config):
+            test_sets(RUNNERS.build(config), sets, reports)
     finally:  # a set that fails does not take the others' results with it
         if reports and is_main_process():
             title = f'{Path(args.config).stem}, {Path(args.checkpoint).name}'

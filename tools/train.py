@@ -12,6 +12,7 @@ from mmseg_ccdistill.engine.command_line import (
     run_main,
     trust_pickle,
 )
+from mmseg_ccdistill.engine.config_errors import named_mistakes
 from mmseg_ccdistill.engine.label_needs import check_labels
 from mmseg_ccdistill.engine.learning_rate_scale import set_auto_scale_lr
 from mmseg_ccdistill.engine.mixed_precision import enable_amp
@@ -72,7 +73,8 @@ def main() -> None:
     if args.amp:
         enable_amp(config)
     set_up_processes(config, args.launcher, args.local_rank)
-    RUNNERS.build(config).train()
+    with named_mistakes(config):
+        RUNNERS.build(config).train()
 
 
 if __name__ == '__main__':

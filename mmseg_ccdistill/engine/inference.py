@@ -24,6 +24,7 @@ from ..errors import UserInputError
 from ..models.segmentors import AdaptationSegmentor
 from ..utils.checkpoint_file import read_checkpoint
 from ..utils.checkpoint_match import check_match
+from .config_errors import named_mistakes
 from .label_needs import without_annotations
 from .override_syntax import add_override_argument
 from .start_up_checks import check_checkpoint_file
@@ -66,7 +67,8 @@ def load_segmentor(
     """
     check_checkpoint_file(checkpoint, 'the argument CHECKPOINT')
     state = read_checkpoint(Path(checkpoint))['state_dict']
-    model = init_model(copy.deepcopy(config), device='cpu')
+    with named_mistakes(config):
+        model = init_model(copy.deepcopy(config), device='cpu')
     is_adaptation = isinstance(model, AdaptationSegmentor)
     try:
         if not is_adaptation:  # which checks by itself, network by network
