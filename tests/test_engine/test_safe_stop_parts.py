@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data._utils import signal_handling
 
 from mmseg_ccdistill.engine import stop_signals
 from mmseg_ccdistill.engine.data_workers import signal_of_workers
@@ -93,14 +94,15 @@ def test_the_first_failure_is_kept_and_another_process_has_none() -> None:
     assert watch.report == first
 
 
-def test_the_signal_is_that_of_the_loaders_own_worker() -> None:
+def test_the_signal_is_that_of_the_loaders_own_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    # torch installs its handler once in the life of a process: it must find its place free later
+    monkeypatch.setattr(signal_handling, '_SIGCHLD_handler_set', True)
     loader = DataLoader(
         TensorDataset(torch.zeros(4)), num_workers=2, multiprocessing_context='fork'
     )
     torchs = iter(loader)
     batches = GuardedBatches(SimpleNamespace(_iterator=torchs), lambda error: None)
     assert signal_of_workers(batches) == ''
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's own raises where the test is
     worker = torchs._workers[1]
     os.kill(worker.pid, signal.SIGKILL)
     worker.join(10)
