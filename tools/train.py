@@ -18,6 +18,7 @@ from mmseg_ccdistill.engine.learning_rate_scale import set_auto_scale_lr
 from mmseg_ccdistill.engine.mixed_precision import enable_amp
 from mmseg_ccdistill.engine.prediction_folders import keep_folders
 from mmseg_ccdistill.engine.processes import set_up_processes
+from mmseg_ccdistill.engine.ranks import process_of
 from mmseg_ccdistill.engine.resume import misplaced_checkpoint, resume_last_checkpoint
 from mmseg_ccdistill.engine.shared_memory import check_shared_memory
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots, check_initial_weights
@@ -63,7 +64,7 @@ def main() -> None:
     set_auto_scale_lr(config, args.auto_scale_lr)
     set_work_dir(config, args.config, args.work_dir)
     if args.resume:
-        resume_last_checkpoint(config)
+        resume_last_checkpoint(config, process_of(args.launcher))
     check_initial_weights(config)
     check_data_roots(config, ['train_dataloader', 'val_dataloader'])
     check_labels(config, ['train_dataloader', 'val_dataloader'])
