@@ -36,6 +36,7 @@ from benchmarks.stage_folder import (
     start_run,
 )
 from mmseg_ccdistill.datasets.file_scan import available_cores
+from mmseg_ccdistill.engine.inference import predict_batches
 from mmseg_ccdistill.engine.override_syntax import format_override
 from mmseg_ccdistill.evaluation import NightIoUMetric
 
@@ -352,14 +353,12 @@ def evaluate(
     evaluator = Evaluator(metric)
     evaluator.dataset_meta = loader.dataset.metainfo
     predictions, labels, images = [], [], []
-    with torch.no_grad():
-        for batch in loader:
-            outputs = model.test_step(batch)
-            evaluator.process(outputs, batch)
-            for sample in outputs:
-                predictions.append(sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8))
-                labels.append(sample.gt_sem_seg.data[0].cpu().numpy().astype(np.uint8))
-                images.append(sample.img_path)
+    for batch, outputs in predict_batches(model, loader):
+        evaluator.process(outputs, batch)
+        for sample in outputs:
+            predictions.append(sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8))
+            labels.append(sample.gt_sem_seg.data[0].cpu().numpy().astype(np.uint8))
+            images.append(sample.img_path)
     metrics = evaluator.evaluate(len(loader.dataset))
     return dict(
         mIoU=float(metrics['mIoU']),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,25 @@ class ImageFiles(Dataset):
         return self.pipeline(dict(img_path=self.paths[index], seg_fields=[]))
 
 
+def predict_batches(
+    model: BaseSegmentor, loader: Iterable[Any]
+) -> Iterator[tuple[Any, list[SegDataSample]]]:
+    """Predict the batches of a loader, through the whole test path, without gradients.
+
+    Args:
+        model: Segmentor in evaluation mode.
+        loader: Batches of a test pipeline.
+
+    Yields:
+        Each batch, and for each of its images ``seg_logits`` ``(K, H, W)`` and ``pred_sem_seg`` ``(1, H, W)`` at the
+        size of the file, on the model's device.
+    """
+    for batch in loader:
+        with torch.inference_mode():
+            samples = model.test_step(batch)
+        yield batch, samples
+
+
 def predict_files(
     model: BaseSegmentor,
     config: Config,
@@ -169,8 +188,6 @@ def predict_files(
         collate_fn=pseudo_collate,
     )
     with progress_bar(len(paths), title) as advance:
-        for batch in loader:
-            with torch.inference_mode():
-                samples = model.test_step(batch)
+        for _, samples in predict_batches(model, loader):
             yield samples[0]
             advance()
