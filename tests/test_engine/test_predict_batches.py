@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
@@ -17,7 +18,7 @@ def make_model() -> Any:
     torch.manual_seed(0)
     norm = dict(type='BN')
     return MODELS.build(
-        dict(
+        ConfigDict(
             type='EncoderDecoder',
             data_preprocessor=dict(type='SegDataPreProcessor', mean=[0.0] * 3, std=[255.0] * 3),
             backbone=dict(type='ResNet', depth=18, base_channels=4, stem_channels=4, norm_cfg=norm),
