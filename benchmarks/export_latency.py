@@ -22,8 +22,8 @@ from mmseg.registry import MODELS
 
 from benchmarks.stages import ROOT
 from benchmarks.timing import Times, print_ratios, time_interleaved
-from mmseg_ccdistill.export.branch_export import export_files, load_plain, predict_logits
-from mmseg_ccdistill.runtime.checkpoint_file import OWN_KEY
+from mmseg_ccdistill.utils.branch_export import export_files, load_plain, predict_image
+from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY
 from mmseg_ccdistill.version import __version__
 
 
@@ -58,7 +58,7 @@ def measure(adapted: Path, source: Path, size: Sequence[int], rounds: int) -> Ti
         models[name].load_state_dict(models['exported'].state_dict(), strict=True)
     image = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
     return time_interleaved(
-        {name: partial(predict_logits, model, image) for name, model in models.items()}, rounds
+        {name: partial(predict_image, model, image) for name, model in models.items()}, rounds
     )
 
 

@@ -3,86 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from method_config import ITERATIONS, STOP, same, write_config
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
-from mmseg.registry import MODELS
 from mmseg.visualization import SegLocalVisualizer
 from tool_project import load_tool, run_tool
-from torch import Tensor
 
-from benchmarks.forked_training import make_data, same
-from mmseg_ccdistill.models.segmentors import AdaptationSegmentor, EMATeacher
-from mmseg_ccdistill.runtime.checkpoint_file import load_checkpoint_file
-
-CONFIG = (
-    Path(__file__).resolve().parents[1] / 'configs/adaptsegnet/refinenet_small_mini_day2night.py'
-)
-ITERATIONS, STOP = 4, 2
-
-
-@MODELS.register_module(force=True)
-class MeanTeacher(AdaptationSegmentor):
-    """M_n on S_d, and on T_n with the hard labels of its own moving average."""
-
-    networks = ('night', 'teacher')
-    frozen = ('teacher',)
-    routes = {'source_day': 'night', 'target_night': 'night'}
-
-    def __init__(self, segmentor: dict, **kwargs: Any) -> None:
-        super().__init__(segmentor, **kwargs)
-        self.ema = EMATeacher(lag=0.25)
-
-    def loss(self, inputs: dict[str, Tensor], data_samples: dict[str, list]) -> dict[str, Tensor]:
-        self.ema.update(self.night, self.teacher)
-        maps = self.encode(self.night, inputs['source_day'])
-        logits = self.night.decode_head(maps.head_inputs)
-        labels = self.ground_truth(data_samples['source_day'])
-        log = self.supervised_loss(self.night, 'source_day', maps.head_inputs, logits, labels)
-        target = inputs['target_night']
-        with torch.no_grad():
-            taught = self.teacher.decode_head(self.encode(self.teacher, target).head_inputs)
-            taught = self.upsample(self.teacher.decode_head, taught, target.shape[2:]).argmax(1)
-        head = self.night.decode_head
-        student = head(self.encode(self.night, target).head_inputs)
-        log['target_night.loss_self'] = self.head_loss(head, student, taught)
-        return log
+from benchmarks.forked_training import make_data
+from mmseg_ccdistill.utils.branch_export import export_files
+from mmseg_ccdistill.utils.checkpoint_file import load_checkpoint_file
 
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_data(tmp_path_factory.mktemp('methods'))
-
-
-def write_config(folder: Path, data: Path, method: str) -> Path:
-    """The shipped config with narrow layers, small crops and a few iterations."""
-    config = Config.fromfile(str(CONFIG))
-    model, dataset = config.model, config.train_dataloader.dataset
-    model.data_preprocessor.size = model.segmentor.data_preprocessor.size = (32, 32)
-    model.segmentor.backbone.update(base_channels=8, stem_channels=8)
-    model.segmentor.decode_head.update(
-        in_channels=[8, 16, 32, 64], channels=8, block_channels=(16, 8, 8, 8), dropout_ratio=0.5
-    )
-    if method != 'AdaptSegNetSegmentor':
-        keys = ('data_preprocessor', 'segmentor')
-        config.model = dict(type=method, **{key: model[key] for key in keys})
-        config.optim_wrapper.optimizer.pop('discriminators')
-    dataset.source.data_root = str(data / 'cityscapes')
-    dataset.target.data_root = str(data / 'dark_zurich')
-    for step in [*dataset.source.pipeline, *dataset.target.pipeline]:
-        sizes = dict(RandomResize=(128, 64), RandomCrop=(32, 32), Resize=(32, 32))
-        if step.type in sizes:
-            step['crop_size' if step.type == 'RandomCrop' else 'scale'] = sizes[step.type]
-    config.train_cfg.max_iters = config.param_scheduler[0].end = ITERATIONS
-    config.val_cfg = config.val_dataloader = config.val_evaluator = None
-    config.default_hooks.checkpoint.update(interval=STOP, max_keep_ckpts=2)
-    config.load_from = None
-    config.pop('work_dir')
-    config.dump(str(folder / 'tiny.py'))
-    return folder / 'tiny.py'
 
 
 def train(monkeypatch: pytest.MonkeyPatch, config: Path, work_dir: Path, *options: str) -> None:

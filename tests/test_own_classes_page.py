@@ -5,42 +5,21 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from mmseg.visualization import SegLocalVisualizer
+from own_streets import CONFIGS, PAGE, make_streets
 from tool_project import load_tool, run_tool
 
 from mmseg_ccdistill.models.losses import class_balance_weights
-
-ROOT = Path(__file__).resolve().parents[1]
-PAGE = (ROOT / 'docs' / 'own_classes.md').read_text(encoding='utf-8')
-CONFIGS = re.findall(r'`configs/(\w+\.py)`:\n\n```python\n(.*?)```', PAGE, re.DOTALL)
 
 
 @pytest.fixture
 def streets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The page's data and configs, in the working directory."""
-    generator = np.random.default_rng(0)
-
-    def write(path: Path, high: int, *channels: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), generator.integers(0, high, (144, 160, *channels), np.uint8))
-
-    data = tmp_path / 'data/my_streets'
-    for light in ('day', 'night'):
-        for k in range(3):
-            write(data / f'{light}/images/{k}.jpg', 256, 3)
-            write(data / f'{light}/labels/{k}.png', 5)
-            write(data / f'pairs/{light}_{k}.jpg', 256, 3)
-    (data / 'pairs.csv').write_text(''.join(f'night_{k},day_{k}\n' for k in range(3)))
-    (tmp_path / 'configs').mkdir()
-    (tmp_path / 'configs/_base_').symlink_to(ROOT / 'configs/_base_')
-    for name, text in CONFIGS:
-        (tmp_path / 'configs' / name).write_text(text)
+    make_streets(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

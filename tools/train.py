@@ -16,11 +16,17 @@ from mmseg_ccdistill.runtime.command_line import (
     run_main,
     trust_pickle,
 )
-from mmseg_ccdistill.runtime.learning_rate_scale import set_auto_scale_lr
-from mmseg_ccdistill.runtime.mixed_precision import enable_amp
-from mmseg_ccdistill.runtime.processes import set_up_processes
-from mmseg_ccdistill.runtime.resume import misplaced_checkpoint, resume_last_checkpoint
-from mmseg_ccdistill.runtime.work_dir import set_work_dir
+from mmseg_ccdistill.engine.config_errors import named_mistakes
+from mmseg_ccdistill.engine.label_needs import check_labels
+from mmseg_ccdistill.engine.learning_rate_scale import set_auto_scale_lr
+from mmseg_ccdistill.engine.mixed_precision import enable_amp
+from mmseg_ccdistill.engine.prediction_folders import keep_folders
+from mmseg_ccdistill.engine.processes import set_up_processes
+from mmseg_ccdistill.engine.ranks import process_of
+from mmseg_ccdistill.engine.resume import misplaced_checkpoint, resume_last_checkpoint
+from mmseg_ccdistill.engine.shared_memory import check_shared_memory
+from mmseg_ccdistill.engine.start_up_checks import check_data_roots, check_initial_weights
+from mmseg_ccdistill.engine.work_dir import set_work_dir
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -62,7 +68,7 @@ def main() -> None:
     set_auto_scale_lr(config, args.auto_scale_lr)
     set_work_dir(config, args.config, args.work_dir)
     if args.resume:
-        resume_last_checkpoint(config)
+        resume_last_checkpoint(config, process_of(args.launcher))
     check_initial_weights(config)
     check_data_roots(config, ['train_dataloader', 'val_dataloader'])
     check_labels(config, ['train_dataloader', 'val_dataloader'])
@@ -72,7 +78,8 @@ def main() -> None:
     if args.amp:
         enable_amp(config)
     set_up_processes(config, args.launcher, args.local_rank)
-    RUNNERS.build(config).train()
+    with named_mistakes(config):
+        RUNNERS.build(config).train()
 
 
 if __name__ == '__main__':

@@ -14,32 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from benchmarks.gpu.settings import NotHere, Settings
 from benchmarks.gpu.step_rows import MODES
 from benchmarks.gpu.training import Mode, build_model, load_config, precision
+from mmseg_ccdistill.utils.branch_export import predict_image
 
 #: M_n is what this config builds: an ordinary segmentor.
 SEGMENTOR = 'refinenet/refinenet_r101_cityscapes.py'
-
-
-def predict(model: Any, image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Labels through the whole test path.
-
-    Args:
-        model: Segmentor in eval mode.
-        image: ``(3, h, w)`` uint8.
-        size: Height and width of the labels.
-
-    Returns:
-        ``(1, H, W)`` int64.
-    """
-    shape = tuple(image.shape[1:])
-    sample = SegDataSample(metainfo=dict(ori_shape=size, img_shape=shape, pad_shape=shape))
-    (out,) = model.test_step(dict(inputs=[image], data_samples=[sample]))
-    return out.pred_sem_seg.data
 
 
 def latency(call: Callable[[], Any], settings: Settings) -> float:
@@ -86,7 +69,7 @@ def inference(settings: Settings) -> dict[str, Any]:
         for number, image in enumerate(images):
             inputs = _normalised(image, settings)
             with precision(mode), _autocast(settings, mode):
-                call = partial(predict, model, image, settings.images[-1])
+                call = partial(predict_image, model, image, settings.images[-1])
                 labels = call()
                 reference.setdefault(number, labels)
                 found[f'{name}, {image.shape[2]} x {image.shape[1]}'] = dict(

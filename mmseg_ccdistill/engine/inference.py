@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,9 @@ from torch.utils.data import DataLoader, Dataset
 from ..datasets.file_scan import progress_bar
 from ..errors import UserInputError
 from ..models.segmentors import AdaptationSegmentor
-from ..runtime.checkpoint_file import read_checkpoint
-from ..runtime.checkpoint_match import check_match
-from ..runtime.override_syntax import add_override_argument
+from ..utils.checkpoint_file import read_checkpoint
+from ..utils.checkpoint_match import check_match
+from .config_errors import named_mistakes
 from .label_needs import without_annotations
 from .start_up_checks import check_checkpoint_file
 
@@ -66,7 +66,8 @@ def load_segmentor(
     """
     check_checkpoint_file(checkpoint, 'the argument CHECKPOINT')
     state = read_checkpoint(Path(checkpoint))['state_dict']
-    model = init_model(copy.deepcopy(config), device='cpu')
+    with named_mistakes(config):
+        model = init_model(copy.deepcopy(config), device='cpu')
     is_adaptation = isinstance(model, AdaptationSegmentor)
     try:
         if not is_adaptation:  # which checks by itself, network by network
@@ -140,6 +141,25 @@ class ImageFiles(Dataset):
         return self.pipeline(dict(img_path=self.paths[index], seg_fields=[]))
 
 
+def predict_batches(
+    model: BaseSegmentor, loader: Iterable[Any]
+) -> Iterator[tuple[Any, list[SegDataSample]]]:
+    """Predict the batches of a loader, through the whole test path, without gradients.
+
+    Args:
+        model: Segmentor in evaluation mode.
+        loader: Batches of a test pipeline.
+
+    Yields:
+        Each batch, and for each of its images ``seg_logits`` ``(K, H, W)`` and ``pred_sem_seg`` ``(1, H, W)`` at the
+        size of the file, on the model's device.
+    """
+    for batch in loader:
+        with torch.inference_mode():
+            samples = model.test_step(batch)
+        yield batch, samples
+
+
 def predict_files(
     model: BaseSegmentor,
     config: Config,
@@ -167,8 +187,6 @@ def predict_files(
         collate_fn=pseudo_collate,
     )
     with progress_bar(len(paths), title) as advance:
-        for batch in loader:
-            with torch.inference_mode():
-                samples = model.test_step(batch)
+        for _, samples in predict_batches(model, loader):
             yield samples[0]
             advance()

@@ -10,8 +10,9 @@ from mmengine.registry import init_default_scope
 
 from ..datasets.file_check import DatasetCheckError, build_dataset
 from ..errors import UserInputError
-from ..runtime.checkpoint_file import CheckpointFileError, load_checkpoint_file, trusts_pickle
-from ..runtime.checkpoint_weights import check_weights
+from ..utils.checkpoint_file import CheckpointFileError, load_checkpoint_file, trusts_pickle
+from ..utils.checkpoint_weights import check_weights
+from .config_errors import named_mistakes
 
 
 def check_checkpoint_file(path: str, role: str) -> None:
@@ -103,7 +104,8 @@ def check_data_roots(config: Config, loaders: Sequence[str]) -> None:
         dataset = (config.get(loader) or {}).get('dataset')
         for key, node in dataset_configs(dataset, f'{loader}.dataset'):
             try:
-                build_dataset({**node, 'pipeline': []})
+                with named_mistakes(config):
+                    build_dataset({**node, 'pipeline': []})
             except DatasetCheckError as error:
                 raise UserInputError(f'{key}: {error}') from error
 

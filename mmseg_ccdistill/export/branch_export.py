@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from mmseg.models.segmentors import EncoderDecoder
+from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
 from mmseg.registry import DATASETS, MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
@@ -329,7 +329,7 @@ def compare_logits(method: AdaptationSegmentor, branch: str, plain: EncoderDecod
     method.test_weight = None  # test_reweight_std belongs to the test, not to the branch
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(0, 256, (3, *_IMAGE_SIZE), generator=generator, dtype=torch.uint8)
-    logits = [predict_logits(model.eval(), image) for model in (method, plain)]
+    logits = [predict_image(model.eval(), image).seg_logits.data for model in (method, plain)]
     if not torch.isfinite(logits[0]).all():
         raise UserInputError(
             f'the logits of {branch} are not finite, so the run has diverged; export an earlier '
@@ -342,17 +342,20 @@ def compare_logits(method: AdaptationSegmentor, branch: str, plain: EncoderDecod
         )
 
 
-def predict_logits(model: AdaptationSegmentor | EncoderDecoder, image: Tensor) -> Tensor:
-    """Logits of an image, through the whole test path.
+def predict_image(
+    model: BaseSegmentor, image: Tensor, size: tuple[int, int] | None = None
+) -> SegDataSample:
+    """Predict an image that is in memory, through the whole test path.
 
     Args:
-        model (AdaptationSegmentor | EncoderDecoder): Model in eval mode.
-        image (Tensor): ``(3, H, W)`` uint8, in the channel order of the image files (BGR).
+        model (BaseSegmentor): Segmentor in eval mode.
+        image (Tensor): ``(3, h, w)`` uint8, in the channel order of the image files (BGR).
+        size (tuple[int, int], optional): Height and width of the prediction. Defaults to those of the image.
 
     Returns:
-        Tensor: ``(K, H, W)``.
+        SegDataSample: ``seg_logits`` ``(K, H, W)`` and ``pred_sem_seg`` ``(1, H, W)`` int64.
     """
-    size = tuple(image.shape[1:])
-    sample = SegDataSample(metainfo=dict(ori_shape=size, img_shape=size, pad_shape=size))
+    shape = tuple(image.shape[1:])
+    sample = SegDataSample(metainfo=dict(ori_shape=size or shape, img_shape=shape, pad_shape=shape))
     (out,) = model.test_step(dict(inputs=[image], data_samples=[sample]))
-    return out.seg_logits.data
+    return out

@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from .override_syntax import OverrideError
+from .part_checks import check_parts
 from .read_settings import check_overridden_names, check_settings
 
 _DELETE = '_delete_'  # mmengine's word for: in place of what the base has
@@ -32,6 +33,7 @@ def apply_overrides(
     Raises:
         OverrideError: If an override has no place in the config, or a switch gets a word.
         UnreadSettingError: If nothing reads a setting.
+        UserInputError: If a part has an unknown type or argument, or lacks one.
     """
     overrides = dict(overrides or {})
     check_overridden_names(config, path, overrides, also_read, overruled)
@@ -42,6 +44,7 @@ def apply_overrides(
     if overrides:
         config.merge_from_dict(overrides)
     check_settings(config, path, overrides)
+    check_parts(config, path)
 
 
 def _check_place(config: Config, path: str, key: str, value: Any) -> None:

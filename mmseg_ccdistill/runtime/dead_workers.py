@@ -46,15 +46,16 @@ class WorkerWatch:
             signal.signal(signal.SIGCHLD, self._torchs)
             self._is_installed = False
 
-    def note(self, error: BaseException, num_workers: int | None) -> None:
+    def note(self, error: BaseException, num_workers: int | None, ended_by: str = '') -> None:
         """Keep the first failure.
 
         Args:
             error: What the data loader raised.
             num_workers: Workers of the loader, if it is known.
+            ended_by: Name of the signal that ended one of them, if it is known.
         """
         if not self.report:
-            self.report = describe_loading_failure(error, num_workers)
+            self.report = describe_loading_failure(error, num_workers, ended_by)
 
     def sentence(self, saved: str = '') -> str:
         """Say what has happened and how to go on.

@@ -17,6 +17,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.utils.data import DataLoader
 
 from ..errors import UserInputError
+from .config_parts import arguments_of
 from .named_hooks import HOOK_NAMES
 
 
@@ -170,7 +171,9 @@ def _known(place: str, node: Mapping[str, Any]) -> tuple[Collection[str], bool]:
     if parts[0].endswith('_evaluator') and str(node.get('type')).endswith('IoUMetric'):
         metric = METRICS.get(node['type']) if isinstance(node['type'], str) else node['type']
         is_strict = isinstance(metric, type) and issubclass(metric, IoUMetric)
-        return (settings_of(metric) | {'type', 'keep_results'} if is_strict else ()), is_strict
+        return (
+            arguments_of(metric).names | {'type', 'keep_results'} if is_strict else ()
+        ), is_strict
     if 'type' in node and parts[-1] != 'clip_grad':
         return (), False
     if parts[-1] == 'clip_grad' and parts[0] != 'optim_wrapper':
@@ -253,34 +256,6 @@ def _equal_places(value: Any, used: Mapping[str, Any]) -> list[str]:
     return [
         place for place, node in dotted_places(used) if type(node) is type(value) and node == value
     ]
-
-
-def _wider_places(value: Any, used: Mapping[str, Any]) -> list[str]:
-    """Dotted keys of the dicts that took over all of a dict and have more."""
-    if not isinstance(value, Mapping):
-        return []
-    return [
-        place
-        for place, node in _dicts(used)
-        if all(key in node and node[key] == child for key, child in value.items())
-    ]
-
-
-def settings_of(built: type) -> set[str]:
-    """Arguments of a class, and of its bases as far as it passes others on to them.
-
-    Args:
-        built: The class.
-    """
-    names: set[str] = set()
-    for cls in built.__mro__:
-        init = vars(cls).get('__init__')
-        if inspect.isfunction(init):
-            parameters = inspect.signature(init).parameters
-            names.update(parameters)
-            if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-                break
-    return names - {'self', 'args', 'kwargs'}
 
 
 def dotted_places(node: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
 from ..errors import UserInputError
-from .checkpoint_file import CheckpointFileError, load_checkpoint_file, verify_checkpoint
+from ..utils.checkpoint_file import CheckpointFileError, load_checkpoint_file, verify_checkpoint
+from .ranks import Process
+from .start_together import told_by_first
 
 #: mmengine's file with the path of the latest checkpoint.
 POINTER = 'last_checkpoint'
@@ -69,6 +73,26 @@ def newest_good_checkpoint(work_dir: str | Path) -> ResumeChoice:
     return ResumeChoice(None, skipped)
 
 
+def agreed_choice(find: Callable[[], ResumeChoice]) -> ResumeChoice:
+    """Have the first process of the group choose, for all.
+
+    Args:
+        find: Chooses; called in the first process alone.
+
+    Returns:
+        Its choice; no checkpoint, and the reason, where it has raised: the others wait, whatever happens.
+    """
+    choices: list[Any] = [None]
+    if is_main_process():
+        try:
+            choices = [find()]
+        except Exception as error:
+            choices = [ResumeChoice(None, [str(error) or type(error).__name__])]
+    broadcast_object_list(choices)
+    choice: ResumeChoice = choices[0]
+    return choice
+
+
 def misplaced_checkpoint(words: Sequence[str]) -> str | None:
     """Say what to use instead of ``--resume PATH``.
 
@@ -99,7 +123,7 @@ def misplaced_checkpoint(words: Sequence[str]) -> str | None:
     return f'{head}; to continue from this checkpoint leave --resume out and write: {command}'
 
 
-def resume_last_checkpoint(config: Config) -> str:
+def resume_last_checkpoint(config: Config, process: Process | None = None) -> str:
     """Make the run continue from the newest whole checkpoint of its work dir.
 
     mmengine resumes from ``load_from`` whenever that is set, so an adaptation run would restart
@@ -107,6 +131,8 @@ def resume_last_checkpoint(config: Config) -> str:
 
     Args:
         config: Config with its ``work_dir``; ``resume`` and ``load_from`` are set in place.
+        process: This process, before the process group exists: the first of several chooses and verifies, the
+            others are told. None for a single one.
 
     Returns:
         Path of the checkpoint.
@@ -114,16 +140,23 @@ def resume_last_checkpoint(config: Config) -> str:
     Raises:
         UserInputError: If the work dir holds no checkpoint to resume from.
     """
-    choice = newest_good_checkpoint(config.work_dir)
+    find = partial(_last_checkpoint, config.work_dir)
+    checkpoint = told_by_first(process or Process(), 'checkpoint to resume from', find)
+    config.resume, config.load_from = True, checkpoint
+    return checkpoint
+
+
+def _last_checkpoint(work_dir: str) -> str:
+    """The newest whole checkpoint of a work dir; an error if there is none."""
+    choice = newest_good_checkpoint(work_dir)
     if choice.checkpoint is None:
         reason = choice.describe() if choice.skipped else 'it holds no training checkpoint'
         raise UserInputError(
-            f'--resume found nothing to resume in {str(config.work_dir)!r}: {reason}; '
+            f'--resume found nothing to resume in {str(work_dir)!r}: {reason}; '
             'leave --resume out to start anew, or name the run to continue with --work-dir'
         )
     if choice.skipped:
         print_log(choice.describe(), logger='current', level=logging.WARNING)
-    config.resume, config.load_from = True, str(choice.checkpoint)
     return str(choice.checkpoint)
 
 

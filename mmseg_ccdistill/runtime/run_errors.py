@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 from ..errors import PlainError, RunError, UserInputError
-from .config_errors import config_error
 
 #: Where the data workers of a Linux system put their batches.
 SHARED_MEMORY = '/dev/shm'
@@ -78,12 +77,15 @@ def is_loading_failure(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and _WORKER_DEATH.search(str(error)) is not None
 
 
-def describe_loading_failure(error: BaseException, num_workers: int | None) -> str:
+def describe_loading_failure(
+    error: BaseException, num_workers: int | None, ended_by: str = ''
+) -> str:
     """Say how a data worker died or that none gave a batch, what memory there is, what to change.
 
     Args:
         error: What the data loader raised, see :func:`is_loading_failure`.
         num_workers: Workers of the loader, if it is known.
+        ended_by: Name of the signal that ended one of them, for where torch does not name it.
 
     Returns:
         Most of a sentence, without a full stop: the caller adds how to continue.
@@ -102,7 +104,7 @@ def describe_loading_failure(error: BaseException, num_workers: int | None) -> s
     killed, code = _KILLED_BY.search(text), _EXIT_CODE.search(text)
     how = 'exited unexpectedly'
     fix = 'use fewer train_dataloader.num_workers'
-    name = _signal_of_worker(error) if killed is None else _signal_name(killed['name'])
+    name = ended_by if killed is None else _signal_name(killed['name'])
     if name:
         how = f'was killed by {name}'
         if name == 'SIGKILL':
@@ -114,18 +116,6 @@ def describe_loading_failure(error: BaseException, num_workers: int | None) -> s
         how = f'exited with code {code["code"]}'
     among = f' (one of {num_workers})' if num_workers else ''
     return f'A data worker{among} {how}; {memory_text()}; {fix}'
-
-
-def _signal_of_worker(error: BaseException) -> str:
-    """The signal that ended a worker of the loader that raised, which torch does not always name."""
-    trace = error.__traceback__
-    while trace is not None:
-        workers = getattr(trace.tb_frame.f_locals.get('self'), '_workers', None) or ()
-        codes = [getattr(worker, 'exitcode', None) or 0 for worker in workers]
-        if any(code < 0 for code in codes):
-            return signal.Signals(-min(codes)).name
-        trace = trace.tb_next
-    return ''
 
 
 def _signal_name(description: str) -> str:
@@ -199,12 +189,12 @@ def ending_of(error: BaseException) -> tuple[str, int] | None:
         error: What left the runner.
 
     Returns:
-        ``(sentence, exit code)`` of a :class:`PlainError`; for a port in use and a mistake in the config (2); for
+        ``(sentence, exit code)`` of a :class:`PlainError`; for a port in use (2); for
         what torch says of dead workers and lost processes (1). None for anything else, a fault of the code.
     """
     if isinstance(error, PlainError):
         return str(error), error.exit_code
-    in_input = port_in_use(error) or config_error(error)
+    in_input = port_in_use(error)
     if in_input is not None:
         return in_input, UserInputError.exit_code
     if is_loading_failure(error):

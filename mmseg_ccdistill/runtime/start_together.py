@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 from torch import distributed as torch_dist
@@ -65,10 +66,44 @@ def start_together(process: Process) -> None:
         return
     store = _open_store(process, _LIMIT_SECONDS)
     store.add('passed', 1)
+    _wait_for(store, lambda: store.add('passed', 0) >= process.world_size)
+    _is_over = True
+
+
+def told_by_first(process: Process, name: str, find: Callable[[], str]) -> str:
+    """Have the first process find something out before the start, and tell the others.
+
+    Args:
+        process: This process. A single one finds it out by itself, and so does each where they cannot share.
+        name: What it is, the same in all processes.
+        find: Finds it out; called in the first process alone. What it raises ends that process, and the others with
+            its sentence.
+
+    Returns:
+        What was found.
+
+    Raises:
+        OtherRankError: If another process has failed in the meantime.
+        LostRankError: If the first says nothing for half an hour.
+    """
+    if not _can_share(process) or _is_over:
+        return find()
+    if process.rank == 0:
+        found = find()
+        store = _open_store(process, _LIMIT_SECONDS)
+        store.set(name, found)
+        store.add(f'{name} is told', 1)
+        return found
+    store = _open_store(process, _LIMIT_SECONDS)
+    _wait_for(store, lambda: store.add(f'{name} is told', 0) > 0)
+    return str(store.get(name).decode())
+
+
+def _wait_for(store: Any, is_done: Callable[[], bool]) -> None:
+    """Wait, unless another process fails, for all that it takes, or says nothing for too long."""
     deadline = time.monotonic() + _LIMIT_SECONDS
     while store.add('failed', 0) == 0:
-        if store.add('passed', 0) >= process.world_size:
-            _is_over = True
+        if is_done():
             return
         if time.monotonic() > deadline:
             raise LostRankError(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.runner.log_processor import LogProcessor
+from mmseg.registry import HOOKS, MODELS
 from tiny_run import make_run, train
 from torch.utils.data import DataLoader
 
-from mmseg_ccdistill.runtime.config_errors import config_error
+from mmseg_ccdistill.engine.config_errors import config_error, named_mistakes
+from mmseg_ccdistill.errors import UserInputError
 
 KINDS = [
     ('loop', 'train_cfg.max_iterss', 'IterBasedTrainLoop', ", such as 'max_iters'"),
@@ -59,22 +60,11 @@ def test_the_sentence_names_the_part_and_the_nearest_setting(
     ]
 
 
-def test_a_data_loader_is_not_mistaken_for_the_loop_that_builds_it(monkeypatch) -> None:
-    monkeypatch.setattr(sys, 'argv', ['train.py', 'c.py'])
-    config = Config(dict(train_dataloader=dict(batch_size=2, batchsize=4)))
-    with pytest.raises(TypeError) as raised:
-        DataLoader([1], **config.train_dataloader)
-    assert config_error(raised.value) == (
-        "The config 'c.py' gives DataLoader the setting 'batchsize' (train_dataloader.batchsize): expected one "
-        "that it has, such as 'batch_size' or 'batch_sampler'; correct its name or take it out."
-    )
-
-
 def test_a_fault_of_the_code_is_not_laid_on_the_config() -> None:
-    config = Config(dict(train_dataloader=dict(batch_size=2)))
+    config = Config(dict(train_dataloader=dict(batch_size=2), log_processor=dict(window_size=3)))
     with pytest.raises(TypeError) as raised:
         LogProcessor(batchsize=config.train_dataloader.batch_size)
-    assert config_error(raised.value) is None
+    assert config_error(raised.value, config, 'c.py') is None
 
 
 VALUES = [
@@ -83,7 +73,7 @@ VALUES = [
     (
         'train_dataloader.batch_size',
         'two',
-        'BatchSampler',
+        'DataLoader',
         "batch_size should be a positive integer value, but got batch_size=two",
     ),
 ]  # fmt: skip
@@ -117,4 +107,60 @@ def test_a_refusal_of_values_that_are_not_the_configs_is_not_laid_on_it() -> Non
     config = Config(dict(train_dataloader=dict(batch_size=2)))
     with pytest.raises(ValueError) as raised:
         DataLoader([1], batch_size=-config.train_dataloader.batch_size)
-    assert config_error(raised.value) is None
+    assert config_error(raised.value, config, 'c.py') is None
+
+
+@HOOKS.register_module(force=True)
+class PickyHook(Hook):
+    """Takes even numbers, and nothing but numbers without saying so."""
+
+    def __init__(self, count: int = 0) -> None:
+        if count + 1 and count % 2:
+            raise ValueError(f'count must be even, is {count}')
+
+
+def test_a_value_that_a_class_of_the_user_refuses_is_named() -> None:
+    config = Config(
+        dict(custom_hooks=[dict(type='IterTimerHook'), dict(type='PickyHook', count=3)])
+    )
+    with pytest.raises(UserInputError) as raised, named_mistakes(config):
+        HOOKS.build(config.custom_hooks[1])
+    assert str(raised.value) == (
+        "The config 'of this run' has custom_hooks.1.count=3, and PickyHook does not take it (count must be even, is "
+        '3): expected values that it takes; correct them.'
+    )
+
+
+def test_a_fault_of_a_class_of_the_user_keeps_its_traceback() -> None:
+    config = Config(dict(custom_hooks=[dict(type='PickyHook', count=None)]))
+    with pytest.raises(TypeError, match='unsupported operand'), named_mistakes(config):
+        HOOKS.build(config.custom_hooks[0])
+
+
+def test_the_innermost_part_is_named_with_the_values_that_the_reason_holds() -> None:
+    backbone = dict(type='ResNet', depth=19, base_channels=4)
+    config = Config(
+        dict(model=dict(type='EncoderDecoder', backbone=backbone, decode_head=dict(type='FCNHead')))
+    )
+    with pytest.raises(UserInputError) as raised, named_mistakes(config):
+        MODELS.build(config.model)
+    assert str(raised.value) == (
+        "The config 'of this run' has model.backbone.depth=19, and ResNet does not take it (invalid depth 19 for "
+        'resnet): expected values that it takes; correct them.'
+    )
+
+
+def test_what_passes_an_unknown_setting_on_is_named_by_its_place() -> None:
+    config = Config(dict(custom_hooks=[dict(type='AtomicCheckpointHook', intervall=3)]))
+    with pytest.raises(UserInputError) as raised, named_mistakes(config):
+        HOOKS.build(config.custom_hooks[0])
+    assert str(raised.value) == (
+        "The config 'of this run' gives AtomicCheckpointHook the setting 'intervall' (custom_hooks.0.intervall): "
+        "expected one that it has, such as 'interval'; correct its name or take it out."
+    )
+
+
+def test_an_error_of_the_run_itself_is_left_alone() -> None:
+    config = Config(dict(custom_hooks=[dict(type='PickyHook', count=2)]))
+    with pytest.raises(ValueError, match='^a number of the run$'), named_mistakes(config):
+        raise ValueError('a number of the run')

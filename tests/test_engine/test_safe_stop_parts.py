@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data._utils import signal_handling
 
-from mmseg_ccdistill.runtime import stop_signals
-from mmseg_ccdistill.runtime.dead_workers import WorkerWatch
-from mmseg_ccdistill.runtime.rank_consensus import RankConsensus
-from mmseg_ccdistill.runtime.run_errors import DataWorkerError
-from mmseg_ccdistill.runtime.stop_signals import StopSignals
+from mmseg_ccdistill.engine import stop_signals
+from mmseg_ccdistill.engine.data_workers import signal_of_workers
+from mmseg_ccdistill.engine.dead_workers import WorkerWatch
+from mmseg_ccdistill.engine.rank_consensus import RankConsensus
+from mmseg_ccdistill.engine.run_errors import DataWorkerError
+from mmseg_ccdistill.engine.stop_signals import StopSignals
+from mmseg_ccdistill.engine.train_batches import GuardedBatches
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
 
@@ -86,6 +92,30 @@ def test_the_first_failure_is_kept_and_another_process_has_none() -> None:
     assert first.startswith('The 2 data workers have given no batch for 300 s')
     watch.note(RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. '), 2)
     assert watch.report == first
+
+
+def test_the_signal_is_that_of_the_loaders_own_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    # torch installs its handler once in the life of a process: it must find its place free later
+    monkeypatch.setattr(signal_handling, '_SIGCHLD_handler_set', True)
+    loader = DataLoader(
+        TensorDataset(torch.zeros(4)), num_workers=2, multiprocessing_context='fork'
+    )
+    torchs = iter(loader)
+    batches = GuardedBatches(SimpleNamespace(_iterator=torchs), lambda error: None)
+    assert signal_of_workers(batches) == ''
+    worker = torchs._workers[1]
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.join(10)
+    assert signal_of_workers(batches) == 'SIGKILL'
+    assert signal_of_workers(iter([1])) == ''
+
+
+def test_the_signal_is_named_where_torch_does_not_name_it() -> None:
+    watch = WorkerWatch()
+    watch.note(RuntimeError('DataLoader worker (pid(s) 7) exited unexpectedly'), 2, 'SIGKILL')
+    assert watch.report.startswith(
+        'A data worker (one of 2) was killed by SIGKILL, as the system does when memory runs out; '
+    )
 
 
 def test_one_process_agrees_with_itself() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import broadcast_object_list, get_rank, is_main_process
+from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -16,13 +17,13 @@ from mmengine.runner.loops import _InfiniteDataloaderIterator
 from mmseg.registry import HOOKS
 
 from ...datasets.draw_sampler import STEP_STREAM
-from ...runtime.checkpoint_file import CheckpointFileError
-from ...runtime.random_state import seed_generators
-from ...runtime.resume import ResumeChoice, newest_good_checkpoint
-from ...runtime.resume_settings import settle_settings
-from ...runtime.run_setup import SETUP_KEY, batch_change, run_setup
-from ...runtime.schedule_end import check_schedule_end
-from ...runtime.train_batches import PositionedBatches
+from ...datasets.random_state import seed_generators
+from ...utils.checkpoint_file import CheckpointFileError
+from ..resume import agreed_choice, newest_good_checkpoint
+from ..resume_settings import settle_settings
+from ..run_setup import SETUP_KEY, batch_change, run_setup
+from ..schedule_end import check_schedule_end
+from ..train_batches import PositionedBatches
 
 
 @HOOKS.register_module()
@@ -60,14 +61,7 @@ class ExactResumeHook(Hook):
         self._seed = runner.seed
         if not runner._resume or _lies_in(runner._load_from, runner.work_dir):
             return
-        choices: list[Any] = [None]
-        if is_main_process():
-            try:
-                choices = [newest_good_checkpoint(runner.work_dir)]
-            except Exception as error:  # the other processes wait, whatever happened
-                choices = [ResumeChoice(None, [str(error) or type(error).__name__])]
-        broadcast_object_list(choices)
-        (choice,) = choices
+        choice = agreed_choice(partial(newest_good_checkpoint, runner.work_dir))
         if choice.checkpoint is not None:
             runner._load_from = str(choice.checkpoint)
             level = logging.WARNING if choice.skipped else logging.INFO

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from ...runtime.resume import newest_good_checkpoint
+from ..resume import ResumeChoice, agreed_choice, newest_good_checkpoint
 
 #: Written at the first attempt: what is older than this file belongs to an earlier run.
 MARKER = '.first_attempt'
@@ -37,24 +36,22 @@ class RestartHook(Hook):
         if int(os.environ.get('TORCHELASTIC_MAX_RESTARTS', '0')) < 1:
             return
         count = int(os.environ.get('TORCHELASTIC_RESTART_COUNT', '0'))
-        choices: list[Any] = [None]
-        if is_main_process():
-            marker = Path(runner.work_dir) / MARKER
-            if count == 0:
-                marker.unlink(missing_ok=True)  # a new file has a new time
-                marker.touch()
-            else:
-                choices = [_own_checkpoint(marker)]
-        broadcast_object_list(choices)
-        if choices[0] is not None:
-            runner.logger.info(f'torchrun, attempt {count + 1}: resuming from {choices[0]}')
-            runner._resume, runner._load_from = True, choices[0]
+        marker = Path(runner.work_dir) / MARKER
+        checkpoint = agreed_choice(partial(_own_choice, marker, count)).checkpoint
+        if checkpoint is not None:
+            runner.logger.info(f'torchrun, attempt {count + 1}: resuming from {checkpoint}')
+            runner._resume, runner._load_from = True, str(checkpoint)
 
 
-def _own_checkpoint(marker: Path) -> str | None:
-    """The newest whole checkpoint that is not older than the run's first attempt."""
-    checkpoint = newest_good_checkpoint(marker.parent).checkpoint
-    if checkpoint is None or not marker.is_file():
-        return None
-    is_own = checkpoint.stat().st_mtime_ns >= marker.stat().st_mtime_ns
-    return str(checkpoint) if is_own else None
+def _own_choice(marker: Path, count: int) -> ResumeChoice:
+    """The newest whole checkpoint that is not older than the run's first attempt, which sets the marker."""
+    nothing = ResumeChoice(None, [])
+    if count == 0:
+        marker.unlink(missing_ok=True)  # a new file has a new time
+        marker.touch()
+        return nothing
+    choice = newest_good_checkpoint(marker.parent)
+    if choice.checkpoint is None or not marker.is_file():
+        return nothing
+    is_own = choice.checkpoint.stat().st_mtime_ns >= marker.stat().st_mtime_ns
+    return choice if is_own else nothing

@@ -15,10 +15,10 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 
 from ...errors import UserInputError
-from ...runtime.data_workers import end_workers, init_worker
-from ...runtime.dead_workers import WorkerWatch
-from ...runtime.rank_consensus import RankConsensus
-from ...runtime.run_errors import (
+from ..data_workers import end_workers, init_worker, signal_of_workers
+from ..dead_workers import WorkerWatch
+from ..rank_consensus import RankConsensus
+from ..run_errors import (
     DataWorkerError,
     StoppedBySignal,
     is_loading_failure,
@@ -197,7 +197,9 @@ class SafeStopHook(Hook):
         """No batch came: save what the iteration before has left, if that takes no other process."""
         if not self._is_active or not is_loading_failure(error):
             return
-        self._workers.note(error, runner.train_loop.dataloader.num_workers)
+        loop: Any = runner.train_loop
+        ended_by = signal_of_workers(loop.dataloader_iterator)
+        self._workers.note(error, loop.dataloader.num_workers, ended_by)
         if self._ranks.is_alone:
             self._stop(runner, self._request, runner.iter)
         raise DataWorkerError(self._workers.sentence()) from error
