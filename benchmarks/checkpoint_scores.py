@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from mmseg.apis import init_model
 
 from benchmarks.repository import ROOT
+from mmseg_ccdistill.engine.inference import predict_batches
 from mmseg_ccdistill.evaluation import NightIoUMetric
 
 
@@ -47,14 +48,12 @@ def evaluate(
     evaluator = Evaluator(metric)
     evaluator.dataset_meta = loader.dataset.metainfo
     predictions, labels, images = [], [], []
-    with torch.no_grad():
-        for batch in loader:
-            outputs = model.test_step(batch)
-            evaluator.process(outputs, batch)
-            for sample in outputs:
-                predictions.append(sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8))
-                labels.append(sample.gt_sem_seg.data[0].cpu().numpy().astype(np.uint8))
-                images.append(sample.img_path)
+    for batch, outputs in predict_batches(model, loader):
+        evaluator.process(outputs, batch)
+        for sample in outputs:
+            predictions.append(sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8))
+            labels.append(sample.gt_sem_seg.data[0].cpu().numpy().astype(np.uint8))
+            images.append(sample.img_path)
     metrics = evaluator.evaluate(len(loader.dataset))
     return dict(
         mIoU=float(metrics['mIoU']),

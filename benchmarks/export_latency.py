@@ -22,8 +22,8 @@ from mmseg.registry import MODELS
 
 from benchmarks.stages import ROOT
 from benchmarks.timing import Times, print_ratios, time_interleaved
-from mmseg_ccdistill.utils.branch_export import export_files, load_plain, predict_image
-from mmseg_ccdistill.utils.checkpoint_file import OWN_KEY
+from mmseg_ccdistill.export.branch_export import export_files, load_plain, predict_image
+from mmseg_ccdistill.runtime.checkpoint_file import OWN_KEY
 from mmseg_ccdistill.version import __version__
 
 

@@ -22,9 +22,7 @@ from benchmarks.repository import ROOT
 from benchmarks.stage_folder import DONE, LOG, STARTED, finish_run, own, read_record, start_run
 from benchmarks.training_log import scalars
 from mmseg_ccdistill.datasets.file_scan import available_cores
-from mmseg_ccdistill.engine.inference import predict_batches
-from mmseg_ccdistill.engine.override_syntax import format_override
-from mmseg_ccdistill.evaluation import NightIoUMetric
+from mmseg_ccdistill.runtime.override_syntax import format_override
 
 #: Seconds between two looks at the running stages, and between two lines on them where there is no terminal.
 POLL_SECONDS, LINE_SECONDS = 0.5, 15.0
@@ -251,66 +249,3 @@ def run_stages(
             for process, *_ in running.values():
                 process.wait()
     return failed
-
-
-def last_tenth(rows: Sequence[Mapping[str, Any]], prefixes: tuple[str, ...]) -> dict[str, float]:
-    """Medians of logged values over the last tenth of a run, per key with one of the prefixes."""
-    keys = sorted({key for row in rows for key in row if key.startswith(prefixes)})
-    values = {key: [row[key] for row in rows if key in row] for key in keys}
-    return {
-        key: round(float(np.median(series[-max(len(series) // 10, 1) :])), 4)
-        for key, series in values.items()
-    }
-
-
-def evaluate(
-    config: str,
-    checkpoint: Path,
-    dataloader: Mapping[str, Any],
-    options: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Test one checkpoint on one labelled set.
-
-    Args:
-        config (str): Config file, absolute or relative to the repository.
-        checkpoint (Path): Checkpoint of that config.
-        dataloader (dict): Config of the test dataloader.
-        options (dict, optional): Config overrides. Defaults to None.
-
-    Returns:
-        dict: ``mIoU`` (percent, as mmseg's ``IoUMetric`` has it), ``report`` (``SetReport`` with the scores of the
-        classes), ``predictions`` and ``labels``: lists of uint8 ``(H, W)`` maps in the order of the dataset, and
-        ``images``: their paths.
-    """
-    cfg = Config.fromfile(str(ROOT / config))
-    cfg.merge_from_dict(dict(options or {}))
-    init_default_scope('mmseg')
-    device = 'cuda:0' if torch.cuda.is_available() else 'cpu'
-    model = init_model(cfg, str(checkpoint), device=device)
-    loader = Runner.build_dataloader(dict(dataloader))
-    metric = NightIoUMetric()
-    evaluator = Evaluator(metric)
-    evaluator.dataset_meta = loader.dataset.metainfo
-    predictions, labels, images = [], [], []
-    for batch, outputs in predict_batches(model, loader):
-        evaluator.process(outputs, batch)
-        for sample in outputs:
-            predictions.append(sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8))
-            labels.append(sample.gt_sem_seg.data[0].cpu().numpy().astype(np.uint8))
-            images.append(sample.img_path)
-    metrics = evaluator.evaluate(len(loader.dataset))
-    return dict(
-        mIoU=float(metrics['mIoU']),
-        report=metric.report,
-        predictions=predictions,
-        labels=labels,
-        images=images,
-    )
-
-
-def best_constant_miou(labels: Sequence[np.ndarray], num_classes: int = 19) -> float:
-    """MIoU in percent of the best prediction of one class everywhere (absent classes count only if predicted)."""
-    pixels = np.concatenate([label[label < num_classes] for label in labels])
-    counts = np.bincount(pixels, minlength=num_classes)
-    present = max(int((counts > 0).sum()), 1)
-    return float(100 * counts.max() / counts.sum() / present)

@@ -13,8 +13,8 @@ from mmseg.visualization import SegLocalVisualizer
 from tool_project import load_tool, run_tool
 
 from benchmarks.forked_training import make_data
-from mmseg_ccdistill.utils.branch_export import export_files
-from mmseg_ccdistill.utils.checkpoint_file import load_checkpoint_file
+from mmseg_ccdistill.export.branch_export import export_files
+from mmseg_ccdistill.runtime.checkpoint_file import load_checkpoint_file
 
 
 @pytest.fixture(scope='module')

@@ -15,8 +15,8 @@ from mmengine.config import Config
 from own_streets import make_streets
 
 from benchmarks.forked_training import make_data
-from mmseg_ccdistill.utils.branch_export import export_files
-from mmseg_ccdistill.utils.checkpoint_file import load_checkpoint_file
+from mmseg_ccdistill.export.branch_export import export_files
+from mmseg_ccdistill.runtime.checkpoint_file import load_checkpoint_file
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.slow

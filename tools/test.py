@@ -19,14 +19,9 @@ from mmseg_ccdistill.runtime.command_line import (
     run_main,
     trust_pickle,
 )
-from mmseg_ccdistill.engine.config_errors import named_mistakes
-from mmseg_ccdistill.engine.label_needs import adapt_to_unlabelled, evaluators_of
-from mmseg_ccdistill.engine.prediction_folders import keep_folders
-from mmseg_ccdistill.engine.processes import set_up_processes
-from mmseg_ccdistill.engine.shared_memory import check_shared_memory
-from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_content, check_data_roots
-from mmseg_ccdistill.engine.work_dir import set_work_dir
-from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.runtime.config_errors import named_mistakes
+from mmseg_ccdistill.runtime.processes import set_up_processes
+from mmseg_ccdistill.runtime.work_dir import set_work_dir
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

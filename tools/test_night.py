@@ -25,15 +25,10 @@ from mmseg_ccdistill.runtime.command_line import (
     load_config,
     run_main,
 )
-from mmseg_ccdistill.engine.config_errors import named_mistakes
-from mmseg_ccdistill.engine.config_overrides import apply_overrides
-from mmseg_ccdistill.engine.prediction_folders import keep_folders
-from mmseg_ccdistill.engine.processes import set_up_processes
-from mmseg_ccdistill.engine.shared_memory import check_shared_memory
-from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_file
-from mmseg_ccdistill.engine.work_dir import set_work_dir
-from mmseg_ccdistill.errors import UserInputError
-from mmseg_ccdistill.evaluation import NightIoUMetric, SetReport, rich_table, write_reports
+from mmseg_ccdistill.runtime.config_errors import named_mistakes
+from mmseg_ccdistill.runtime.config_overrides import apply_overrides
+from mmseg_ccdistill.runtime.processes import set_up_processes
+from mmseg_ccdistill.runtime.work_dir import set_work_dir
 
 #: Sets by name, with the file in configs/_base_/datasets that describes each and prefixes its variables.
 SETS = {

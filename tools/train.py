@@ -16,17 +16,13 @@ from mmseg_ccdistill.runtime.command_line import (
     run_main,
     trust_pickle,
 )
-from mmseg_ccdistill.engine.config_errors import named_mistakes
-from mmseg_ccdistill.engine.label_needs import check_labels
-from mmseg_ccdistill.engine.learning_rate_scale import set_auto_scale_lr
-from mmseg_ccdistill.engine.mixed_precision import enable_amp
-from mmseg_ccdistill.engine.prediction_folders import keep_folders
-from mmseg_ccdistill.engine.processes import set_up_processes
-from mmseg_ccdistill.engine.ranks import process_of
-from mmseg_ccdistill.engine.resume import misplaced_checkpoint, resume_last_checkpoint
-from mmseg_ccdistill.engine.shared_memory import check_shared_memory
-from mmseg_ccdistill.engine.start_up_checks import check_data_roots, check_initial_weights
-from mmseg_ccdistill.engine.work_dir import set_work_dir
+from mmseg_ccdistill.runtime.config_errors import named_mistakes
+from mmseg_ccdistill.runtime.learning_rate_scale import set_auto_scale_lr
+from mmseg_ccdistill.runtime.mixed_precision import enable_amp
+from mmseg_ccdistill.runtime.processes import set_up_processes
+from mmseg_ccdistill.runtime.ranks import process_of
+from mmseg_ccdistill.runtime.resume import misplaced_checkpoint, resume_last_checkpoint
+from mmseg_ccdistill.runtime.work_dir import set_work_dir
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

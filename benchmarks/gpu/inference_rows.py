@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.gpu.settings import NotHere, Settings
 from benchmarks.gpu.step_rows import MODES
 from benchmarks.gpu.training import Mode, build_model, load_config, precision
-from mmseg_ccdistill.utils.branch_export import predict_image
+from mmseg_ccdistill.export.branch_export import predict_image
 
 #: M_n is what this config builds: an ordinary segmentor.
 SEGMENTOR = 'refinenet/refinenet_r101_cityscapes.py'

@@ -22,9 +22,10 @@ from torch.utils.data import DataLoader, Dataset
 from ..datasets.file_scan import progress_bar
 from ..errors import UserInputError
 from ..models.segmentors import AdaptationSegmentor
-from ..utils.checkpoint_file import read_checkpoint
-from ..utils.checkpoint_match import check_match
-from .config_errors import named_mistakes
+from ..runtime.checkpoint_file import read_checkpoint
+from ..runtime.checkpoint_match import check_match
+from ..runtime.config_errors import named_mistakes
+from ..runtime.override_syntax import add_override_argument
 from .label_needs import without_annotations
 from .start_up_checks import check_checkpoint_file
 

@@ -10,9 +10,9 @@ from mmengine.registry import init_default_scope
 
 from ..datasets.file_check import DatasetCheckError, build_dataset
 from ..errors import UserInputError
-from ..utils.checkpoint_file import CheckpointFileError, load_checkpoint_file, trusts_pickle
-from ..utils.checkpoint_weights import check_weights
-from .config_errors import named_mistakes
+from ..runtime.checkpoint_file import CheckpointFileError, load_checkpoint_file, trusts_pickle
+from ..runtime.checkpoint_weights import check_weights
+from ..runtime.config_errors import named_mistakes
 
 
 def check_checkpoint_file(path: str, role: str) -> None:

@@ -258,6 +258,17 @@ def _equal_places(value: Any, used: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _wider_places(value: Any, used: Mapping[str, Any]) -> list[str]:
+    """Dotted keys of the dicts that took over all of a dict and have more."""
+    if not isinstance(value, Mapping):
+        return []
+    return [
+        place
+        for place, node in _dicts(used)
+        if all(key in node and node[key] == child for key, child in value.items())
+    ]
+
+
 def dotted_places(node: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
     """Yield (dotted key, value) of everything in a config, outer values before inner ones.
 

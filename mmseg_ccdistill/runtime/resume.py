@@ -14,7 +14,7 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
 from ..errors import UserInputError
-from ..utils.checkpoint_file import CheckpointFileError, load_checkpoint_file, verify_checkpoint
+from .checkpoint_file import CheckpointFileError, load_checkpoint_file, verify_checkpoint
 from .ranks import Process
 from .start_together import told_by_first
 

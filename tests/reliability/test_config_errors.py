@@ -10,8 +10,8 @@ from mmseg.registry import HOOKS, MODELS
 from tiny_run import make_run, train
 from torch.utils.data import DataLoader
 
-from mmseg_ccdistill.engine.config_errors import config_error, named_mistakes
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.runtime.config_errors import config_error, named_mistakes
 
 KINDS = [
     ('loop', 'train_cfg.max_iterss', 'IterBasedTrainLoop', ", such as 'max_iters'"),

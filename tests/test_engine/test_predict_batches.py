@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from mmseg_ccdistill.engine.inference import predict_batches
-from mmseg_ccdistill.utils.branch_export import predict_image
+from mmseg_ccdistill.export.branch_export import predict_image
 
 
 def make_model() -> Any:

@@ -12,13 +12,13 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data._utils import signal_handling
 
-from mmseg_ccdistill.engine import stop_signals
-from mmseg_ccdistill.engine.data_workers import signal_of_workers
-from mmseg_ccdistill.engine.dead_workers import WorkerWatch
-from mmseg_ccdistill.engine.rank_consensus import RankConsensus
-from mmseg_ccdistill.engine.run_errors import DataWorkerError
-from mmseg_ccdistill.engine.stop_signals import StopSignals
-from mmseg_ccdistill.engine.train_batches import GuardedBatches
+from mmseg_ccdistill.runtime import stop_signals
+from mmseg_ccdistill.runtime.data_workers import signal_of_workers
+from mmseg_ccdistill.runtime.dead_workers import WorkerWatch
+from mmseg_ccdistill.runtime.rank_consensus import RankConsensus
+from mmseg_ccdistill.runtime.run_errors import DataWorkerError
+from mmseg_ccdistill.runtime.stop_signals import StopSignals
+from mmseg_ccdistill.runtime.train_batches import GuardedBatches
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
 

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from ..resume import ResumeChoice, agreed_choice, newest_good_checkpoint
+from ...runtime.resume import ResumeChoice, agreed_choice, newest_good_checkpoint
 
 #: Written at the first attempt: what is older than this file belongs to an earlier run.
 MARKER = '.first_attempt'

@@ -15,10 +15,10 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 
 from ...errors import UserInputError
-from ..data_workers import end_workers, init_worker, signal_of_workers
-from ..dead_workers import WorkerWatch
-from ..rank_consensus import RankConsensus
-from ..run_errors import (
+from ...runtime.data_workers import end_workers, init_worker, signal_of_workers
+from ...runtime.dead_workers import WorkerWatch
+from ...runtime.rank_consensus import RankConsensus
+from ...runtime.run_errors import (
     DataWorkerError,
     StoppedBySignal,
     is_loading_failure,

@@ -11,9 +11,9 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS, MODELS
 from torch import nn
 
-from mmseg_ccdistill.engine.config_parts import arguments_of, config_parts
-from mmseg_ccdistill.engine.part_checks import check_parts
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.runtime.config_parts import arguments_of, config_parts
+from mmseg_ccdistill.runtime.part_checks import check_parts
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / 'configs').rglob('*.py'))

@@ -12,11 +12,11 @@ import torch
 from mmengine.config import Config
 from torch import distributed as torch_dist
 
-from mmseg_ccdistill.engine import resume, start_together
-from mmseg_ccdistill.engine.ranks import Process
-from mmseg_ccdistill.engine.resume import ResumeChoice, resume_last_checkpoint
-from mmseg_ccdistill.engine.start_together import OtherRankError
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.runtime import resume, start_together
+from mmseg_ccdistill.runtime.ranks import Process
+from mmseg_ccdistill.runtime.resume import ResumeChoice, resume_last_checkpoint
+from mmseg_ccdistill.runtime.start_together import OtherRankError
 
 FIRST, SECOND = Process(0, 2), Process(1, 2, 1)
 
