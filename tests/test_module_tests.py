@@ -37,6 +37,7 @@ ELSEWHERE = {
         'test_night2mmseg.py': ('safetensors_copy',),
         'test_predict.py': ('label_needs', 'prediction_folders'),
         'test_read_settings.py': ('config_overrides',),
+        'test_part_checks.py': ('config_parts',),
         'test_train_test_cli.py': ('numbered_pictures_hook',),
         'test_checkpoint_weights.py': ('checkpoint_match',),
     },
@@ -51,7 +52,7 @@ ELSEWHERE = {
         'test_ema_teacher.py': ('frozen_network',),
         'test_joint_optimizer.py': ('joint_constructor',),
     },
-    'names alone': {'test_formatting.py': ('typing_utils',), 'test_packaging.py': ('version',)},
+    'names alone': {'test_formatting.py': ('domains',), 'test_packaging.py': ('version',)},
 }
 
 
