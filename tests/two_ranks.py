@@ -8,7 +8,13 @@ from collections.abc import Callable
 import torch
 
 # The imports take seconds: the server does them once for all tests, a spawned process would do them each time.
-_IMPORTED = ['torch._dynamo', 'mmengine.runner', 'mmseg.models', 'mmseg.datasets', 'mmseg_ccdistill']
+_IMPORTED = [
+    'torch._dynamo',
+    'mmengine.runner',
+    'mmseg.models',
+    'mmseg.datasets',
+    'mmseg_ccdistill',
+]
 
 
 def run_two_ranks(function: Callable[..., None], *arguments: object) -> None:

@@ -104,14 +104,14 @@ def test_workers_that_give_nothing_end_the_run_saved_with_a_sentence(
     change(run, ("dict(type='Provoke', )", "dict(type='Provoke', at=2, what='stuck')"))
     begin = time.monotonic()
     # Enough for the batches that the workers have prepared before.
-    options = [*_WORKERS, 'train_cfg.max_iters=20', 'train_dataloader.timeout=1.5']
+    options = [*_WORKERS, 'train_cfg.max_iters=20', 'train_dataloader.timeout=3.5']
     assert train(monkeypatch, '--cfg-options', *options) == 1
     seconds = time.monotonic() - begin
     text = sentence(capfd.readouterr().err)
     done = int(re.sub(r'\D', '', checkpoints(run / 'run')[0]))
     assert 2 <= done < 20 and seconds < 60
     assert re.fullmatch(
-        r'error: The 2 data workers have given no batch for 1\.5 s, as happens when shared memory runs '
+        r'error: The 2 data workers have given no batch for 3\.5 s, as happens when shared memory runs '
         r'out or the storage does not answer; .* are free; give the container more shared memory '
         r'\(docker run --shm-size=8g\), use fewer train_dataloader\.num_workers or, for slow storage, '
         rf'raise train_dataloader\.timeout; the run ends after iteration {done}, saved as '

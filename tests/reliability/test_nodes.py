@@ -74,7 +74,12 @@ def without_the_config(disk: Path) -> None:
 @pytest.mark.parametrize(
     ('spoil', 'poor', 'expected'),
     [
-        (without_the_data, 1, r"train_dataloader\.dataset\.dataset: The data root 'data' of "),
+        pytest.param(
+            without_the_data,
+            1,
+            r"train_dataloader\.dataset\.dataset: The data root 'data' of ",
+            marks=pytest.mark.slow,
+        ),
         (without_a_label, 1, r"The label 'data/labels/3\.png' .*does not exist"),
         pytest.param(without_a_label, 0, r"'data/labels/3\.png'", marks=pytest.mark.slow),
         pytest.param(

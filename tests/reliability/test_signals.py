@@ -201,12 +201,12 @@ def test_data_workers_leave_the_signals_to_their_parent(run, monkeypatch) -> Non
 
     worker = context.Process(target=work, daemon=True)
     worker.start()
-    assert ready.wait(10) and worker.pid is not None
+    assert ready.wait(60) and worker.pid is not None
     subprocess.run(['kill', '-TERM', str(worker.pid)], check=True)
     worker.join(0.5)
     assert worker.is_alive()
     os.kill(worker.pid, signal.SIGTERM)
-    worker.join(10)
+    worker.join(60)
     assert worker.exitcode == 0
 
 
