@@ -152,6 +152,7 @@ def test_a_killed_data_worker_saves_and_names_signal_memory_and_command(
         with pytest.raises(ZeroDivisionError):
             train(monkeypatch, '--cfg-options', *_WORKERS, work_dir='failed')
         assert signal.getsignal(signal.SIGTERM) not in before
+        end_workers()
         capfd.readouterr()
     write_config(run, at=3, what='worker SIGKILL')
     assert train(monkeypatch, '--cfg-options', *_WORKERS) == 1
