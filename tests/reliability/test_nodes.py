@@ -15,7 +15,7 @@ from meeting_port import meeting_port
 from tiny_run import HERE, ROOT, make_run
 
 # Each node has one process, the first of its node. A folder stands for its disk.
-_SECONDS = 100
+_SECONDS = 300
 
 
 def start_node(disk: Path, rank: int, port: int, *options: str) -> subprocess.Popen[str]:

@@ -42,7 +42,7 @@ def test_a_port_in_use_is_one_sentence(taken, script, arguments) -> None:
     command = ['bash', f'tools/{script}', *arguments]
     env = dict(os.environ, PYTHON=sys.executable, PORT=str(taken))
     env.pop('NODE_RANK', None)
-    result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
     assert result.returncode == 2 and result.stdout == ''
     start, _, rest = result.stderr.partition(' PORT=')
     assert start == f'error: port {taken} is in use by another program; choose another with:'
@@ -76,7 +76,7 @@ def test_a_port_in_use_without_the_script_is_one_sentence(taken, tmp_path) -> No
     (tmp_path / 'c.py').write_text('model = dict()\nvalues = 1\n')
     command = [sys.executable, str(ROOT / 'tools/train.py'), 'c.py', '--launcher', 'pytorch']
     result = subprocess.run(
-        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300
     )
     assert result.returncode == 2, result.stderr[-2000:]
     (sentence,) = [line for line in result.stderr.splitlines() if line.startswith('error: ')]

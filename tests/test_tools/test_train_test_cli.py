@@ -120,7 +120,7 @@ def test_a_missing_config_is_one_sentence_on_stderr(tmp_path) -> None:
     command = [sys.executable, str(ROOT / 'tools' / 'train.py'), 'nowhere/night.py']
     env = dict(os.environ, PYTHONPATH=str(ROOT))
     result = subprocess.run(
-        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300
     )
     assert result.returncode == 2
     errors = [line for line in result.stderr.splitlines() if line.startswith('error: ')]
