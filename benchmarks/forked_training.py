@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -97,6 +98,7 @@ def fork(task: Callable[[], None], log: Path) -> int:
         Process id; the process ends with code 0, or 1 after an exception.
     """
     sys.stdout.flush()
+    gc.freeze()  # mmengine collects garbage for every data set: not among all that is imported here
     process = os.fork()
     if process:
         return process

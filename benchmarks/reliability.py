@@ -12,7 +12,6 @@ must end with the weights, optimizer and logged losses of a run that nobody touc
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
 import platform
@@ -118,7 +117,6 @@ class Harness:
     """
 
     def __init__(self, folder: Path, seed: int = 0) -> None:
-        gc.freeze()  # mmengine collects garbage at each start: not that of the imports
         self.folder = folder
         self.random = random.Random(seed)
         self.data = make_data(folder)

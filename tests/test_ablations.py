@@ -19,6 +19,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from two_ranks import run_two_ranks
 
 import mmseg_ccdistill  # noqa: F401
 from benchmarks.shrink import SIDE, shrink
@@ -193,9 +194,7 @@ def _two_steps(rank: int, rows: list[str], rendezvous: str, out: str) -> None:
 def test_two_ddp_steps_of_every_row(tmp_path: Path) -> None:
     """Every parameter moves, and the two ranks, which saw different samples, end with equal weights."""
     rows = [*VARIANTS, *ROWS]
-    torch.multiprocessing.spawn(
-        _two_steps, (rows, str(tmp_path / 'rendezvous'), str(tmp_path)), nprocs=2
-    )
+    run_two_ranks(_two_steps, rows, str(tmp_path / 'rendezvous'), str(tmp_path))
     first, second = (torch.load(tmp_path / f'{rank}.pt', weights_only=True) for rank in (0, 1))
     assert list(first) == rows
     for row in rows:

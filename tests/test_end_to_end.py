@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import mmseg
 import numpy as np
 import pytest
 import torch
+from meeting_port import meeting_port
 from mmengine.analysis import get_model_complexity_info
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -121,16 +121,13 @@ def test_mmsegs_own_tools_work_on_the_config(
 
 @pytest.mark.slow
 def test_two_processes_step_on_a_cpu(data: Path, source_checkpoint: Path, tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
     result = run(
         ROOT / 'tools/dist_train.sh',
         CONFIG,
         2,
         '--work-dir',
         tmp_path,
-        environment={'PORT': str(port)},
+        environment={'PORT': str(meeting_port())},
         options={**options(data), 'load_from': source_checkpoint},
     )
     assert 'GPU number: 2' in result.stdout + result.stderr  # mmengine's word for processes

@@ -13,7 +13,7 @@ def _import_error(before: str) -> str:
     """The message of importing the package after the given line, in a fresh interpreter."""
     script = f'{before}\ntry:\n    import mmseg_ccdistill\nexcept ImportError as error:\n    print(error)'
     result = subprocess.run(
-        [sys.executable, '-c', script], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, '-c', script], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert result.returncode == 0, result.stderr
     return result.stdout

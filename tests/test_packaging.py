@@ -190,5 +190,5 @@ def test_importing_the_package_registers_every_class() -> None:
 
 def _run_python(script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, '-c', script], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, '-c', script], cwd=ROOT, capture_output=True, text=True, timeout=300
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from meeting_port import meeting_port
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from mmseg.visualization import SegLocalVisualizer
@@ -176,9 +176,7 @@ def start(folder: Path, processes: int = 1, **environment: str) -> subprocess.Po
     env.update(environment)
     command = [sys.executable, str(ROOT / 'tools/train.py'), 'tiny.py', '--work-dir', 'run']
     if processes > 1:
-        with socket.socket() as probe:
-            probe.bind(('127.0.0.1', 0))
-            env['PORT'] = str(probe.getsockname()[1])
+        env['PORT'] = str(meeting_port())
         script = str(ROOT / 'tools' / 'dist_train.sh')
         command = ['bash', script, 'tiny.py', str(processes), '--work-dir', 'run']
     return subprocess.Popen(

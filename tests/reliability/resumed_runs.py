@@ -12,14 +12,14 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path[:0] = [str(Path(__file__).resolve().parents[n]) for n in (2, 1)]
 
 import torch  # noqa: E402
+from meeting_port import meeting_port  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.dist import get_rank  # noqa: E402
 from mmengine.hooks import Hook  # noqa: E402
@@ -78,9 +78,7 @@ def start(config: Config, log: Path, rank: int, processes: int, port: int) -> in
 def run(config: Config, name: Path, processes: int, diary: dict[str, Any]) -> list[int]:
     """Train in one or two processes; returns their exit codes (minus the signal)."""
     config.custom_hooks.append(dict(type='DiaryHook', **diary))
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
+    port = meeting_port()
     children = [start(config, name, rank, processes, port) for rank in range(processes)]
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 

@@ -34,7 +34,7 @@ def run_harness(folder: Path, fault_kills: int, random_kills: int, seed: int) ->
 
 @pytest.mark.parametrize(
     ('fault_kills', 'random_kills'),
-    [(10, 5), pytest.param(100, 100, marks=pytest.mark.slow)],
+    [(7, 2), pytest.param(100, 100, marks=pytest.mark.slow)],
 )
 def test_no_kill_loses_a_checkpoint_or_changes_the_end(
     tmp_path: Path, fault_kills: int, random_kills: int
@@ -44,7 +44,7 @@ def test_no_kill_loses_a_checkpoint_or_changes_the_end(
     assert figures['details'] == []
     assert figures['good_checkpoints_lost'] == figures['runs_with_another_end'] == 0
     landed = figures['by_window']
-    assert sum(landed.values()) == fault_kills and sum(n > 0 for n in landed.values()) >= 3
+    assert sum(landed.values()) == fault_kills and all(landed.values())
 
 
 def test_the_harness_notices_a_lost_checkpoint(tmp_path: Path) -> None:

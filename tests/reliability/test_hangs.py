@@ -104,14 +104,14 @@ def test_workers_that_give_nothing_end_the_run_saved_with_a_sentence(
     change(run, ("dict(type='Provoke', )", "dict(type='Provoke', at=2, what='stuck')"))
     begin = time.monotonic()
     # Enough for the batches that the workers have prepared before.
-    options = [*_WORKERS, 'train_cfg.max_iters=20', 'train_dataloader.timeout=1.5']
+    options = [*_WORKERS, 'train_cfg.max_iters=20', 'train_dataloader.timeout=3.5']
     assert train(monkeypatch, '--cfg-options', *options) == 1
     seconds = time.monotonic() - begin
     text = sentence(capfd.readouterr().err)
     done = int(re.sub(r'\D', '', checkpoints(run / 'run')[0]))
-    assert 2 <= done < 20 and seconds < 60
+    assert 2 <= done < 20 and seconds < 200
     assert re.fullmatch(
-        r'error: The 2 data workers have given no batch for 1\.5 s, as happens when shared memory runs '
+        r'error: The 2 data workers have given no batch for 3\.5 s, as happens when shared memory runs '
         r'out or the storage does not answer; .* are free; give the container more shared memory '
         r'\(docker run --shm-size=8g\), use fewer train_dataloader\.num_workers or, for slow storage, '
         rf'raise train_dataloader\.timeout; the run ends after iteration {done}, saved as '
@@ -260,7 +260,7 @@ def test_a_small_dev_shm_is_named_before_the_run_hangs(run) -> None:
     env = dict(os.environ, PYTHONPATH=f'{ROOT}{os.pathsep}{HERE}', OMP_NUM_THREADS='1')
     result = subprocess.run(
         ['unshare', '-m', 'sh', '-c', inside],
-        cwd=run, env=env, capture_output=True, text=True, timeout=120,
+        cwd=run, env=env, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert result.returncode == 2
     assert re.match(
@@ -282,7 +282,7 @@ def _hang(run: Path, seconds: float) -> subprocess.Popen[str]:
         ('num_workers=0', 'num_workers=1'),
     )  # fmt: skip
     process = start(run)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (run / 'hanging').exists() and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()[1][-3000:]
         time.sleep(0.05)
@@ -298,7 +298,7 @@ def test_an_iteration_that_does_not_end_after_a_signal_ends_the_run(run, name, c
     process = _hang(run, 2)
     begin = time.monotonic()
     process.send_signal(getattr(signal, name))
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     seconds = time.monotonic() - begin
     assert process.returncode == code and seconds > 1.9
     text = sentence(err)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -12,16 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from meeting_port import meeting_port
 from tiny_run import HERE, ROOT, make_run
 
 # Each node has one process, the first of its node. A folder stands for its disk.
-_SECONDS = 100
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return int(probe.getsockname()[1])
+_SECONDS = 300
 
 
 def start_node(disk: Path, rank: int, port: int, *options: str) -> subprocess.Popen[str]:
@@ -44,7 +38,7 @@ def start_node(disk: Path, rank: int, port: int, *options: str) -> subprocess.Po
 
 def train_on_nodes(disks: list[Path], *options: str) -> list[tuple[int, str]]:
     """Exit code and sentences of each node's process."""
-    port = free_port()
+    port = meeting_port()
     nodes = [start_node(disk, rank, port, *options) for rank, disk in enumerate(disks)]
     deadline = time.monotonic() + _SECONDS
     ends = []
@@ -80,7 +74,12 @@ def without_the_config(disk: Path) -> None:
 @pytest.mark.parametrize(
     ('spoil', 'poor', 'expected'),
     [
-        (without_the_data, 1, r"train_dataloader\.dataset\.dataset: The data root 'data' of "),
+        pytest.param(
+            without_the_data,
+            1,
+            r"train_dataloader\.dataset\.dataset: The data root 'data' of ",
+            marks=pytest.mark.slow,
+        ),
         (without_a_label, 1, r"The label 'data/labels/3\.png' .*does not exist"),
         pytest.param(without_a_label, 0, r"'data/labels/3\.png'", marks=pytest.mark.slow),
         pytest.param(

@@ -152,6 +152,7 @@ def test_a_killed_data_worker_saves_and_names_signal_memory_and_command(
         with pytest.raises(ZeroDivisionError):
             train(monkeypatch, '--cfg-options', *_WORKERS, work_dir='failed')
         assert signal.getsignal(signal.SIGTERM) not in before
+        end_workers()
         capfd.readouterr()
     write_config(run, at=3, what='worker SIGKILL')
     assert train(monkeypatch, '--cfg-options', *_WORKERS) == 1
@@ -201,12 +202,12 @@ def test_data_workers_leave_the_signals_to_their_parent(run, monkeypatch) -> Non
 
     worker = context.Process(target=work, daemon=True)
     worker.start()
-    assert ready.wait(10) and worker.pid is not None
+    assert ready.wait(60) and worker.pid is not None
     subprocess.run(['kill', '-TERM', str(worker.pid)], check=True)
     worker.join(0.5)
     assert worker.is_alive()
     os.kill(worker.pid, signal.SIGTERM)
-    worker.join(10)
+    worker.join(60)
     assert worker.exitcode == 0
 
 

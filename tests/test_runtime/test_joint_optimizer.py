@@ -14,6 +14,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
+from two_ranks import run_two_ranks
 
 from mmseg_ccdistill.models.discriminators import OutputDiscriminator
 from mmseg_ccdistill.models.losses import adversarial_loss, discriminator_loss
@@ -240,7 +241,7 @@ def _gradients(rank: int, rendezvous: str, out: str) -> None:
 
 
 def test_two_processes_give_the_mean_of_the_single_gradients(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(_gradients, (str(tmp_path / 'rendezvous'), str(tmp_path)), nprocs=2)
+    run_two_ranks(_gradients, str(tmp_path / 'rendezvous'), str(tmp_path))
     found = [torch.load(tmp_path / f'{rank}.pt', weights_only=True) for rank in (0, 1)]
     assert found[0]['sums'] == found[1]['sums']
     model = Toy()

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ from layouts import (
     make_dark_zurich,
     make_night_driving,
 )
+from meeting_port import meeting_port
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, METRICS, MODELS
@@ -228,9 +228,7 @@ def test_two_processes_score_as_one(project, monkeypatch) -> None:
     arguments = ['plain.py', 'plain.pth', '--sets', 'acdc-night-val', 'bdd100k-night']
     settings = small('acdc_night_val', 'bdd100k_night')
     assert call(monkeypatch, *arguments, '--out', 'one', *settings) == 0
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
+    port = meeting_port()
     command = [
         sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2',
         f'--master_port={port}', str(ROOT / 'tools/test_night.py'), *arguments, '--out', 'two',

@@ -1,7 +1,6 @@
 import importlib.util
 import os
 import re
-import socket
 import stat
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import cv2
 import mmseg
 import numpy as np
 import pytest
+from meeting_port import meeting_port
 from mmengine.config import Config
 from mmseg.visualization import SegLocalVisualizer
 
@@ -120,7 +120,7 @@ def test_a_missing_config_is_one_sentence_on_stderr(tmp_path) -> None:
     command = [sys.executable, str(ROOT / 'tools' / 'train.py'), 'nowhere/night.py']
     env = dict(os.environ, PYTHONPATH=str(ROOT))
     result = subprocess.run(
-        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300
     )
     assert result.returncode == 2
     errors = [line for line in result.stderr.splitlines() if line.startswith('error: ')]
@@ -215,11 +215,8 @@ def test_train_then_test_with_every_option(project, capsys, monkeypatch) -> None
 
 
 def test_two_processes_train_on_gloo(project) -> None:
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
     script = str(ROOT / 'tools' / 'dist_train.sh')
-    env = dict(os.environ, PYTHON=sys.executable, PORT=str(port))
+    env = dict(os.environ, PYTHON=sys.executable, PORT=str(meeting_port()))
     env.update(OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
     for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'):
         env.pop(name, None)

@@ -19,6 +19,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional
+from two_ranks import run_two_ranks
 
 import mmseg_ccdistill  # noqa: F401
 
@@ -205,7 +206,7 @@ def _two_steps(rank: int, folder: str) -> None:
 
 
 def test_two_processes_train_one_model(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(_two_steps, (str(tmp_path),), nprocs=2)
+    run_two_ranks(_two_steps, str(tmp_path))
     found = [torch.load(tmp_path / f'{rank}.pt', weights_only=True) for rank in (0, 1)]
     assert all(torch.equal(value, found[1][1][name]) for name, value in found[0][1].items())
     model = build().eval()
