@@ -10,7 +10,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 CONFIG = (
-    Path(__file__).resolve().parents[1] / 'configs/adaptsegnet/refinenet_small_mini_day2night.py'
+    Path(__file__).resolve().parents[2] / 'configs/adaptsegnet/refinenet_small_mini_day2night.py'
 )
 #: Iterations of a run, and of the half after which it is stopped.
 ITERATIONS, STOP = 4, 2

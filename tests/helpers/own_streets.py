@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / 'docs' / 'own_classes.md').read_text(encoding='utf-8')
 #: Name and text of each config.
 CONFIGS = re.findall(r'`configs/(\w+\.py)`:\n\n```python\n(.*?)```', PAGE, re.DOTALL)
