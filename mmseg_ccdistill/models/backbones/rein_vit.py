@@ -95,14 +95,13 @@ class ReinVisionTransformer(BaseModule):
         Raises:
             UserInputError: If the weights of ``init_cfg`` are not those of this network.
         """
-        if self.is_init:
-            return
-        if self.init_cfg is None:
-            self.vit.init_weights()
-        else:
-            self._load_pretrained(self.init_cfg)
-        self.vit.is_init = True
-        self._is_init = True
+        if not self.vit.is_init:  # other networks may have it, too
+            if self.init_cfg is None:
+                self.vit.init_weights()
+            else:
+                self._load_pretrained(self.init_cfg)
+            self.vit.is_init = True
+        self.is_init = True
 
     def _load_pretrained(self, init_cfg: OptConfigType) -> None:
         """Fill ``vit`` strictly, where mmseg takes what fits and goes on."""
