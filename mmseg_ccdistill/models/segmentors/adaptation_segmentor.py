@@ -42,9 +42,10 @@ class AdaptationSegmentor(BaseSegmentor):
     """Networks of one architecture, built from one config, that a method trains on several domains.
 
     A method is a subclass: it names its networks in the class attributes and writes :meth:`loss`. Prediction,
-    test-time augmentation, checkpoint routing and export are common. All networks start from equal weights and share
-    none, unless ``share_backbone`` says so. What is no such network (a discriminator, a projection head, a network of another architecture) is an
-    ordinary child that the method builds; it is saved and resumed with the rest, and left out of an export.
+    test-time augmentation, checkpoint routing and export are common. All networks start from equal weights and
+    share none, unless ``share_backbone`` says so. What is no such network (a discriminator, a projection head, a
+    network of another architecture) is an ordinary child that the method builds; it is saved and resumed with the
+    rest, and left out of an export.
 
     Attributes:
         networks: Names of the children that are built from ``segmentor``. The first is initialised, the others get
@@ -71,9 +72,10 @@ class AdaptationSegmentor(BaseSegmentor):
         init_cfg (dict, optional): Initialisation of the whole model. Defaults to None.
 
     Raises:
-        ValueError: If the class attributes contradict each other, the two preprocessors differ, ``predict_with`` is no
-            network, ``share_backbone`` is set and nothing of the backbone is frozen, classes to re-weight are not the 19 of Cityscapes, or the segmentor is not an ``EncoderDecoder``
-            whose heads follow ``BaseDecodeHead``, its loss included.
+        ValueError: If the class attributes contradict each other, the two preprocessors differ, ``predict_with`` is
+            no network, ``share_backbone`` is set and nothing of the backbone is frozen, classes to re-weight are not
+            the 19 of Cityscapes, or the segmentor is not an ``EncoderDecoder`` whose heads follow ``BaseDecodeHead``,
+            its loss included.
     """
 
     networks: ClassVar[tuple[str, ...]] = ('night',)
