@@ -25,7 +25,7 @@ def config(tmp_path: Path, data: Path) -> Path:  # noqa: F811
     dataset.source.data_root = str(data / 'cityscapes')
     dataset.target.data_root = str(data / 'dark_zurich')
     for step in [*dataset.source.pipeline, *dataset.target.pipeline]:
-        sizes = dict(RandomResize=(128, 64), RandomCrop=(SIDE, SIDE), Resize=(128, 72))
+        sizes = dict(RandomResize=(128, 64), RandomCrop=(SIDE, SIDE), Resize=(SIDE, SIDE))
         if step.type in sizes:
             step['crop_size' if step.type == 'RandomCrop' else 'scale'] = sizes[step.type]
     config.train_dataloader.num_workers = 0
@@ -50,6 +50,7 @@ def init_plain(config: Config) -> torch.nn.Module:
     return model
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_it_ends_as_the_whole_run(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
