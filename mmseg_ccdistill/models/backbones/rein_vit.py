@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from mmengine.model import BaseModule
@@ -12,7 +12,7 @@ from mmseg.models.backbones import VisionTransformer
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from mmseg.utils import OptConfigType
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ...errors import UserInputError
@@ -173,7 +173,7 @@ class ReinVisionTransformer(BaseModule):
             self.vit.pos_embed, (rows, columns), (side, side), self.vit.interpolate_mode
         )
 
-    def _block(self, layer: nn.Module, x: Tensor) -> Tensor:
+    def _block(self, layer: Any, x: Tensor) -> Tensor:
         """A ``TransformerEncoderLayer`` without dropout, its attention in one fused step.
 
         The layer's own forward asks for the attention weights, which takes memory in the square of the patches.

@@ -18,11 +18,12 @@ def freeze(network: nn.Module) -> None:
         network: Changed in place.
     """
     for module in network.modules():
-        names = [name for name, value in module._parameters.items() if value is not None]
-        for name in names:
-            module.register_buffer(name, module._parameters.pop(name).detach())
-        if names:
-            setattr(module, _FROZEN_NAMES, (*getattr(module, _FROZEN_NAMES, ()), *names))
+        own = dict(module.named_parameters(recurse=False, remove_duplicate=False))
+        for name, parameter in own.items():
+            del module._parameters[name]
+            module.register_buffer(name, parameter.detach())
+        if own:
+            setattr(module, _FROZEN_NAMES, (*getattr(module, _FROZEN_NAMES, ()), *own))
 
 
 def count_parameters(network: nn.Module) -> int:
