@@ -30,11 +30,16 @@ def _shrink_swin(backbone: ConfigDict) -> None:
     backbone.depths = [2] * len(backbone.depths)  # one plain and one shifted window
 
 
+def _shrink_rein_vit(backbone: ConfigDict) -> None:
+    backbone.update(embed_dims=16, num_layers=2, num_heads=2, img_size=SIDE, num_tokens=5, rank=2)
+
+
 BACKBONES = {
     'ResNet': _shrink_resnet,
     'DeepLabV2ResNet': _shrink_resnet,
     'MixVisionTransformer': _shrink_mit,
     'SwinTransformer': _shrink_swin,
+    'ReinVisionTransformer': _shrink_rein_vit,
 }
 
 
@@ -48,7 +53,7 @@ def _backbone_widths(backbone: ConfigDict) -> list[int]:
 
 
 def _shrink_head(head: ConfigDict, widths: list[int]) -> None:
-    index = head.in_index
+    index = head.get('in_index', -1)
     head.in_channels = (
         [widths[i] for i in index] if isinstance(index, (list, tuple)) else widths[index]
     )

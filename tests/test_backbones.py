@@ -88,6 +88,16 @@ def refinenet_head(
     return total
 
 
+def per_pixel_head(channels: int) -> int:
+    """Parameters of two transposed 2x2 convolutions, a 3x3 one, three layer norms and the classifier."""
+    half, quarter = channels // 2, channels // 4
+    return (
+        4 * channels * half + 4 * half * quarter + 9 * quarter**2
+        + 2 * (half + quarter + quarter)
+        + quarter * 19 + 19
+    )  # fmt: skip
+
+
 SIBLINGS = {
     # torchvision: 25,557,032 parameters with the classifier's 2,049,000.
     'refinenet_r50': Published(25_557_032 - 2_049_000, 75_547_667, 2048, 16),
@@ -107,6 +117,10 @@ SIBLINGS = {
     'upernet_swin-b': Published(
         87_768_224 - 1_025_000 + 2 * (128 + 256 + 512), UPER_HEAD, 1024, 16
     ),
+    # Rein's paper, without the link to queries: 2.53 M of L. The frozen ViT holds no parameter.
+    'dinov2_vit-s_rein': Published(388_609, per_pixel_head(384), 384, 32),
+    'dinov2_vit-b_rein': Published(1_347_841, per_pixel_head(768), 768, 32),
+    'dinov2_vit-l_rein': Published(2_530_817, per_pixel_head(1024), 1024, 32),
 }
 NAMES = list(SIBLINGS)
 
@@ -161,6 +175,7 @@ def test_changes_only_the_segmentor_and_its_recipe(name: str) -> None:
     allowed = (
         'model.segmentor.',
         'model.projection_head.in_channels',
+        'model.share_backbone',
         'optim_wrapper.optimizer.',
         'optim_wrapper.paramwise_cfg.',
         'param_scheduler.',
@@ -177,6 +192,9 @@ def test_starts_from_its_source_only_stage(name: str) -> None:
     start = source.model.backbone.pop('init_cfg', None)
     if name == 'refinenet_small':
         assert start is None  # there are no ImageNet weights of this width
+    elif family(name) == 'dinov2':  # converted by the user
+        assert re.fullmatch(r'pretrained/dinov2_vit[sbl]14_p16_512\.pth', start.checkpoint)
+        assert name[len('dinov2_vit-')] == start.checkpoint[len('pretrained/dinov2_vit')]
     else:
         assert start.checkpoint.startswith('https://')
     assert source.model.to_dict() == sibling.model.segmentor.to_dict()

@@ -47,6 +47,18 @@ RECIPES: dict[str, dict[str, Any]] = {
             }
         ),
     ),
+    # Rein's config for crops of 512.
+    'dinov2': dict(
+        optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
+        paramwise_cfg=dict(
+            custom_keys={
+                'norm': dict(decay_mult=0.0),
+                'tokens_a': dict(decay_mult=0.0),
+                'tokens_b': dict(decay_mult=0.0),
+                'scale': dict(decay_mult=0.0),
+            }
+        ),
+    ),
 }
 
 
@@ -67,6 +79,14 @@ PINNED: dict[str, dict[str, tuple[float, float]]] = {
         'backbone.stages.0.blocks.1.attn.w_msa.relative_position_bias_table': (6e-5, 0.0),
         'backbone.norm3.bias': (6e-5, 0.0),
         'auxiliary_head.conv_seg.weight': (6e-5, 0.01),
+    },
+    'dinov2': {
+        'backbone.rein.tokens_a': (1e-4, 0.0),
+        'backbone.rein.tokens_b': (1e-4, 0.0),
+        'backbone.rein.scale': (1e-4, 0.0),
+        'backbone.rein.to_delta.weight': (1e-4, 0.05),
+        'decode_head.up1.weight': (1e-4, 0.05),
+        'decode_head.norm3.weight': (1e-4, 0.0),
     },
 }
 

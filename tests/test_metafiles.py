@@ -49,6 +49,24 @@ def test_a_collection_names_its_paper_and_its_page(path: str) -> None:
     assert set(collection['Metadata']['Training Data']) == data
 
 
+def backbone_name(backbone: Any) -> str:
+    if backbone.type == 'ReinVisionTransformer':
+        return {
+            384: 'DINOv2 ViT-S with Rein',
+            768: 'DINOv2 ViT-B with Rein',
+            1024: 'DINOv2 ViT-L with Rein',
+        }[backbone.embed_dims]
+    layers = backbone.get('depth') or sum(backbone.get('num_layers') or backbone.depths)
+    return {
+        18: 'ResNet-18 of half width',
+        50: 'ResNet-50',
+        101: 'ResNet-101',
+        16: 'MiT-B2',
+        52: 'MiT-B5',
+        24: 'Swin-B',
+    }[layers]
+
+
 @pytest.mark.parametrize(('path', 'model'), MODELS, ids=label)
 def test_a_model_says_what_its_config_says(path: str, model: dict[str, Any]) -> None:
     config = Path(model['Config'])
@@ -67,23 +85,11 @@ def test_a_model_says_what_its_config_says(path: str, model: dict[str, Any]) -> 
         'DeepLabV2Head': 'DeepLabV2',
         'SegformerHead': 'SegFormer',
         'UPerHead': 'UPerNet',
+        'PerPixelHead': 'PerPixel',
     }
     backbone, head = metadata['Architecture'][:2]
     assert head == heads[network.decode_head.type]
-    layers = network.backbone.get('depth') or sum(
-        network.backbone.get('num_layers') or network.backbone.depths
-    )
-    assert (
-        backbone
-        == {
-            18: 'ResNet-18 of half width',
-            50: 'ResNet-50',
-            101: 'ResNet-101',
-            16: 'MiT-B2',
-            52: 'MiT-B5',
-            24: 'Swin-B',
-        }[layers]
-    )
+    assert backbone == backbone_name(network.backbone)
     methods = {
         'EncoderDecoder': [],
         'CCDistillSegmentor': ['CCDistill'],

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ..errors import UserInputError
 from ..models.segmentors import AdaptationSegmentor
+from ..models.segmentors.frozen_network import count_parameters
 from ..models.segmentors.network_names import check_network_name
 from ..runtime.checkpoint_file import OWN_KEY, read_checkpoint
 from ..runtime.checkpoint_match import check_match
@@ -63,7 +64,7 @@ class ExportReport:
         checkpoint: The written weights.
         config: The written config.
         num_tensors: Tensors written.
-        num_parameters: Parameters of the segmentor, auxiliary heads included.
+        num_parameters: Parameters of the segmentor, frozen ones and auxiliary heads included.
         left_out: Names of the training checkpoint's tensors that were left behind.
         components: Types of this package that the model needs at inference; empty if plain
             MMSegmentation runs it.
@@ -137,7 +138,7 @@ def export_files(
     return ExportReport(
         *files,
         num_tensors=len(state),
-        num_parameters=sum(p.numel() for p in getattr(model, branch).parameters()),
+        num_parameters=count_parameters(getattr(model, branch)),
         left_out=[name for name in saved['state_dict'] if not name.startswith(f'{branch}.')],
         components=inference,
         test_components=sorted(set(components_from_package(plain.to_dict())) - set(inference)),

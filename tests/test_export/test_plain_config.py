@@ -32,6 +32,7 @@ def test_a_stock_model_needs_mmseg_alone() -> None:
         ('refinenet_r101_cs2dz', ['RefineNetHead']),
         ('refinenet_r50_cs2dz', ['RefineNetHead']),
         ('deeplabv2_r101_cs2dz', ['DeepLabV2Head', 'DeepLabV2ResNet']),
+        ('dinov2_vit-l_rein_cs2dz', ['PerPixelHead', 'ReinVisionTransformer']),
         ('segformer_mit-b2_cs2dz', []),
         ('segformer_mit-b5_cs2dz', []),
         ('upernet_swin-b_cs2dz', []),

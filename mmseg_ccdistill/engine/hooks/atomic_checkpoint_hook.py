@@ -14,6 +14,7 @@ from typing import Any
 from mmengine.dist import broadcast, broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
@@ -24,6 +25,7 @@ from ...runtime.checkpoint_io import ATOMIC_BACKEND, AtomicBackend
 from ...runtime.checkpoint_values import restore_log, to_plain
 from ...runtime.resume import POINTER
 from ...runtime.run_errors import resume_command
+from ...runtime.tied_tensors import tie_tensors
 from ...version import __version__
 
 # What CheckpointHook notes in the message hub, and takes from there on resuming.
@@ -110,6 +112,8 @@ class AtomicCheckpointHook(CheckpointHook):
         """
         # Hooks before this one may have written to the hub; mmengine copied it before it asked them.
         plain = to_plain({**checkpoint, 'message_hub': runner.message_hub.state_dict()})
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        tie_tensors(plain.get('state_dict', {}), model.state_dict())
         plain['meta'] = {**plain.get('meta', {}), OWN_KEY: __version__}
         checkpoint.clear()
         checkpoint.update(plain)

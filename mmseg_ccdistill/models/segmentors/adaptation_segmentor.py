@@ -23,6 +23,7 @@ from .ema_teacher import EMATeacher
 from .frozen_network import freeze
 from .logits_map import check_logits_map
 from .network_names import check_network_name, check_networks
+from .shared_backbone import check_shared_weights, frozen_child, share_frozen_child
 
 
 class DomainMaps(NamedTuple):
@@ -41,9 +42,10 @@ class AdaptationSegmentor(BaseSegmentor):
     """Networks of one architecture, built from one config, that a method trains on several domains.
 
     A method is a subclass: it names its networks in the class attributes and writes :meth:`loss`. Prediction,
-    test-time augmentation, checkpoint routing and export are common. All networks start from equal weights and share
-    none. What is no such network (a discriminator, a projection head, a network of another architecture) is an
-    ordinary child that the method builds; it is saved and resumed with the rest, and left out of an export.
+    test-time augmentation, checkpoint routing and export are common. All networks start from equal weights and
+    share none, unless ``share_backbone`` says so. What is no such network (a discriminator, a projection head, a
+    network of another architecture) is an ordinary child that the method builds; it is saved and resumed with the
+    rest, and left out of an export.
 
     Attributes:
         networks: Names of the children that are built from ``segmentor``. The first is initialised, the others get
@@ -60,6 +62,9 @@ class AdaptationSegmentor(BaseSegmentor):
         test_reweight_std (float, optional): Multiply the logits of ``predict`` by ``class_balance_weights`` of
             Cityscapes' frequencies with this spread. DANNet tests with 0.16, chosen on its validation set; the
             paper makes no change at test time. Defaults to None.
+        share_backbone (bool): All networks have the frozen part of one backbone in common (the ``vit`` of a
+            ``ReinVisionTransformer``) and differ in the rest. Memory and checkpoint hold it once; an export is
+            complete. Defaults to False.
         data_preprocessor (dict, optional): Usually a ``CrossDomainPreprocessor``. Defaults to None.
         train_cfg (dict, optional): Overrides ``segmentor.train_cfg``. Defaults to None.
         test_cfg (dict, optional): Overrides ``segmentor.test_cfg``. Defaults to None.
@@ -67,9 +72,10 @@ class AdaptationSegmentor(BaseSegmentor):
         init_cfg (dict, optional): Initialisation of the whole model. Defaults to None.
 
     Raises:
-        ValueError: If the class attributes contradict each other, the two preprocessors differ, ``predict_with`` is no
-            network, classes to re-weight are not the 19 of Cityscapes, or the segmentor is not an ``EncoderDecoder``
-            whose heads follow ``BaseDecodeHead``, its loss included.
+        ValueError: If the class attributes contradict each other, the two preprocessors differ, ``predict_with`` is
+            no network, ``share_backbone`` is set and nothing of the backbone is frozen, classes to re-weight are not
+            the 19 of Cityscapes, or the segmentor is not an ``EncoderDecoder`` whose heads follow ``BaseDecodeHead``,
+            its loss included.
     """
 
     networks: ClassVar[tuple[str, ...]] = ('night',)
@@ -81,6 +87,7 @@ class AdaptationSegmentor(BaseSegmentor):
         segmentor: ConfigType,
         predict_with: str = 'night',
         test_reweight_std: float | None = None,
+        share_backbone: bool = False,
         data_preprocessor: OptConfigType = None,
         train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
@@ -98,6 +105,9 @@ class AdaptationSegmentor(BaseSegmentor):
         segmentor.update({key: value for key, value in overrides.items() if value is not None})
         for name in self.networks:
             self.add_module(name, MODELS.build(copy.deepcopy(segmentor)))
+            if share_backbone:
+                share_frozen_child(self.network(self.networks[0]), self.network(name))
+        self.share_backbone = share_backbone
         check_logits_map(self.network(self.networks[0]))
         test_weight = None
         if test_reweight_std is not None:
@@ -199,6 +209,8 @@ class AdaptationSegmentor(BaseSegmentor):
         # The lead is initialised once; the others copy it.
         for name in {*others, *self._loaded_networks}:
             self.network(name).is_init = True
+        if self.share_backbone and self._loaded_networks:
+            frozen_child(self.network(lead).backbone).is_init = True
         super().init_weights()
         for name in others:
             if is_first and name not in self._loaded_networks:
@@ -220,6 +232,8 @@ class AdaptationSegmentor(BaseSegmentor):
     ) -> None:
         networks = {name: self.network(name) for name in self.networks}
         self._loaded_networks |= route_checkpoint(state_dict, prefix, self, networks)
+        if self.share_backbone:
+            check_shared_weights(state_dict, prefix, networks)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def forward(self, inputs: Any, data_samples: Any = None, mode: str = 'tensor') -> Any:

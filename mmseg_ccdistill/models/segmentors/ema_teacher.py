@@ -89,6 +89,6 @@ class EMATeacher(nn.Module):
                 shares[value.dtype] = share.to(value.dtype)
             ours[name].data.lerp_(value.data, shares[value.dtype])
         for name, buffer in student.named_buffers():
-            if name in ours:
+            if name in ours and ours[name] is not buffer:  # one that both have needs no copy
                 ours[name].copy_(buffer)
         self.updates += 1

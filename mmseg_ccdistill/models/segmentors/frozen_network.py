@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
+#: Attribute of a module that tells its frozen parameters from its other buffers.
+_FROZEN_NAMES = '_frozen_parameter_names'
+
 
 def freeze(network: nn.Module) -> None:
     """Turn the parameters of a network into buffers of the same names.
@@ -15,7 +18,23 @@ def freeze(network: nn.Module) -> None:
         network: Changed in place.
     """
     for module in network.modules():
-        for name, parameter in list(module._parameters.items()):
-            if parameter is not None:
-                del module._parameters[name]
-                module.register_buffer(name, parameter.detach())
+        own = dict(module.named_parameters(recurse=False, remove_duplicate=False))
+        for name, parameter in own.items():
+            del module._parameters[name]
+            module.register_buffer(name, parameter.detach())
+        if own:
+            setattr(module, _FROZEN_NAMES, (*getattr(module, _FROZEN_NAMES, ()), *own))
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Number of parameters, those that were frozen into buffers included.
+
+    Args:
+        network: A network, or a part of one.
+    """
+    frozen = sum(
+        module.get_buffer(name).numel()
+        for module in network.modules()
+        for name in getattr(module, _FROZEN_NAMES, ())
+    )
+    return frozen + sum(parameter.numel() for parameter in network.parameters())
