@@ -1,11 +1,13 @@
 """Transforms of the day-night recipe."""
 
 from .copy_source_day import CopySourceDay
+from .draw_mixing import DrawMixing
 from .formatting import PackCrossDomainInputs
 from .lab_transfer import LABTransfer, RecordLABStatistics, lab_statistics, lab_transfer
 
 __all__ = [
     'CopySourceDay',
+    'DrawMixing',
     'lab_statistics',
     'lab_transfer',
     'LABTransfer',

@@ -1,9 +1,9 @@
 """ClassMix: pixels of some classes of a labelled image are pasted into an unlabelled one.
 
 After Olsson et al. (WACV 2021) and DACS (Tranheden et al., WACV 2021). Their code draws the classes with
-``unique`` and ``choice``, which wait for the device, over the whole batch and with the ignored label among them. Here the
-random numbers come with the sample, so the choice is a function of tensors, for each image by itself, and nothing but
-real classes is pasted.
+``unique`` and ``choice``, which wait for the device, out of those of the whole batch, the ignored label among them.
+Here the random numbers come with the sample, so the choice is a function of tensors, for each image by itself, and
+nothing but real classes is pasted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """One opinion on a night image out of two: a teacher's at night, and another's on the day image of the pair.
 
-MGCDA: Sakaridis et al., TPAMI 2020, and its code (``fuse_soft_predictions_adaptive_confidence``). Refign: Brueggemann et al., WACV
-2023, and its code.
+MGCDA: Sakaridis et al., TPAMI 2020, and its code. Refign: Brueggemann et al., WACV 2023, and its code.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ def confident_fusion(night: Tensor, day: Tensor, dynamic: Tensor) -> Tensor:
 
     .. math:: w = \frac{c_n}{c_n + A c_d}, \qquad p = w p_n + (1 - w) p_d
 
-    with c the largest probability of each side; A = 0.6, but 0.3 where one side predicts a dynamic class that has at most
-    0.2 on the other. It sums to 1.
+    with c the largest probability of each side; A = 0.6, but 0.3 where one side predicts a dynamic class that
+    has at most 0.2 on the other. It sums to 1.
 
     Args:
         night (Tensor): p_n, ``(B, K, H, W)``.
@@ -40,7 +39,7 @@ def confident_fusion(night: Tensor, day: Tensor, dynamic: Tensor) -> Tensor:
 
 
 def confident_weight(night: Tensor, day: Tensor, dynamic: Tensor) -> Tensor:
-    """w of :func:`confident_fusion`, ``(B, H, W)``; same arguments."""
+    """W of :func:`confident_fusion`, ``(B, H, W)``; same arguments."""
     c_night, k_night = night.max(1)
     c_day, k_day = day.max(1)
     moved = _is_doubted(k_night, day, dynamic) | _is_doubted(k_day, night, dynamic)
@@ -55,7 +54,7 @@ def _is_doubted(winner: Tensor, other: Tensor, dynamic: Tensor) -> Tensor:
 
 
 def night_doubt(night: Tensor) -> Tensor:
-    """s of :func:`refined_fusion`: the fourth root of the mean normalised entropy of each image.
+    """S of :func:`refined_fusion`: the fourth root of the mean normalised entropy of each image.
 
     Args:
         night (Tensor): p_n, ``(B, K, H, W)``.
