@@ -244,8 +244,9 @@ def test_masked_pass_by_hand(build: Callable, drawn: dict[str, Any]) -> None:
 
 
 def test_the_mixed_image_changes_its_look_on_demand(build: Callable, drawn: dict[str, Any]) -> None:
+    own = dict(SELF, weight=dict(type='PseudoLabelWeight', form='confidence'))
     plain, ours = (
-        shaken(build(**ALONE, self_training=dict(SELF, augment=flag))).eval()
+        shaken(build(**ALONE, self_training=dict(own, augment=flag))).eval()
         for flag in (False, True)
     )
     values = [losses_of(model, drawn)['night.loss_mix'].item() for model in (plain, ours)]
