@@ -15,7 +15,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from mmseg.registry import HOOKS
 
-from ...datasets.draw_sampler import STEP_STREAM
+from ...datasets.draw import STEP_STREAM
 from ...datasets.random_state import seed_generators
 from ...utils.checkpoint_file import CheckpointFileError
 from ..resume import ResumeChoice, newest_good_checkpoint
