@@ -4,6 +4,7 @@ from .copy_source_day import CopySourceDay
 from .draw_mixing import DrawMixing
 from .formatting import PackCrossDomainInputs
 from .lab_transfer import LABTransfer, RecordLABStatistics, lab_statistics, lab_transfer
+from .night_lights import NightLights
 
 __all__ = [
     'CopySourceDay',
@@ -11,6 +12,7 @@ __all__ = [
     'lab_statistics',
     'lab_transfer',
     'LABTransfer',
+    'NightLights',
     'PackCrossDomainInputs',
     'RecordLABStatistics',
 ]
