@@ -186,6 +186,8 @@ class CCDistillSegmentor(CrossDomainSegmentor):
             log['target_night.loss_pseudo'] = self.pseudo_share * self.loss_pseudo(night, labels)
             if diagnose:
                 log.update(pseudo_label_diagnostics(labels, self.num_classes))
+        elif self.loss_pseudo is not None:  # handed over; the log shall not show its last value on
+            log['target_night.loss_pseudo'] = inputs['target_night'].new_zeros(())
         distilled = self.distilled_features(features)
         if self.loss_cds is not None:
             log.update(_cross_terms(self.loss_cds(distilled)))

@@ -80,7 +80,10 @@ def test_night_loss_by_hand(build: Callable, drawn: dict[str, Any], paste: str |
     own = dict(SELF, fusion='night', weight=dict(type='PseudoLabelWeight', form='confidence'))
     model = shaken(build(**ALONE, self_training=dict(own, paste=paste))).eval()
     data = model.data_preprocessor(copy.deepcopy(drawn), True)
+    seen: list[Tensor] = []
+    hook = model.night.backbone.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     losses = losses_of(model, drawn)
+    hook.remove()
     source, target = data['inputs']['source_night'], data['inputs']['target_night']
     true = torch.cat([s.gt_sem_seg.data for s in data['data_samples']['source_night']])
     low = model.night.decode_head(model.night.backbone(target)).softmax(1)
@@ -105,7 +108,8 @@ def test_night_loss_by_hand(build: Callable, drawn: dict[str, Any], paste: str |
     things = (labels >= 11).float().mean().item()
     assert losses['night.mix_things'].item() == pytest.approx(things, abs=1e-6)
     # it has taken over: no L_pseudo, and no pass of T_n on its own
-    assert 'target_night.loss_pseudo' not in losses
+    assert losses['target_night.loss_pseudo'] == 0
+    assert len(seen) == 2 and torch.equal(seen[1], mixed)
 
 
 def test_ignored_pixels_count_in_the_mean(build: Callable, drawn: dict[str, Any]) -> None:
@@ -167,7 +171,7 @@ def test_hand_over(build: Callable, drawn: dict[str, Any]) -> None:
         )  # fmt: skip
     reference = losses_of(build().eval(), drawn)['target_night.loss_pseudo']
     assert found[0][0] is None and found[20][0] is None
-    assert found[25][0] is not None and found[40][1] is None and found[99][1] is None
+    assert found[25][0] is not None and found[40][1] == found[99][1] == 0
     torch.testing.assert_close(found[0][1], reference)
     torch.testing.assert_close(found[25][1], 0.75 * reference)
     model = build(self_training=dict(SELF, start=0, ramp=20, keep_pseudo=True)).eval()
