@@ -78,7 +78,7 @@ ROWS = {
 }
 
 #: What turns each part of the config with self-training off.
-_OFF = {
+_OFF: dict[str, dict[str, Any]] = {
     'distillation': {'model.loss_cdc': None, 'model.loss_cds': None, 'model.projection_head': None},
     'rare': {'train_dataloader.sampler.rare_classes': None},
     'lights': {'train_dataloader.dataset.pipeline.1.prob': 0.0},
