@@ -91,7 +91,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--rows',
         nargs='+',
         default=['headline'],
-        help='headline (default), ablations, all, or names',
+        help='headline (default), ablations, beyond, all, or names',
     )
     parser.add_argument(
         '--variant',

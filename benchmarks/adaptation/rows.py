@@ -23,7 +23,7 @@ CONFIGS = ROOT / 'configs'
 PAPER_CONFIG = 'ccdistill/refinenet_r101_cs2dz.py'
 
 #: Names that no row may have: the folder of the source stage, and what ``--rows`` takes for several rows.
-RESERVED = ('source', 'headline', 'ablations', 'all')
+RESERVED = ('source', 'headline', 'ablations', 'beyond', 'all')
 
 #: How often the night set is measured in a training, for the learning curves.
 NUM_VALIDATIONS = 6
@@ -37,8 +37,8 @@ class Row:
         title: Its name in the tables.
         published: Its name in the paper's Table 3; None if it is not there.
         ablation: File below ``configs`` whose assignments it adds to the full config; None: none.
-        network: ``'full'`` for CCDistill's config, ``'matched'`` for that of matched distillation, ``'source'`` and
-            ``'oracle'`` for those that train one network.
+        network: ``'full'`` for CCDistill's config, ``'matched'`` for that of matched distillation, ``'plus'`` for that
+            with self-training, ``'source'`` and ``'oracle'`` for those that train one network.
         options: Config overrides of a variant, as ``--cfg-options`` takes them.
     """
 
@@ -76,6 +76,52 @@ ROWS = {
     'standardized': Row(
         'standardised head', None, 'ccdistill/refinenet_r101_cs2dz_standardized.py'
     ),
+}
+
+#: What turns each part of the config with self-training off.
+_OFF: dict[str, dict[str, Any]] = {
+    'distillation': {'model.loss_cdc': None, 'model.loss_cds': None, 'model.projection_head': None},
+    'rare': {'train_dataloader.sampler.rare_classes': None},
+    'lights': {'train_dataloader.dataset.pipeline.1.prob': 0.0},
+}
+
+
+def _self_training(title: str, off: Sequence[str] = ('rare', 'lights'), **settings: Any) -> Row:
+    """A row of the config with self-training: some parts off, other settings of the rest."""
+    options = {key: value for part in off for key, value in _OFF[part].items()}
+    options |= {f'model.self_training.{key}': value for key, value in settings.items()}
+    return Row(title, network='plus', options=options)
+
+
+_NIGHT = ('night',)
+ROWS |= {
+    'plus': Row('matched distillation and self-training', network='plus'),
+    'st': _self_training('self-training of M_n', learners=_NIGHT),
+    'st_day': _self_training('self-training of M_d', learners=('day',)),
+    'st_both': _self_training('self-training of both'),
+    'st_alone': _self_training(
+        'self-training of M_n, w/o CDC and CDS', ('distillation', 'rare', 'lights'), learners=_NIGHT
+    ),
+    'st_no_labels': _self_training('st, pastes alone', learners=_NIGHT, pseudo_weight=0.0),
+    'st_no_paste': _self_training('st, no pastes', learners=_NIGHT, paste=None),
+    'st_things': _self_training(
+        'st, half and all things pasted', learners=_NIGHT, paste='half+things'
+    ),
+    'st_night_teacher': _self_training('st, night teacher alone', learners=_NIGHT, fusion='night'),
+    'st_day_teacher': _self_training('st, day teacher alone', learners=_NIGHT, fusion='day'),
+    'st_refign': _self_training("st, Refign's fusion", learners=_NIGHT, fusion='refign'),
+    'st_no_parallax': _self_training('st, no search for parallax', learners=_NIGHT, parallax=0),
+    'st_confidence': _self_training(
+        'st, weight by confidence', learners=_NIGHT, **{'weight.form': 'confidence'}
+    ),
+    'st_ratio': _self_training('st, weight by ratio', learners=_NIGHT, **{'weight.form': 'ratio'}),
+    'st_lag_999': _self_training('st, lag of 999 iterations', learners=_NIGHT, lag=999),
+    'st_keep_static': _self_training('st, L_pseudo kept', learners=_NIGHT, keep_pseudo=True),
+    'st_look': _self_training('st, jitter and blur', learners=_NIGHT, augment=True),
+    'st_masked': _self_training('st, masked pass', learners=_NIGHT, masked_ratio=0.7),
+    'st_unmasked': _self_training('st, the same pass unmasked', learners=_NIGHT, masked_ratio=0.0),
+    'st_rare': _self_training('st, rare classes', ('lights',), learners=_NIGHT),
+    'st_lights': _self_training('st, light on S_n', ('rare',), learners=_NIGHT),
 }
 BASELINE, SOURCE_ONLY, FULL, ORACLE = 'wo_cdc_cds', 'source_only', 'full', 'oracle'
 MATCHED = 'matched'
@@ -117,7 +163,8 @@ class Suite:
 
     Attributes:
         title: For the head of the report.
-        configs: Config below ``configs`` of each network: ``'source'``, ``'full'``, ``'matched'``, some ``'oracle'``.
+        configs: Config below ``configs`` of each network: ``'source'``, ``'full'``, ``'matched'``, some ``'plus'`` and
+            ``'oracle'``.
         source_iters: Length of the shared source stage; None: as its config says.
         adapt_iters: Length of every row; None: as the full config says.
         seeds: Seeds when none are given.
@@ -143,6 +190,7 @@ SUITES = {
             'source': 'refinenet/refinenet_small_mini.py',
             'full': 'ccdistill/refinenet_small_mini_day2night.py',
             'matched': 'ccdistill/refinenet_small_mini_day2night_matched.py',
+            'plus': 'ccdistill/refinenet_small_mini_day2night_plus.py',
             'oracle': 'refinenet/refinenet_small_mini_oracle.py',
         },
         1200,
@@ -170,6 +218,7 @@ SUITES = {
             'source': 'refinenet/refinenet_r101_cityscapes.py',
             'full': PAPER_CONFIG,
             'matched': 'ccdistill/refinenet_r101_cs2dz_matched.py',
+            'plus': 'ccdistill/refinenet_r101_cs2dz_plus.py',
         },
         None,
         None,
@@ -183,7 +232,8 @@ def choose_rows(names: Sequence[str], suite: Suite) -> list[str]:
     """Rows of a suite, in the order of the tables.
 
     Args:
-        names: Names of rows, ``'headline'``, ``'ablations'`` or ``'all'``.
+        names: Names of rows, ``'headline'``, ``'ablations'`` (of the paper's method), ``'beyond'`` (with
+            self-training) or ``'all'``.
         suite: The suite.
 
     Returns:
@@ -195,7 +245,8 @@ def choose_rows(names: Sequence[str], suite: Suite) -> list[str]:
     there = [name for name, row in ROWS.items() if row.network in suite.configs]
     groups = {
         'headline': [name for name in there if name in HEADLINE],
-        'ablations': [name for name in there if name not in HEADLINE],
+        'ablations': [n for n in there if n not in HEADLINE and ROWS[n].network != 'plus'],
+        'beyond': [name for name in there if ROWS[name].network == 'plus'],
         'all': there,
     }
     for name in names:

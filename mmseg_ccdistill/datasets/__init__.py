@@ -3,10 +3,12 @@
 from . import transforms
 from .acdc_night import ACDCNightDataset
 from .bdd100k_night import BDD100KNightDataset, read_bdd100k_night_list
+from .class_pixels import class_pixels
 from .cross_domain import CrossDomainDataset
-from .dark_zurich import DarkZurichNightDataset, DarkZurichPairDataset
-from .day_night_pairs import DayNightPairDataset
-from .draw_sampler import Draw, DrawSampler
+from .dark_zurich import DarkZurichPairDataset, read_pair_list
+from .dark_zurich_night import DarkZurichNightDataset
+from .draw import Draw
+from .draw_sampler import DrawSampler
 from .drawn import DrawnDataset
 from .file_check import DatasetCheckError, check_dataset
 from .pair_list import read_pair_list
@@ -17,6 +19,7 @@ __all__ = [
     'BadSampleError',
     'BDD100KNightDataset',
     'check_dataset',
+    'class_pixels',
     'CrossDomainDataset',
     'DarkZurichNightDataset',
     'DarkZurichPairDataset',

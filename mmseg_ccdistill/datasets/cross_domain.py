@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,9 +21,16 @@ from .domain_flow import (
     run_flow,
     select_domains,
 )
-from .draw_sampler import Draw
-from .drawn import DrawnDataset
-from .file_check import DatasetCheckError, build_lazily, initialise, leaf_datasets
+from .draw import Draw
+from .file_check import (
+    DatasetCheckError,
+    build_dataset,
+    build_lazily,
+    initialise,
+    leaf_datasets,
+)
+from .random_state import seeded
+from .rare_classes import fetch_wanted
 from .unreadable import fetch_readable, note_replaced, replacement_sequence
 
 
@@ -104,7 +113,11 @@ class CrossDomainDataset(DrawnDataset):
         for number, (dataset, position, role, alone) in enumerate(parts):
             if not any(domain.startswith(role) for domain in self.decoded):
                 continue
-            sample, bad = fetch_readable(dataset, position, replacement_sequence(draw, number))
+            fetch = functools.partial(
+                fetch_readable, dataset, position, replacement_sequence(draw, number)
+            )
+            wanted = draw.wanted if isinstance(draw, Draw) and role == 'source' else None
+            sample, bad = fetch_wanted(fetch, wanted)
             results |= by_domain(sample, alone, role, dataset)
             replaced += bad
         packed = run_flow(self._steps, results) if self.is_selective else self.pipeline(results)

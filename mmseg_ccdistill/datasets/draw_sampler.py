@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sized
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
-from mmengine.dist import get_dist_info, sync_random_seed
+from mmengine.dist import broadcast_object_list, get_dist_info, sync_random_seed
 from mmseg.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
 from ..errors import UserInputError
-
-# Streams of one seed: the order of an epoch, the augmentation of a draw and the dropout of a training
-# step never share random numbers.
-_ORDER_STREAM, _SAMPLE_STREAM, STEP_STREAM = 0, 1, 2
-
-
-class Draw(NamedTuple):
-    """One draw from the source domain.
-
-    Attributes:
-        index: Position of the image in the source dataset.
-        number: How many draws the whole world took before this one; 0, 1, 2, … over all ranks and
-            epochs.
-        seed: Seed of the run.
-    """
-
-    index: int  # type: ignore[assignment]  # wins over tuple.index
-    number: int
-    seed: int
-
-    def seed_sequence(self) -> np.random.SeedSequence:
-        """Return the source of this draw's random numbers: ``seed`` and ``number`` only."""
-        return np.random.SeedSequence(self.seed, spawn_key=(_SAMPLE_STREAM, self.number))
+from .class_pixels import class_pixels
+from .draw import ORDER_STREAM, Draw
+from .rare_classes import RareClasses
 
 
 def epoch_order(size: int, epoch: int, seed: int) -> np.ndarray:
@@ -48,7 +28,7 @@ def epoch_order(size: int, epoch: int, seed: int) -> np.ndarray:
         Permutation of ``range(size)``, int64 ``(size,)``. It comes from numpy's frozen
         ``RandomState`` stream, so it is the same under every version of numpy and torch.
     """
-    sequence = np.random.SeedSequence(seed, spawn_key=(_ORDER_STREAM, epoch))
+    sequence = np.random.SeedSequence(seed, spawn_key=(ORDER_STREAM, epoch))
     return np.random.RandomState(np.random.MT19937(sequence)).permutation(size)
 
 
@@ -67,12 +47,22 @@ class DrawSampler(Sampler):
             None.
         start: First draw, counted over all ranks (samples that the whole world has already seen).
             Defaults to 0.
+        rare_classes: Settings of :class:`RareClasses`: source images are chosen by their classes,
+            rare ones more often, instead of each once an epoch. The labels of the source are
+            counted at the first start. Defaults to None: off.
 
     Raises:
-        UserInputError: If the dataset is empty, or ``seed`` or ``start`` is negative.
+        UserInputError: If the dataset is empty, ``seed`` or ``start`` is negative, or the rare
+            classes cannot be counted.
     """
 
-    def __init__(self, dataset: Sized, seed: int | None = None, start: int = 0) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        seed: int | None = None,
+        start: int = 0,
+        rare_classes: Mapping[str, Any] | None = None,
+    ) -> None:
         self.rank, self.world_size = get_dist_info()
         self.dataset = dataset
         self.size = len(dataset)
@@ -89,12 +79,18 @@ class DrawSampler(Sampler):
                 'correct train_dataloader.sampler or randomness.seed.'
             )
         self._first = self.start
+        self.rare_classes = None if rare_classes is None else _rare_classes(dataset, rare_classes)
 
     def __iter__(self) -> Iterator[Draw]:
         """Yield the draws of this rank from the first one on, without end."""
         number = self._first + self.rank
         epoch, order = -1, np.empty(0, dtype=np.int64)
         while True:
+            if self.rare_classes is not None:
+                index, wanted = self.rare_classes.choose(self.seed, number)
+                yield Draw(index, number, self.seed, wanted)
+                number += self.world_size
+                continue
             if number // self.size != epoch:
                 epoch = number // self.size
                 order = epoch_order(self.size, epoch, self.seed)
@@ -129,3 +125,24 @@ class DrawSampler(Sampler):
         Args:
             epoch: Ignored.
         """
+
+
+def _rare_classes(dataset: Any, settings: Mapping[str, Any]) -> RareClasses:
+    """Count the classes of the source in the first process, for all of them."""
+    source = getattr(dataset, 'source', getattr(dataset, 'dataset', dataset))
+    found: list[Any] = [None, '']
+    if get_dist_info()[0] == 0:
+        try:
+            found[0] = class_pixels(source)
+        except Exception as error:  # the others wait, whatever happened
+            found[1] = str(error) or type(error).__name__
+    broadcast_object_list(found)
+    if found[1]:
+        raise UserInputError(found[1])
+    try:
+        return RareClasses(found[0], **settings)
+    except TypeError as error:
+        raise UserInputError(
+            f'train_dataloader.sampler.rare_classes={dict(settings)}: expected some of temperature, min_pixels, '
+            f'crop_ratio and tries ({error}); correct the name.'
+        ) from error

@@ -9,9 +9,10 @@ from typing import Any
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
-from ..runtime.random_state import seeded
-from .draw_sampler import Draw
-from .file_check import build_lazily, initialise
+from .draw import Draw
+from .file_check import build_dataset, initialise
+from .random_state import seeded
+from .rare_classes import fetch_wanted
 from .unreadable import fetch_readable, note_replaced, replacement_sequence
 
 
@@ -81,6 +82,9 @@ class DrawnDataset(Dataset):
         return self._sample(operator.index(index), operator.index(index))
 
     def _sample(self, index: int, draw: int | Draw) -> Any:
-        sample, replaced = fetch_readable(self.dataset, index, replacement_sequence(draw, 0))
+        sample, replaced = fetch_wanted(
+            lambda: fetch_readable(self.dataset, index, replacement_sequence(draw, 0)),
+            draw.wanted if isinstance(draw, Draw) else None,
+        )
         note_replaced(sample, replaced)
         return sample

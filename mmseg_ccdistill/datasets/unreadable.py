@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import Compose
 
-from ..runtime.random_state import get_random_state, set_random_state
-from .draw_sampler import Draw
+from .draw import Draw
 from .file_check import DatasetCheckError
 from .image_facts import unreadable_reason, unreadable_sentence
 
-# Stream of a seed that chooses replacements; draw_sampler has those before it.
+# Stream of a seed that chooses replacements; ``draw`` has those before it.
 _REPLACEMENT_STREAM = 3
 #: Unreadable samples in a row after which no other one is tried.
 MAX_IN_ROW = 10

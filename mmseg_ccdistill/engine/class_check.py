@@ -15,6 +15,7 @@ from ..datasets.class_names import class_difference
 from ..datasets.file_check import DatasetCheckError, build_lazily
 from ..errors import UserInputError
 from ..models.losses import CITYSCAPES_CLASSES, StaticLoss, WeightedCrossEntropyLoss
+from ..models.self_training import SelfTraining
 from .start_up_checks import dataset_configs
 
 _HEADS = ('decode_head', 'auxiliary_head')
@@ -55,7 +56,7 @@ def check_classes(config: Config, loaders: Sequence[str]) -> None:
         if key.rpartition('.')[2].partition('[')[0] in _HEADS:
             _check_number(key, node, classes)
         kind = _class_of(node)
-        if issubclass(kind, StaticLoss | WeightedCrossEntropyLoss):
+        if issubclass(kind, StaticLoss | WeightedCrossEntropyLoss | SelfTraining):
             _check_names(key, node, kind, classes)
         if node.get('test_reweight_std') is not None and classes.names != [*CITYSCAPES_CLASSES]:
             raise UserInputError(
@@ -142,7 +143,7 @@ def _check_names(key: str, node: Mapping[str, Any], kind: type, classes: _Classe
             f'{key}: {" and ".join(reasons)}, and {classes.key} has other classes ({difference}): expected the '
             f'same names in the same order; {", ".join(fixes)}'
         )
-    if issubclass(kind, StaticLoss) and count != len(classes.names):
+    if issubclass(kind, StaticLoss | SelfTraining) and count != len(classes.names):
         raise UserInputError(
             f'{key}: it is for {count} classes, but {classes.key} has {len(classes.names)}: expected equal numbers; '
             f'set {key}.classes to those of the data'

@@ -12,7 +12,8 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATA_SAMPLERS, DATASETS
 from torch import Tensor
 
-from ..datasets.draw_sampler import Draw
+from ..datasets.draw import Draw
+from ..datasets.random_state import seeded
 from ..errors import UserInputError
 from ..runtime.random_state import seeded
 from .start_up_checks import check_data_roots

@@ -9,6 +9,7 @@ from . import (
     necks,
     relighting,
     segmentors,
+    self_training,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     'necks',
     'relighting',
     'segmentors',
+    'self_training',
 ]

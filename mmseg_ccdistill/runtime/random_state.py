@@ -89,3 +89,20 @@ def seeded(sequence: np.random.SeedSequence) -> Iterator[None]:
         yield
     finally:
         set_random_state(before)
+
+
+def side_stream(number: int) -> np.random.RandomState:
+    """Random numbers of a transform's own, which leave the global generators where they are.
+
+    They follow from the state of numpy's global generator, so within :func:`seeded` they belong to the draw.
+
+    Args:
+        number: Streams of different numbers are independent.
+
+    Returns:
+        A generator of numpy's frozen stream.
+    """
+    state = np.random.get_state(legacy=False)['state']
+    words = [int(word) for word in state['key'][:8]]
+    sequence = np.random.SeedSequence([*words, int(state['pos'])], spawn_key=(number,))
+    return np.random.RandomState(np.random.MT19937(sequence))

@@ -120,7 +120,10 @@ def test_groups_of_rows() -> None:
     assert tuple(choose_rows(['headline'], mini)) == HEADLINE
     assert choose_rows(['headline'], real) == ['source_only', 'wo_cdc_cds', 'full', 'matched']
     assert choose_rows(['all'], mini) == list(ROWS)
-    assert choose_rows(['ablations', 'full'], mini) == ['full', *list(ROWS)[5:]]
+    beyond = [name for name, row in ROWS.items() if row.network == 'plus']
+    assert beyond[:4] == ['plus', 'st', 'st_day', 'st_both'] and len(beyond) == 21
+    assert choose_rows(['beyond'], mini) == beyond and list(ROWS)[-21:] == beyond
+    assert choose_rows(['ablations', 'full'], mini) == ['full', *list(ROWS)[5:-21]]
     assert choose_rows(['wo_lab', 'wo_cdc', 'wo_lab'], real) == ['wo_cdc', 'wo_lab']
     for suite, name in ((mini, 'wo_everything'), (real, 'oracle'), (SUITES['cs2dz'], 'oracle')):
         with pytest.raises(UserInputError, match=f'no row {name!r}; expected headline'):

@@ -163,6 +163,24 @@ def test_ids_are_taken_as_they_are_where_their_number_fits(config: Config) -> No
     check_classes(config, TRAIN)
 
 
+def test_self_training_goes_by_the_names_of_the_data(config: Config) -> None:
+    plain = {
+        'model.segmentor.decode_head.loss_decode.class_weight': None,
+        'model.loss_pseudo': None,
+    }
+    own(config, FIVE, **plain, **{'model.self_training': dict(type='SelfTraining')})
+    assert sentence(config).startswith(
+        f'model.self_training: static_classes are names of classes of Cityscapes, and {SOURCE} has other classes ('
+    )
+    config.model.self_training.update(static_classes=[0, 4])
+    assert sentence(config) == (
+        f'model.self_training: it is for 19 classes, but {SOURCE} has 5: expected equal numbers; set '
+        'model.self_training.classes to those of the data'
+    )
+    config.model.self_training.classes = FIVE
+    check_classes(config, TRAIN)
+
+
 def test_reweighting_at_test_time_is_for_the_order_of_cityscapes(config: Config) -> None:
     config.model.test_reweight_std = 0.16
     check_classes(config, TEST)

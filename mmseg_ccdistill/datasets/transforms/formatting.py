@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from mmcv.transforms import BaseTransform
 from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
 
 from ...domains import DOMAINS
 from ...errors import UserInputError
+from ...utils.typing_utils import DOMAINS
+from .draw_mixing import MIX_DRAWS
 
 _META_KEYS = (
     'img_path',
@@ -41,7 +44,7 @@ class PackCrossDomainInputs(BaseTransform):
 
     - inputs (dict of uint8 tensors ``(3, H, W)`` by domain)
     - data_samples (dict of ``SegDataSample`` by domain; labelled domains have ``gt_sem_seg``, int64
-      ``(1, H, W)``)
+      ``(1, H, W)``; the draws of ``DrawMixing`` become fields of the targets)
 
     Args:
         meta_keys: Keys of the results that become meta information of the samples where present.
@@ -71,6 +74,8 @@ class PackCrossDomainInputs(BaseTransform):
                 )
             sample = self._pack.transform(results[domain])
             packed['inputs'][domain] = sample['inputs']
+            for name, value in results[domain].get(MIX_DRAWS, {}).items():
+                sample['data_samples'].set_field(torch.from_numpy(value), name)
             packed['data_samples'][domain] = sample['data_samples']
         if not packed['inputs']:
             raise UserInputError(

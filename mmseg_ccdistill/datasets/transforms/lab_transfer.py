@@ -36,7 +36,8 @@ def _linear_light() -> np.ndarray:
     return linear.astype(np.float32)
 
 
-_LINEAR_LIGHT = _linear_light()
+#: Linear intensity of each sRGB level: float32 ``(256,)`` in [0, 1].
+LINEAR_LIGHT = _linear_light()
 
 
 def bgr_to_lab(image: np.ndarray) -> np.ndarray:
@@ -59,7 +60,7 @@ def bgr_to_lab(image: np.ndarray) -> np.ndarray:
             'expected uint8 BGR (H, W, 3); leave normalisation to the data preprocessor.'
         )
     # from linear light, OpenCV evaluates the formula itself: exact to 1e-4, and faster
-    return cv2.cvtColor(cv2.LUT(image, _LINEAR_LIGHT), cv2.COLOR_LBGR2LAB)
+    return cv2.cvtColor(cv2.LUT(image, LINEAR_LIGHT), cv2.COLOR_LBGR2LAB)
 
 
 def lab_to_bgr(lab: np.ndarray) -> np.ndarray:

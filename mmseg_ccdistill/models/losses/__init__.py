@@ -5,6 +5,7 @@ from .class_weights import CITYSCAPES_CLASSES, CITYSCAPES_FREQUENCIES, class_bal
 from .content_correlation import CDCLoss, correlation_maps, cosine_map, match_parallax
 from .js_divergence import js_divergence
 from .light_loss import LightLoss, light_loss
+from .pseudo_label_weight import PseudoLabelWeight, class_quantiles, confident_ratio
 from .static_classes import STATIC_CLASSES
 from .static_loss import StaticLoss, static_loss, static_pseudo_labels
 from .style_correlation import CDSLoss, gram_cosine
@@ -17,10 +18,13 @@ __all__ = [
     'CDCLoss',
     'CDSLoss',
     'LightLoss',
+    'PseudoLabelWeight',
     'StaticLoss',
     'WeightedCrossEntropyLoss',
     'adversarial_loss',
     'class_balance_weights',
+    'class_quantiles',
+    'confident_ratio',
     'correlation_maps',
     'cosine_map',
     'discriminator_loss',

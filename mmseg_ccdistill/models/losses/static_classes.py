@@ -13,7 +13,10 @@ STATIC_CLASSES = CITYSCAPES_CLASSES[:11]
 
 
 def static_class_ids(
-    static_classes: Sequence[str] | Sequence[int], num_classes: int, classes: Sequence[str] | None
+    static_classes: Sequence[str] | Sequence[int],
+    num_classes: int,
+    classes: Sequence[str] | None,
+    owner: str = 'StaticLoss',
 ) -> list[int]:
     """Ids of the static classes, rising.
 
@@ -22,6 +25,7 @@ def static_class_ids(
         num_classes (int): Number of classes K.
         classes (Sequence[str], optional): Names of the classes in the order of their ids. None: they
             have no names here.
+        owner (str): Component that has the setting, for messages. Defaults to ``'StaticLoss'``.
 
     Returns:
         list[int]: From 0 to K - 1.
@@ -34,7 +38,7 @@ def static_class_ids(
     if any(isinstance(name, str) for name in wanted):
         if classes is None:
             raise UserInputError(
-                f'StaticLoss: static_classes {wanted} are names, but the names of the {num_classes} classes are not '
+                f'{owner}: static_classes {wanted} are names, but the names of the {num_classes} classes are not '
                 'known: set classes=[...] to those of the data set.'
             )
         known: Sequence[str] | Sequence[int] = list(classes)
@@ -42,5 +46,5 @@ def static_class_ids(
     else:
         known, expected = range(num_classes), f'distinct numbers from 0 to {num_classes - 1}'
     if not wanted or len(set(wanted)) < len(wanted) or not set(wanted) <= set(known):
-        raise UserInputError(f'StaticLoss: static_classes must be {expected}, got {wanted}.')
+        raise UserInputError(f'{owner}: static_classes must be {expected}, got {wanted}.')
     return sorted(known.index(name) for name in wanted)

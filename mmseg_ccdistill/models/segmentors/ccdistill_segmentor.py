@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor, nn
@@ -49,6 +50,8 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         teacher_mode (str): ``'train'``: pseudo labels come from the training forward (dropout and batch statistics,
             as in DANNet). ``'eval'``: from an extra pass in evaluation mode. Defaults to ``'train'``.
         diagnostics_interval (int): Iterations between the logged diagnostics; 0 turns them off. Defaults to 50.
+        self_training (dict, optional): ``SelfTraining``, beyond the paper: it takes over from L_pseudo. None: off.
+            Defaults to None.
         **kwargs: See :class:`CrossDomainSegmentor`.
 
     Raises:
@@ -68,6 +71,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         distill_into: str = 'both',
         teacher_mode: str = 'train',
         diagnostics_interval: int = 50,
+        self_training: OptConfigType = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(segmentor, **kwargs)
@@ -99,6 +103,9 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         self.loss_cdc = build_optional(loss_cdc)
         self.loss_cds = build_optional(loss_cds)
         self.loss_pseudo = build_optional(loss_pseudo)
+        self.self_training = build_optional(self_training)
+        if self.self_training is not None:
+            self.self_training.attach(self.branches)
         self._check_every_head_learns()
 
     def _check_every_head_learns(self) -> None:
@@ -125,7 +132,26 @@ class CCDistillSegmentor(CrossDomainSegmentor):
     def domains(self) -> tuple[str, ...]:
         """The domains that some term reads: the target only if a term is on that does."""
         reads_target = self.distills or self.loss_pseudo is not None
-        return tuple(d for d in DOMAINS if d.startswith('source') or reads_target)
+        extra = () if self.self_training is None else self.self_training.domains
+        return tuple(d for d in DOMAINS if d.startswith('source') or reads_target or d in extra)
+
+    @property
+    def branches(self) -> dict[str, EncoderDecoder]:
+        """The two networks by name."""
+        return {name: self.network(name) for name in self.networks}
+
+    @property
+    def pseudo_share(self) -> float:
+        """Weight of L_pseudo: 1, or what self-training leaves of it."""
+        if self.loss_pseudo is None:
+            return 0.0
+        return 1.0 if self.self_training is None else self.self_training.pseudo_share
+
+    def set_iteration(self, iteration: int, max_iters: int) -> None:
+        """See :meth:`AdaptationSegmentor.set_iteration`."""
+        super().set_iteration(iteration, max_iters)
+        if self.self_training is not None:
+            self.self_training.set_iteration(iteration, max_iters)
 
     @property
     def distills(self) -> bool:
@@ -143,6 +169,8 @@ class CCDistillSegmentor(CrossDomainSegmentor):
             dict[str, Tensor]: Weighted terms whose keys contain ``loss`` (they sum to the total), and diagnostics.
         """
         diagnose = self.diagnostics_interval > 0 and self.iteration % self.diagnostics_interval == 0
+        if self.self_training is not None:
+            self.self_training.update(self.branches)
         maps = self.domain_maps(inputs)
         features = self.domain_features(maps)
         log: dict[str, Tensor] = {}
@@ -153,12 +181,14 @@ class CCDistillSegmentor(CrossDomainSegmentor):
             log.update(
                 self.supervised_loss(branch, domain, maps[domain].head_inputs, logits, labels)
             )
-        if self.loss_pseudo is not None:
+        if self.loss_pseudo is not None and self.pseudo_share > 0:
             night = self.student_logits(inputs, maps, features)
             labels = self.pseudo_labels(self.teacher_logits(inputs, maps, features), night)
-            log['target_night.loss_pseudo'] = self.loss_pseudo(night, labels)
+            log['target_night.loss_pseudo'] = self.pseudo_share * self.loss_pseudo(night, labels)
             if diagnose:
                 log.update(pseudo_label_diagnostics(labels, self.num_classes))
+        elif self.loss_pseudo is not None:  # handed over; the log shall not show its last value on
+            log['target_night.loss_pseudo'] = inputs['target_night'].new_zeros(())
         distilled = self.distilled_features(features)
         if self.loss_cds is not None:
             log.update(_cross_terms(self.loss_cds(distilled)))
@@ -169,6 +199,8 @@ class CCDistillSegmentor(CrossDomainSegmentor):
             log.update(_cross_terms(self.loss_cdc(embeddings)))
             if diagnose:
                 log.update(correlation_diagnostics(embeddings))
+        if self.self_training is not None:
+            log.update(self.self_training_losses(inputs, data_samples))
         return log
 
     # The steps of the loss, which a subclass may replace one by one.
@@ -183,14 +215,20 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         """
         maps = {}
         for domain in _PASSES:
-            if domain not in self.domains:
+            if not self._is_encoded(domain):
                 continue
-            if domain == 'target_day' and not self.distills and self.teacher_mode == 'eval':
-                continue  # the teacher makes a pass of its own
             needs_graph = domain != 'target_day' or (self.distills and self.distill_into == 'both')
             with torch.set_grad_enabled(torch.is_grad_enabled() and needs_graph):
                 maps[domain] = self.encode(self.branch_of(domain), inputs[domain])
         return maps
+
+    def _is_encoded(self, domain: str) -> bool:
+        """Whether a term reads the maps of a domain in this iteration."""
+        if domain.startswith('source') or self.distills:
+            return True
+        if domain == 'target_day' and self.teacher_mode == 'eval':
+            return False  # the teacher makes a pass of its own
+        return self.pseudo_share > 0
 
     def domain_features(self, maps: dict[str, DomainMaps]) -> DomainTensors:
         """F_D of all domains, ``(B, C, h, w)`` each; none if no term compares them."""
@@ -244,6 +282,28 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         """Labels ``(B, H, W)`` int64 of T_n from the logits of teacher and student, without a graph."""
         assert self.loss_pseudo is not None
         return self.loss_pseudo.pseudo_labels(teacher, student)
+
+    def self_training_losses(
+        self, inputs: DomainTensors, data_samples: DomainSamples
+    ) -> dict[str, Tensor]:
+        """L_mix and what goes with it, see :class:`SelfTraining`; nothing before its start."""
+        assert self.self_training is not None
+        labels = {
+            domain: self.ground_truth(data_samples[domain])
+            for domain in ('source_day', 'source_night')
+        }
+        return self.self_training.losses(
+            self.branches, inputs, data_samples, labels, self.normalisation
+        )
+
+    @property
+    def normalisation(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the images' normalisation, ``(3, 1, 1)`` each."""
+        mean = getattr(self.data_preprocessor, 'mean', None)
+        if mean is None:
+            here = next(self.night.parameters())
+            return here.new_zeros(3, 1, 1), here.new_ones(3, 1, 1)
+        return mean, self.data_preprocessor.std
 
     def distilled_features(self, features: DomainTensors) -> DomainTensors:
         """F_D as the terms between domains see it: constants where ``distill_into`` says so."""

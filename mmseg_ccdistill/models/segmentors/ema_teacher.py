@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ...errors import UserInputError
+from .run_length import RunLength
 
 
 class EMATeacher(nn.Module):
@@ -38,15 +38,7 @@ class EMATeacher(nn.Module):
 
     def __init__(self, lag: int | float) -> None:
         super().__init__()
-        is_share = isinstance(lag, float) and 0 < lag < 1
-        is_count = isinstance(lag, int) and not isinstance(lag, bool) and lag >= 0
-        if not (is_share or is_count):
-            raise UserInputError(
-                f'EMATeacher: expected lag as iterations (an integer from 0 on) or as a share of the run (a float '
-                f'between 0 and 1, e.g. 0.025), got {lag!r}.'
-            )
-        self.lag = lag
-        self._iterations: float | None = None if is_share else float(lag)
+        self.lag = RunLength(lag, 'EMATeacher', 'lag')
         self.register_buffer('updates', torch.zeros((), dtype=torch.long))
 
     def set_length(self, max_iters: int) -> None:
@@ -55,8 +47,7 @@ class EMATeacher(nn.Module):
         Args:
             max_iters: Iterations of the whole run.
         """
-        if isinstance(self.lag, float):
-            self._iterations = self.lag * max_iters
+        self.lag.set_length(max_iters)
 
     @property
     def alpha(self) -> float:
@@ -65,12 +56,8 @@ class EMATeacher(nn.Module):
         Raises:
             ValueError: If the lag is a share and nobody has said of what.
         """
-        if self._iterations is None:
-            raise UserInputError(
-                f'EMATeacher: lag={self.lag} is a share of the run, whose length is not known: add '
-                "dict(type='DeferredInfoHook') as default_hooks.runtime_info, or give lag in iterations, e.g. 15."
-            )
-        return self._iterations / (self._iterations + 1)
+        lag = self.lag.iterations
+        return lag / (lag + 1)
 
     @torch.no_grad()
     def update(self, student: nn.Module, teacher: nn.Module) -> None:

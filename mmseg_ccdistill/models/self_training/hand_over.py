@@ -1,0 +1,57 @@
+"""When self-training takes over from the static loss."""
+
+from __future__ import annotations
+
+from ...errors import UserInputError
+from ..segmentors.run_length import RunLength
+
+
+class HandOver:
+    """Weight of the self-training loss: 0 until ``start``, then a straight line to 1 over ``ramp``.
+
+    At the start the night network knows nothing of the night, and its own labels would teach it that.
+
+    Args:
+        start: Iterations, or a share of the run.
+        ramp: The same; 0: at once.
+
+    Raises:
+        UserInputError: If one is neither.
+    """
+
+    def __init__(self, start: int | float, ramp: int | float) -> None:
+        self._start = RunLength(start, 'SelfTraining', 'start', (0.15, 100))
+        self._ramp = RunLength(ramp, 'SelfTraining', 'ramp', (0.15, 100))
+        self._iteration: int | None = None
+
+    def set_iteration(self, iteration: int, max_iters: int) -> None:
+        """Hear where the run is.
+
+        Args:
+            iteration: From 0 on.
+            max_iters: Iterations of the whole run.
+        """
+        self._start.set_length(max_iters)
+        self._ramp.set_length(max_iters)
+        self._iteration = iteration
+
+    @property
+    def share(self) -> float:
+        """The weight, from 0 to 1.
+
+        Raises:
+            UserInputError: If it depends on the iteration and nobody has said which one it is.
+        """
+        start, ramp = self._start.iterations, self._ramp.iterations
+        if start == ramp == 0:
+            return 1.0
+        if self._iteration is None:
+            raise UserInputError(
+                f'SelfTraining: start={self._start.value} and ramp={self._ramp.value} need the number of the '
+                "iteration, which nobody tells: add dict(type='DeferredInfoHook') as default_hooks.runtime_info, or "
+                'set both to 0.'
+            )
+        passed = self._iteration - start
+        if passed < 0:
+            return 0.0
+        return 1.0 if passed >= ramp else passed / ramp

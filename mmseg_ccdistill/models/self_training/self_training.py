@@ -1,0 +1,353 @@
+"""Self-training: networks learn from what their own lagging averages say about the target."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import torch
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.models.utils import resize
+from mmseg.registry import MODELS
+from mmseg.utils import ConfigType, SampleList
+from torch import Tensor, nn
+
+from ...errors import UserInputError
+from ...utils.precision import autocast_off, full_precision
+from ...utils.typing_utils import DomainSamples, DomainTensors
+from ..losses.class_weights import CITYSCAPES_CLASSES, ClassWeight
+from ..losses.content_correlation import match_parallax
+from ..losses.static_classes import STATIC_CLASSES, static_class_ids
+from ..losses.weighted_cross_entropy import WeightedCrossEntropyLoss
+from ..segmentors.ema_teacher import EMATeacher
+from ..segmentors.frozen_network import freeze
+from .changed_look import change_look
+from .class_mix import paste_into, paste_mask
+from .day_night_fusion import confident_fusion, refined_fusion
+from .hand_over import HandOver
+from .masked_image import hide_patches
+from .settings import NETWORKS, check_names, check_numbers, check_sizes
+
+#: Static classes that are too thin for an image pair to agree on; the rest is large (Refign's code).
+THIN_CLASSES = ('pole', 'traffic light', 'traffic sign')
+
+
+@MODELS.register_module()
+class SelfTraining(nn.Module):
+    r"""L_mix of M_n on T_n, of M_d on T_d, or of both.
+
+    An EMA teacher of each network labels the target; for T_n, that of M_d on the day image of the pair has a say too,
+    after each night cell has looked for the day cell that agrees best with it. Then classes of the labelled source
+    image of the same light (S_n for T_n, S_d for T_d) are pasted into the target image, their labels likewise:
+
+    .. math:: L_{mix} = \frac{1}{B H W} \sum_i q_i \, (-\ln p_{i, y_i})
+
+    over all classes and all pixels; q is 1 on what was pasted and the weight of the pseudo label elsewhere. Teachers
+    are constants, and no loss of one network reaches the other. It is not part of the paper; ``docs/beyond.md`` says
+    what each part is taken from.
+
+    ``DrawMixing`` draws the random numbers with the sample. The teachers are in a checkpoint, but no optimizer and no
+    export has them.
+
+    Args:
+        learners (Sequence[str]): Networks that learn so: ``'night'``, ``'day'``. Defaults to ``('night',)``.
+        lag (int | float): How far the teachers are behind, see :class:`EMATeacher`. Defaults to 0.03.
+        start (int | float): When it begins, in iterations or as a share of the run. Defaults to 0.15.
+        ramp (int | float): How long its weight takes to reach 1, the same. That of L_pseudo falls by as much where M_n
+            learns so. Defaults to 0.15.
+        keep_pseudo (bool): Whether L_pseudo keeps its weight of 1. Defaults to False.
+        fusion (str): One of ``settings.FUSIONS``. Defaults to ``'mgcda'``.
+        parallax (int): Radius in cells of the teacher's map in which the day is searched, see ``match_parallax``.
+            Defaults to 1.
+        paste (str): One of ``class_mix.PASTES``; things are what is not static. None: nothing is pasted. Defaults to
+            ``'half'``.
+        weight (dict, optional): ``PseudoLabelWeight``; each learner has its own. None: that with class-wise quantiles.
+            Defaults to None.
+        pseudo_weight (float): Factor of q on the target; 0: the pastes alone. Defaults to 1.0.
+        augment (bool): Whether the mixed image changes its look (jitter, blur). Defaults to False.
+        masked_ratio (float, optional): Share of patches that are hidden in one more pass (MIC, ``separate``): even
+            images of the batch are the source with its labels, odd ones the target. None: no such pass. Defaults to
+            None.
+        loss_weight (float): Of L_mix and of the masked loss. Defaults to 1.0.
+        class_weight (str | Sequence[float], optional): As of ``WeightedCrossEntropyLoss``. Defaults to None.
+        static_classes (Sequence[str] | Sequence[int]): Classes that stay in place, by name or id. Defaults to
+            :data:`STATIC_CLASSES`.
+        classes (Sequence[str]): Names of the classes in the order of their ids. Defaults to the 19 of Cityscapes.
+        ignore_index (int): Label of pixels without a class. Defaults to 255.
+
+    Raises:
+        UserInputError: On an unknown name, or a number out of its range.
+    """
+
+    things: Tensor
+    large_static: Tensor
+
+    def __init__(
+        self,
+        learners: Sequence[str] = ('night',),
+        lag: int | float = 0.03,
+        start: int | float = 0.15,
+        ramp: int | float = 0.15,
+        keep_pseudo: bool = False,
+        fusion: str = 'mgcda',
+        parallax: int = 1,
+        paste: str | None = 'half',
+        weight: ConfigType | None = None,
+        pseudo_weight: float = 1.0,
+        augment: bool = False,
+        masked_ratio: float | None = None,
+        loss_weight: float = 1.0,
+        class_weight: ClassWeight = None,
+        static_classes: Sequence[str] | Sequence[int] = STATIC_CLASSES,
+        classes: Sequence[str] = CITYSCAPES_CLASSES,
+        ignore_index: int = 255,
+    ) -> None:
+        super().__init__()
+        check_names(learners, fusion, paste)
+        check_numbers(parallax, pseudo_weight, masked_ratio, loss_weight)
+        self.learners = tuple(name for name in NETWORKS if name in learners)
+        self.hand_over = HandOver(start, ramp)
+        self.keep_pseudo = keep_pseudo
+        self.fusion = fusion
+        self.parallax = parallax
+        self.paste = paste
+        self.pseudo_weight = pseudo_weight
+        self.augment = augment
+        self.masked_ratio = masked_ratio
+        self.classes = tuple(classes)
+        weight = dict(weight or dict(type='PseudoLabelWeight'))
+        weight.setdefault('num_classes', len(classes))
+        self.weights = nn.ModuleDict({name: MODELS.build(dict(weight)) for name in self.learners})
+        self.emas = nn.ModuleDict({name: EMATeacher(lag) for name in self.taught_by})
+        self.teachers = nn.ModuleDict()
+        static = static_class_ids(static_classes, len(classes), classes, 'SelfTraining')
+        things = [k not in static for k in range(len(classes))]
+        large = [k in static and name not in THIN_CLASSES for k, name in enumerate(classes)]
+        # Not persistent: they follow from the settings.
+        self.register_buffer('things', torch.tensor(things), persistent=False)
+        self.register_buffer('large_static', torch.tensor(large), persistent=False)
+        self.loss = WeightedCrossEntropyLoss(
+            class_weight, loss_weight, ignore_index, classes=classes
+        )
+
+    @property
+    def taught_by(self) -> tuple[str, ...]:
+        """Networks that have a teacher."""
+        sides = {side for learner in self.learners for side in self.sides(learner)}
+        return tuple(name for name in NETWORKS if name in sides)
+
+    def sides(self, learner: str) -> tuple[str, ...]:
+        """Teachers whose opinion a learner hears."""
+        if learner == 'day' or self.fusion in ('mgcda', 'refign'):
+            return ('day',) if learner == 'day' else NETWORKS
+        return (self.fusion,)
+
+    @property
+    def domains(self) -> set[str]:
+        """What it reads."""
+        sources = {f'source_{name}' for name in self.learners}
+        return sources | {f'target_{name}' for name in {*self.learners, *self.taught_by}}
+
+    def attach(self, networks: Mapping[str, EncoderDecoder]) -> None:
+        """Build the teachers: frozen copies of their students, which the first update fills.
+
+        Args:
+            networks: The students by name.
+
+        Raises:
+            UserInputError: If they have another number of classes.
+        """
+        for name in self.taught_by:
+            if networks[name].num_classes != len(self.classes):
+                raise UserInputError(
+                    f'SelfTraining: it knows {len(self.classes)} classes, but the decode head has '
+                    f'{networks[name].num_classes}: set model.self_training.classes to the names of those of the data.'
+                )
+            teacher = copy.deepcopy(networks[name])
+            freeze(teacher)
+            teacher.eval()
+            self.teachers[name] = teacher
+
+    def teacher(self, name: str) -> EncoderDecoder:
+        """The teacher of a network."""
+        return self.teachers[name]
+
+    def train(self, mode: bool = True) -> SelfTraining:
+        """Training or evaluation mode for all but the teachers, which stay in evaluation mode."""
+        super().train(mode)
+        for teacher in self.teachers.values():
+            teacher.eval()
+        return self
+
+    def set_iteration(self, iteration: int, max_iters: int) -> None:
+        """Hear where the run is.
+
+        Args:
+            iteration (int): From 0 on.
+            max_iters (int): Iterations of the whole run.
+        """
+        self.hand_over.set_iteration(iteration, max_iters)
+        for ema in self.emas.values():
+            cast(EMATeacher, ema).set_length(max_iters)
+
+    def update(self, networks: Mapping[str, EncoderDecoder]) -> None:
+        """Move the teachers; once an iteration, before anything else.
+
+        Args:
+            networks (Mapping): The students by name.
+        """
+        for name, teacher in self.teachers.items():
+            cast(EMATeacher, self.emas[name]).update(networks[name], teacher)
+
+    @property
+    def pseudo_share(self) -> float:
+        """Weight that is left for L_pseudo, from 1 to 0."""
+        if self.keep_pseudo or 'night' not in self.learners:
+            return 1.0
+        return 1.0 - self.hand_over.share
+
+    def losses(
+        self,
+        networks: Mapping[str, EncoderDecoder],
+        inputs: DomainTensors,
+        samples: DomainSamples,
+        labels: DomainTensors,
+        scaling: tuple[Tensor, Tensor],
+    ) -> dict[str, Tensor]:
+        """The terms of all learners; none before the start.
+
+        Args:
+            networks (Mapping): The students by name.
+            inputs (dict[str, Tensor]): Normalised images ``(B, 3, H, W)`` by domain.
+            samples (dict[str, list]): Samples by domain; those of the targets carry the draws of ``DrawMixing``.
+            labels (dict[str, Tensor]): Labels of the source domains, ``(B, H, W)`` int64.
+            scaling (tuple): Mean and standard deviation of the normalisation, ``(3, 1, 1)`` each.
+
+        Returns:
+            dict[str, Tensor]: ``<learner>.loss_mix``, ``<learner>.loss_masked`` if there is a masked pass, and the
+            diagnostics ``<learner>.mix_weight`` (mean q) and ``<learner>.mix_things`` (share of T with a thing for
+            label).
+        """
+        share = self.hand_over.share
+        log: dict[str, Tensor] = {}
+        if share == 0:
+            return log
+        for name in self.learners:
+            source, target = inputs[f'source_{name}'], inputs[f'target_{name}']
+            true, draws = labels[f'source_{name}'], samples[f'target_{name}']
+            check_sizes(name, source, target)
+            pseudo, q = self.pseudo_labels(name, inputs)
+            log[f'{name}.mix_weight'] = q.mean()
+            log[f'{name}.mix_things'] = self.things[pseudo].to(q.dtype).mean()
+            q = self.pseudo_weight * q
+            mixed, mixed_labels, mixed_q = self.mix(source, true, target, pseudo, q, draws)
+            if self.augment:
+                mixed = change_look(mixed, _stack(draws, 'mix_look'), *scaling)
+            loss = self.cross_entropy(networks[name], mixed, mixed_labels, mixed_q)
+            log[f'{name}.loss_mix'] = share * loss
+            if self.masked_ratio is not None:
+                hidden, hidden_labels, hidden_q = self.mask(source, true, target, pseudo, q, draws)
+                loss = self.cross_entropy(networks[name], hidden, hidden_labels, hidden_q)
+                log[f'{name}.loss_masked'] = share * loss
+        return log
+
+    @torch.no_grad()
+    def pseudo_labels(self, learner: str, inputs: DomainTensors) -> tuple[Tensor, Tensor]:
+        """Labels ``(B, H, W)`` int64 of a learner's target, and their weights ``(B, H, W)``.
+
+        The teachers are fused on the cells of their heads' maps; probabilities are then upsampled, bilinear.
+        """
+        head = self.teacher(self.sides(learner)[0]).decode_head
+        p = self.probabilities(learner, inputs)
+        size = inputs[f'target_{learner}'].shape[2:]
+        p = resize(p, size=size, mode='bilinear', align_corners=head.align_corners)
+        return self.weights[learner](p)
+
+    @torch.no_grad()
+    def probabilities(self, learner: str, inputs: DomainTensors) -> Tensor:
+        """What the teachers say together, ``(B, K, h, w)`` at the resolution of their heads; it sums to 1."""
+        opinions = {}
+        for side in self.sides(learner):
+            teacher = self.teacher(side)
+            logits = teacher.decode_head(teacher.extract_feat(inputs[f'target_{side}']))
+            with autocast_off(logits):
+                opinions[side] = full_precision(logits).softmax(1)
+        if len(opinions) == 1:
+            return next(iter(opinions.values()))
+        night = opinions['night']
+        # The product of two distributions is the probability that they agree.
+        day = match_parallax(opinions['day'], night, self.parallax)
+        if self.fusion == 'mgcda':
+            return confident_fusion(night, day, self.things)
+        return refined_fusion(night, day, self.large_static)
+
+    def mix(
+        self,
+        source: Tensor,
+        true: Tensor,
+        target: Tensor,
+        pseudo: Tensor,
+        q: Tensor,
+        draws: SampleList,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Images, labels and weights with classes of the source in the target; the target itself without pastes."""
+        if self.paste is None:
+            return target, pseudo, q
+        uniforms = _stack(draws, 'mix_classes')
+        if uniforms.shape[1] < len(self.classes):
+            raise UserInputError(
+                f'SelfTraining: DrawMixing draws for {uniforms.shape[1]} classes, but there are {len(self.classes)}: '
+                f'set num_classes={len(self.classes)} of DrawMixing in train_dataloader.dataset.pipeline.'
+            )
+        mask = paste_mask(true, uniforms[:, : len(self.classes)], self.paste, self.things)
+        return (
+            paste_into(mask, source, target),
+            paste_into(mask, true, pseudo),
+            paste_into(mask, torch.ones_like(q), q),
+        )
+
+    def mask(
+        self,
+        source: Tensor,
+        true: Tensor,
+        target: Tensor,
+        pseudo: Tensor,
+        q: Tensor,
+        draws: SampleList,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Images with hidden patches, labels and weights: even ones of the source, odd ones of the target."""
+        assert self.masked_ratio is not None
+        if len(source) < 2:
+            raise UserInputError(
+                'SelfTraining: masked_ratio takes the even images of a batch from the source and the odd ones from the '
+                'target: expected train_dataloader.batch_size of at least 2, got 1; raise it, or set masked_ratio=None.'
+            )
+        is_source = (torch.arange(len(source), device=source.device) % 2 == 0).view(-1, 1, 1)
+        is_source = is_source.expand_as(q)
+        images = hide_patches(
+            paste_into(is_source, source, target), _stack(draws, 'mix_patches'), self.masked_ratio
+        )
+        weights = paste_into(is_source, torch.ones_like(q), q)
+        return images, paste_into(is_source, true, pseudo), weights
+
+    def cross_entropy(
+        self, network: EncoderDecoder, images: Tensor, labels: Tensor, weight: Tensor
+    ) -> Tensor:
+        """Weighted cross-entropy of a student, averaged over all pixels, so that the weights do not cancel."""
+        head = network.decode_head
+        logits = head(network.extract_feat(images))
+        logits = resize(
+            logits, size=labels.shape[1:], mode='bilinear', align_corners=head.align_corners
+        )
+        return self.loss(logits, labels, weight, reduction_override='none').mean()
+
+
+def _stack(samples: SampleList, name: str) -> Tensor:
+    """A field of all samples, ``(B, ...)``."""
+    if any(name not in sample for sample in samples):
+        raise UserInputError(
+            f'SelfTraining: the samples of the target have no {name}: expected the random numbers of the mixing; add '
+            "dict(type='DrawMixing') before PackCrossDomainInputs to train_dataloader.dataset.pipeline."
+        )
+    return torch.stack([sample.get(name) for sample in samples])

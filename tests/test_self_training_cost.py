@@ -1,0 +1,79 @@
+"""What self-training adds to an iteration of matched distillation, counted on the meta device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from meta_device import meta_device
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from test_cost import CONFIG, FORWARD, FULL_DOMAIN, GIB, Cost, meta_samples, saved_for_backward
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmseg_ccdistill.utils.typing_utils import DOMAINS
+
+#: Last convolution of the decoder (3 x 3, 256 to 19 channels, 128 x 128 outputs) on two images.
+CLASSIFIER = 2 * 2 * 256 * 19 * 9 * 128 * 128
+pytestmark = pytest.mark.slow
+
+
+def count(changes: dict[str, Any] | None) -> Cost:
+    """An iteration of the plus config after the hand-over; None: without self-training."""
+    config = Config.fromfile(str(CONFIG.with_name('refinenet_r101_cs2dz_plus.py')))
+    init_default_scope('mmseg')
+    if changes is None:
+        config.model.self_training = None
+    else:
+        config.model.self_training.update(changes)
+    with meta_device():
+        model = MODELS.build(config.model).to('meta').train()
+    model.diagnostics_interval = 0
+    model.set_iteration(40000, 50000)
+    inputs = {domain: torch.empty(2, 3, 512, 512, device='meta') for domain in DOMAINS}
+    samples = {domain: meta_samples(domain.startswith('source')) for domain in DOMAINS}
+    for domain in ('target_day', 'target_night'):
+        for sample in samples[domain]:
+            shapes = dict(mix_classes=(19,), mix_look=(5,), mix_patches=(8, 8))
+            for name, shape in shapes.items():
+                sample.set_field(torch.empty(shape, device='meta'), name)
+    with FlopCounterMode(display=False) as counter, saved_for_backward(model) as saved:
+        total, _ = model.parse_losses(model(inputs, samples, mode='loss'))
+        kept = sum(storage.nbytes() for storage in saved.values())
+        total.backward()
+    assert all(p.grad is not None for p in model.parameters())
+    return Cost(counter.get_total_flops(), kept)
+
+
+@pytest.fixture(scope='module')
+def without() -> Cost:
+    return count(None)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'forwards', 'passes', 'tflop'),
+    [
+        (dict(learners=('night',)), 2, 1, 5.24),
+        (dict(learners=('night',), fusion='night'), 1, 1, 4.19),
+        (dict(learners=('day',)), 1, 1, 4.20),
+        ({}, 3, 2, 9.45),
+        (dict(learners=('night',), masked_ratio=0.7), 2, 2, 8.39),
+    ],
+    ids=['night', 'own teacher', 'day', 'both', 'masked'],
+)
+def test_what_it_adds(
+    without: Cost, changes: dict, forwards: int, passes: int, tflop: float
+) -> None:
+    """Each teacher is a forward pass without a graph, each mixed or masked batch a full domain.
+
+    After the hand-over L_pseudo is gone, and with it the classifiers on T_n (three products) and on T_d (one).
+    """
+    cost = count(changes)
+    added = cost.flops - without.flops
+    handed_over = 0 if changes.get('learners') == ('day',) else 4 * CLASSIFIER
+    assert added == forwards * 2 * FORWARD + passes * FULL_DOMAIN - handed_over
+    assert added / 1e12 == pytest.approx(tflop, abs=0.005)
+    kept = (cost.saved_bytes - without.saved_bytes) / GIB
+    assert kept == pytest.approx(passes * 2.5, abs=0.2), kept
