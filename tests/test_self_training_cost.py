@@ -13,7 +13,7 @@ from mmseg.registry import MODELS
 from test_cost import CONFIG, FORWARD, FULL_DOMAIN, GIB, Cost, meta_samples, saved_for_backward
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmseg_ccdistill.utils.typing_utils import DOMAINS
+from mmseg_ccdistill.domains import DOMAINS
 
 #: Last convolution of the decoder (3 x 3, 256 to 19 channels, 128 x 128 outputs) on two images.
 CLASSIFIER = 2 * 2 * 256 * 19 * 9 * 128 * 128

@@ -9,8 +9,8 @@ import torch
 from mmengine.config import Config
 from test_method_runs import data, same, train  # noqa: F401
 
-from mmseg_ccdistill.utils.branch_export import export_files
-from mmseg_ccdistill.utils.checkpoint_file import load_checkpoint_file
+from mmseg_ccdistill.export.branch_export import export_files
+from mmseg_ccdistill.runtime.checkpoint_file import load_checkpoint_file
 
 CONFIG = (
     Path(__file__).resolve().parents[1] / 'configs/ccdistill/refinenet_small_mini_day2night_plus.py'

@@ -5,8 +5,8 @@ from .acdc_night import ACDCNightDataset
 from .bdd100k_night import BDD100KNightDataset, read_bdd100k_night_list
 from .class_pixels import class_pixels
 from .cross_domain import CrossDomainDataset
-from .dark_zurich import DarkZurichPairDataset, read_pair_list
-from .dark_zurich_night import DarkZurichNightDataset
+from .dark_zurich import DarkZurichNightDataset, DarkZurichPairDataset
+from .day_night_pairs import DayNightPairDataset
 from .draw import Draw
 from .draw_sampler import DrawSampler
 from .drawn import DrawnDataset

@@ -16,7 +16,7 @@ from mmcv.transforms import LoadAnnotations
 from mmengine.logging import print_log
 
 from ..errors import UserInputError
-from ..utils.atomic_file import write_atomically
+from ..runtime.atomic_file import write_atomically
 from .file_check import DatasetCheckError, leaf_datasets
 from .file_scan import map_parallel
 from .image_facts import read_stamp, unreadable_sentence

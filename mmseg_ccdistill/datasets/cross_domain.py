@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,14 +21,8 @@ from .domain_flow import (
     select_domains,
 )
 from .draw import Draw
-from .file_check import (
-    DatasetCheckError,
-    build_dataset,
-    build_lazily,
-    initialise,
-    leaf_datasets,
-)
-from .random_state import seeded
+from .drawn import DrawnDataset
+from .file_check import DatasetCheckError, build_lazily, initialise, leaf_datasets
 from .rare_classes import fetch_wanted
 from .unreadable import fetch_readable, note_replaced, replacement_sequence
 

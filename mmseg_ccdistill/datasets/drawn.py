@@ -9,9 +9,9 @@ from typing import Any
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
+from ..runtime.random_state import seeded
 from .draw import Draw
-from .file_check import build_dataset, initialise
-from .random_state import seeded
+from .file_check import build_lazily, initialise
 from .rare_classes import fetch_wanted
 from .unreadable import fetch_readable, note_replaced, replacement_sequence
 

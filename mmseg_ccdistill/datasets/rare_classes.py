@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..domains import DOMAINS
 from ..errors import UserInputError
-from ..utils.typing_utils import DOMAINS
 
 #: Stream of a seed that chooses class and image; ``draw`` and ``unreadable`` have those before it.
 _STREAM = 4

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import Compose
 
+from ..runtime.random_state import get_random_state, set_random_state
 from .draw import Draw
 from .file_check import DatasetCheckError
 from .image_facts import unreadable_reason, unreadable_sentence

@@ -13,7 +13,6 @@ from mmseg.registry import DATA_SAMPLERS, DATASETS
 from torch import Tensor
 
 from ..datasets.draw import Draw
-from ..datasets.random_state import seeded
 from ..errors import UserInputError
 from ..runtime.random_state import seeded
 from .start_up_checks import check_data_roots

@@ -9,7 +9,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
 from ...errors import UserInputError
-from ..random_state import side_stream
+from ...runtime.random_state import side_stream
 
 #: Key of the results, and names of the fields of the packed sample.
 MIX_DRAWS = 'mix_draws'

@@ -11,7 +11,6 @@ from mmseg.registry import TRANSFORMS
 
 from ...domains import DOMAINS
 from ...errors import UserInputError
-from ...utils.typing_utils import DOMAINS
 from .draw_mixing import MIX_DRAWS
 
 _META_KEYS = (

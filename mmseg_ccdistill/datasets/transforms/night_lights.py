@@ -15,7 +15,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
 from ...errors import UserInputError
-from ..random_state import side_stream
+from ...runtime.random_state import side_stream
 from .lab_transfer import LINEAR_LIGHT
 
 #: Stream of the random numbers, see ``side_stream``.

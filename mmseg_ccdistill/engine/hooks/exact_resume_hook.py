@@ -17,13 +17,13 @@ from mmengine.runner.loops import _InfiniteDataloaderIterator
 from mmseg.registry import HOOKS
 
 from ...datasets.draw import STEP_STREAM
-from ...datasets.random_state import seed_generators
-from ...utils.checkpoint_file import CheckpointFileError
-from ..resume import ResumeChoice, newest_good_checkpoint
-from ..resume_settings import settle_settings
-from ..run_setup import SETUP_KEY, batch_change, run_setup
-from ..schedule_end import check_schedule_end
-from ..train_batches import PositionedBatches
+from ...runtime.checkpoint_file import CheckpointFileError
+from ...runtime.random_state import seed_generators
+from ...runtime.resume import agreed_choice, newest_good_checkpoint
+from ...runtime.resume_settings import settle_settings
+from ...runtime.run_setup import SETUP_KEY, batch_change, run_setup
+from ...runtime.schedule_end import check_schedule_end
+from ...runtime.train_batches import PositionedBatches
 
 
 @HOOKS.register_module()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...utils.precision import autocast_off, full_precision
+from ..precision import autocast_off, full_precision
 
 #: Columns of the numbers: factors of brightness, contrast and saturation, turn of the hue (1 is a full circle),
 #: standard deviation of the blur in pixels. (1, 1, 1, 0, 0) changes nothing.

@@ -13,13 +13,13 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor, nn
 
+from ...domains import DomainSamples, DomainTensors
 from ...errors import UserInputError
-from ...utils.precision import autocast_off, full_precision
-from ...utils.typing_utils import DomainSamples, DomainTensors
 from ..losses.class_weights import CITYSCAPES_CLASSES, ClassWeight
 from ..losses.content_correlation import match_parallax
 from ..losses.static_classes import STATIC_CLASSES, static_class_ids
 from ..losses.weighted_cross_entropy import WeightedCrossEntropyLoss
+from ..precision import autocast_off, full_precision
 from ..segmentors.ema_teacher import EMATeacher
 from ..segmentors.frozen_network import freeze
 from .changed_look import change_look

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from mmseg_ccdistill.datasets.draw_sampler import Draw
-from mmseg_ccdistill.datasets.random_state import get_random_state, same_random_state, seeded
 from mmseg_ccdistill.datasets.transforms import DrawMixing, PackCrossDomainInputs
+from mmseg_ccdistill.runtime.random_state import get_random_state, same_random_state, seeded
 
 
 def results(labelled: bool = True) -> dict[str, Any]:
