@@ -31,6 +31,9 @@ from mmseg_ccdistill.errors import UserInputError
 
 TINY = make_settings(tiny=True)
 
+#: Torch below 2.3 scales losses on a GPU alone: there the rows of the guard that need it say so.
+SCALES_ON_CPU = hasattr(torch.amp, 'GradScaler')
+
 #: Rows of the quick rehearsal; the slow test runs all of them.
 QUICK = (
     'environment',
@@ -63,7 +66,9 @@ def test_the_rehearsal_runs_every_row(rehearsal: Path) -> None:
     rows = read(rehearsal)
     status = {name: row['status'] for name, row in rows.items()}
     graphed = {name for name in rows if name.endswith('graphed')}
-    assert {name for name, word in status.items() if word != 'done'} == graphed
+    unscaled = set() if SCALES_ON_CPU else {n for n in rows if n.startswith('guard: loss scaler')}
+    assert {name for name, word in status.items() if word != 'done'} == graphed | unscaled
+    assert all('has no loss scaler for a CPU' in rows[name]['reason'] for name in unscaled)
     assert all(rows[name]['reason'] == 'CUDA graphs need a CUDA device' for name in graphed)
     for name in ('step: mmengine default', 'step: bf16 channels_last'):
         result = rows[name]['result']
@@ -82,12 +87,14 @@ def test_the_rehearsal_runs_every_row(rehearsal: Path) -> None:
 
 
 def test_a_spoiled_gradient_changes_nothing(rehearsal: Path) -> None:
-    rows = {n: row['result'] for n, row in read(rehearsal).items() if n.startswith('guard')}
-    assert len(rows) == 3
+    found = {n: row for n, row in read(rehearsal).items() if n.startswith('guard')}
+    rows = {n: row['result'] for n, row in found.items() if row['status'] == 'done'}
+    assert len(found) == 3 and len(rows) == (3 if SCALES_ON_CPU else 1)
     for result in rows.values():
         assert result['clean_changed'] > 0
         assert result['spoiled_changed'] == 0
-    assert rows['guard: loss scaler']['scale'] == [256.0, 128.0]
+    if SCALES_ON_CPU:
+        assert rows['guard: loss scaler']['scale'] == [256.0, 128.0]
     assert rows['guard: no loss scaler']['norm_finite'] is False
     assert rows['guard: no loss scaler']['skipped'] == 1
 
