@@ -136,7 +136,7 @@ def test_the_full_config_has_the_head_of_the_paper() -> None:
     model = Config.fromfile(str(FULL)).model
     assert model.projection_head == dict(type='ProjectionHead', in_channels=2048)
     names = sorted(path.stem for path in CONFIGS.glob('*.py'))
-    own = [name for name in names if name.endswith(('_standardized', '_matched'))]
+    own = [name for name in names if name.endswith(('_standardized', '_matched', '_plus'))]
     for name in names:
         head = Config.fromfile(str(CONFIGS / f'{name}.py')).model.projection_head
         assert (head.get('embedding_norm') is not None) == (name in own), name

@@ -32,7 +32,7 @@ KINDS = [
         ", such as 'img_suffix' or 'seg_map_suffix'",
     ),
     ('transform', 'train_dataloader.dataset.dataset.pipeline.2.probb', 'RandomFlip', ", such as 'prob'"),
-    ('sampler', 'train_dataloader.sampler.shufle', 'DrawSampler', ' (dataset, seed, start)'),
+    ('sampler', 'train_dataloader.sampler.shufle', 'DrawSampler', ' (dataset, rare_classes, seed, start)'),
     (
         'loss',
         'model.decode_head.loss_decode.loss_weigt',
