@@ -41,6 +41,10 @@ ELSEWHERE = {
         'test_train_test_cli.py': ('numbered_pictures_hook',),
         'test_checkpoint_weights.py': ('checkpoint_match',),
     },
+    'a part of a data set or sampler, tested through it': {
+        'test_draw_sampler.py': ('draw',),
+        'test_rare_classes.py': ('class_pixels',),
+    },
     'a part of a metric or submission, tested through it': {
         'test_night_iou_metric.py': ('report',),
         'test_submission.py': ('submission_validator',),
@@ -49,8 +53,10 @@ ELSEWHERE = {
         'test_adaptation_segmentor.py': ('checkpoint_routing', 'logits_map', 'network_names'),
         'test_adversarial.py': ('output_discriminator',),
         'test_ccdistill_segmentor.py': ('component_building', 'features'),
-        'test_ema_teacher.py': ('frozen_network',),
+        'test_ema_teacher.py': ('frozen_network', 'run_length'),
         'test_joint_optimizer.py': ('joint_constructor',),
+        'test_self_training.py': ('hand_over', 'settings'),
+        'test_shared_backbone.py': ('tied_tensors',),
     },
     'names alone': {'test_formatting.py': ('domains',), 'test_packaging.py': ('version',)},
 }

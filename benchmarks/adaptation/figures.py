@@ -22,7 +22,10 @@ OKABE_ITO = ('#000000', '#E69F00', '#0072B2', '#009E73', '#D55E00', '#CC79A7', '
 INK, GREY = '#222222', '#8a8a8a'
 
 #: Line styles that go on where the colours begin again.
-STYLES = ('-', '--', ':', '-.')
+STYLES: tuple[str | tuple[int, tuple[int, ...]], ...] = (
+    *('-', '--', ':', '-.'),
+    *((0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 4))),
+)
 
 #: Loss terms by the key of the log, in the order of the panels.
 TERMS = {
@@ -63,8 +66,8 @@ def colour_of(row: str) -> str:
     return OKABE_ITO[list(ROWS).index(row) % len(OKABE_ITO)]
 
 
-def style_of(row: str) -> str:
-    """Line style of a row; with the colour it is of that row alone among the first 28."""
+def style_of(row: str) -> str | tuple[int, tuple[int, ...]]:
+    """Line style of a row; with the colour it is of that row alone among the first 49."""
     return STYLES[list(ROWS).index(row) // len(OKABE_ITO) % len(STYLES)]
 
 
@@ -252,7 +255,7 @@ def losses_figure(results: Results) -> Figure | None:
         for axes, (key, rows) in zip(grid.flat, terms.items(), strict=False):
             for name, found in rows.items():
                 (handles[name],) = axes.plot(
-                    *_mean_curve(found), style_of(name), color=colour_of(name), lw=1.2
+                    *_mean_curve(found), linestyle=style_of(name), color=colour_of(name), lw=1.2
                 )
             axes.set_title(TERMS[key])
             axes.grid(color='#e5e5e5', lw=0.6)
