@@ -94,6 +94,8 @@ def test_a_model_says_what_its_config_says(path: str, model: dict[str, Any]) -> 
         'EncoderDecoder': [],
         'CCDistillSegmentor': ['CCDistill'],
         'AdaptSegNetSegmentor': ['AdaptSegNet'],
+        'AdvEntSegmentor': ['AdvEnt'],
+        'MinEntSegmentor': ['MinEnt'],
     }
     assert metadata['Architecture'][2:] == methods[cfg.model.type]
 

@@ -33,6 +33,8 @@ def train(monkeypatch: pytest.MonkeyPatch, config: Path, work_dir: Path, *option
     ('method', 'left_out'),
     [
         ('AdaptSegNetSegmentor', {'discriminators'}),
+        ('AdvEntSegmentor', {'discriminators'}),
+        ('MinEntSegmentor', set()),
         pytest.param('MeanTeacher', {'teacher', 'ema'}, marks=pytest.mark.slow),
     ],
 )

@@ -91,7 +91,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--rows',
         nargs='+',
         default=['headline'],
-        help='headline (default), ablations, beyond, all, or names',
+        help='headline (default), ablations, beyond, table1, all, or names',
     )
     parser.add_argument(
         '--variant',
@@ -288,7 +288,8 @@ def estimate(stages: Sequence[Stage], work_dir: Path, jobs: int) -> float:
     seconds = 0.0
     for stage in stages:
         if not stage.finished(work_dir) and stage.max_iters > 1:
-            kind = 'adaptation' if 'model.diagnostics_interval' in stage.options else 'source'
+            two_sets = 'train_dataloader.dataset.target.data_root' in stage.options
+            kind = 'adaptation' if two_sets else 'source'
             seconds += stage.max_iters * CORE_SECONDS[kind]
     return seconds / jobs / 60
 

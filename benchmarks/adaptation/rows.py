@@ -23,7 +23,7 @@ CONFIGS = ROOT / 'configs'
 PAPER_CONFIG = 'ccdistill/refinenet_r101_cs2dz.py'
 
 #: Names that no row may have: the folder of the source stage, and what ``--rows`` takes for several rows.
-RESERVED = ('source', 'headline', 'ablations', 'beyond', 'all')
+RESERVED = ('source', 'headline', 'ablations', 'beyond', 'table1', 'all')
 
 #: How often the night set is measured in a training, for the learning curves.
 NUM_VALIDATIONS = 6
@@ -38,7 +38,8 @@ class Row:
         published: Its name in the paper's Table 3; None if it is not there.
         ablation: File below ``configs`` whose assignments it adds to the full config; None: none.
         network: ``'full'`` for CCDistill's config, ``'matched'`` for that of matched distillation, ``'plus'`` for that
-            with self-training, ``'source'`` and ``'oracle'`` for those that train one network.
+            with self-training, one of :data:`TABLE_1` for that of another method, ``'source'`` and ``'oracle'`` for
+            those that train one network.
         options: Config overrides of a variant, as ``--cfg-options`` takes them.
     """
 
@@ -123,6 +124,15 @@ ROWS |= {
     'st_rare': _self_training('st, rare classes', ('lights',), learners=_NIGHT),
     'st_lights': _self_training('st, light on S_n', ('rare',), learners=_NIGHT),
 }
+
+#: Other methods of the paper's Table 1, by the name of their config in a suite.
+TABLE_1 = ('adaptsegnet', 'advent', 'minent')
+ROWS |= {
+    name: Row(title, network=name)
+    for name, title in zip(
+        TABLE_1, ('AdaptSegNet, single level', 'ADVENT (AdvEnt)', 'ADVENT (MinEnt)'), strict=True
+    )
+}
 BASELINE, SOURCE_ONLY, FULL, ORACLE = 'wo_cdc_cds', 'source_only', 'full', 'oracle'
 MATCHED = 'matched'
 HEADLINE = (SOURCE_ONLY, BASELINE, FULL, MATCHED, ORACLE)
@@ -163,8 +173,8 @@ class Suite:
 
     Attributes:
         title: For the head of the report.
-        configs: Config below ``configs`` of each network: ``'source'``, ``'full'``, ``'matched'``, some ``'plus'`` and
-            ``'oracle'``.
+        configs: Config below ``configs`` of each network: ``'source'``, ``'full'``, ``'matched'``, some ``'plus'``,
+            ``'oracle'`` and those of :data:`TABLE_1`.
         source_iters: Length of the shared source stage; None: as its config says.
         adapt_iters: Length of every row; None: as the full config says.
         seeds: Seeds when none are given.
@@ -192,6 +202,9 @@ SUITES = {
             'matched': 'ccdistill/refinenet_small_mini_day2night_matched.py',
             'plus': 'ccdistill/refinenet_small_mini_day2night_plus.py',
             'oracle': 'refinenet/refinenet_small_mini_oracle.py',
+            'adaptsegnet': 'adaptsegnet/refinenet_small_mini_day2night.py',
+            'advent': 'advent/refinenet_small_mini_day2night.py',
+            'minent': 'advent/refinenet_small_mini_day2night_minent.py',
         },
         1200,
         600,
@@ -233,7 +246,7 @@ def choose_rows(names: Sequence[str], suite: Suite) -> list[str]:
 
     Args:
         names: Names of rows, ``'headline'``, ``'ablations'`` (of the paper's method), ``'beyond'`` (with
-            self-training) or ``'all'``.
+            self-training), ``'table1'`` (other methods) or ``'all'``.
         suite: The suite.
 
     Returns:
@@ -245,8 +258,9 @@ def choose_rows(names: Sequence[str], suite: Suite) -> list[str]:
     there = [name for name, row in ROWS.items() if row.network in suite.configs]
     groups = {
         'headline': [name for name in there if name in HEADLINE],
-        'ablations': [n for n in there if n not in HEADLINE and ROWS[n].network != 'plus'],
+        'ablations': [n for n in there if n not in HEADLINE and ROWS[n].network == 'full'],
         'beyond': [name for name in there if ROWS[name].network == 'plus'],
+        'table1': [name for name in there if name in TABLE_1],
         'all': there,
     }
     for name in names:
@@ -392,7 +406,7 @@ def seed_runs(
             )
         else:
             options['default_hooks.checkpoint.save_optimizer'] = False
-            if 'segmentor' in loaded.model:
+            if loaded.model.type == 'CCDistillSegmentor':
                 options['model.diagnostics_interval'] = 10
         options.update(overrides)
         return Stage(

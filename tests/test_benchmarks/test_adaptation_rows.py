@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from test_configs import flat
 
-from benchmarks.adaptation.command import read_variant
+from benchmarks.adaptation.command import estimate, read_variant
 from benchmarks.adaptation.rows import (
     FULL,
     HEADLINE,
@@ -122,8 +122,10 @@ def test_groups_of_rows() -> None:
     assert choose_rows(['all'], mini) == list(ROWS)
     beyond = [name for name, row in ROWS.items() if row.network == 'plus']
     assert beyond[:4] == ['plus', 'st', 'st_day', 'st_both'] and len(beyond) == 21
-    assert choose_rows(['beyond'], mini) == beyond and list(ROWS)[-21:] == beyond
-    assert choose_rows(['ablations', 'full'], mini) == ['full', *list(ROWS)[5:-21]]
+    assert choose_rows(['beyond'], mini) == beyond and list(ROWS)[-24:-3] == beyond
+    assert choose_rows(['ablations', 'full'], mini) == ['full', *list(ROWS)[5:-24]]
+    assert choose_rows(['table1'], mini) == ['adaptsegnet', 'advent', 'minent'] == list(ROWS)[-3:]
+    assert choose_rows(['table1'], real) == []
     assert choose_rows(['wo_lab', 'wo_cdc', 'wo_lab'], real) == ['wo_cdc', 'wo_lab']
     for suite, name in ((mini, 'wo_everything'), (real, 'oracle'), (SUITES['cs2dz'], 'oracle')):
         with pytest.raises(UserInputError, match=f'no row {name!r}; expected headline'):
@@ -171,6 +173,29 @@ def test_rows_of_a_seed_share_one_source_stage_and_one_length(tmp_path: Path) ->
     assert {n for n, text in measured.items() if 'correlations-since' in text} == {FULL, MATCHED}
     assert all('--sets night --day-set day' in text for text in measured.values())
     assert len({e.fingerprint(tmp_path) for e in runs.evaluated.values()}) == len(rows)
+
+
+def test_rows_of_other_methods_start_from_the_same_stage_with_options_that_they_know(
+    tmp_path: Path,
+) -> None:
+    init_default_scope('mmseg')
+    roots = {part: tmp_path / part for part in ('cityscapes', 'dark_zurich')}
+    rows = choose_rows(['table1', 'full'], SUITES['mini'])
+    trained = seed_runs(SUITES['mini'], rows, 0, roots, tmp_path, (12, 60)).trained
+    types = {}
+    for name, stage in trained.items():
+        config = Config.fromfile(str(ROOT / stage.config))
+        config.merge_from_dict(dict(stage.options))
+        types[name] = type(MODELS.build(config.model)).__name__
+        assert ('model.diagnostics_interval' in stage.options) == (name == 'full')
+        assert config.train_dataloader.dataset.target.data_root == str(roots['dark_zurich'])
+    assert types == {
+        'full': 'CCDistillSegmentor',
+        'adaptsegnet': 'AdaptSegNetSegmentor',
+        'advent': 'AdvEntSegmentor',
+        'minent': 'MinEntSegmentor',
+    }
+    assert estimate([trained['advent']], tmp_path, 1) == pytest.approx(60 * 0.45 / 60)  # minutes
 
 
 def test_options_of_a_row_reach_its_config_with_their_types(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 from two_ranks import run_two_ranks
 
 from mmseg_ccdistill.models.discriminators import OutputDiscriminator
-from mmseg_ccdistill.models.losses import adversarial_loss, discriminator_loss
+from mmseg_ccdistill.models.losses import adversarial_loss, discriminator_loss, self_information
 from mmseg_ccdistill.runtime import JointOptimizer
 from mmseg_ccdistill.runtime.gradient_guard import GradientGuard
 
@@ -39,22 +40,36 @@ LEAST_SQUARES = (
     ),
     (0.395910913914, 74.3742865486, -59.696451073, 39668.504616),
 )
+ADVENT = (
+    (
+        (3.190572921, 0.7417636827, 0.6941792253),
+        (3.189466273, 0.660030775, 0.6914138782),
+        (3.187389115, 0.6578587908, 0.6893039392),
+    ),
+    (0.396021600372, 74.3745487438, -61.3374480594, 39666.6752257),
+)
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    return logits.softmax(1)
 
 
 class Toy(nn.Module):
     """One step of output-space adversarial adaptation, all losses in one sum."""
 
-    def __init__(self, least_squares: bool = False) -> None:
+    def __init__(
+        self, form: str = 'vanilla', seen: Callable[[Tensor], Tensor] = probabilities
+    ) -> None:
         super().__init__()
         self.night = fill(
             nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 19, 1)), 50
         )
         self.discriminators = fill(OutputDiscriminator(), 0)
-        self.form = 'least_squares' if least_squares else 'vanilla'
+        self.form, self.seen = form, seen
 
     def forward(self, source: Tensor, target: Tensor, labels: Tensor) -> dict[str, Tensor]:
         logits = self.night(source)
-        p_source, p_target = logits.softmax(1), self.night(target).softmax(1)
+        p_source, p_target = self.seen(logits), self.seen(self.night(target))
         constant = {name: p.detach() for name, p in self.discriminators.named_parameters()}
         misled = functional_call(self.discriminators, constant, (p_target,))
         own = [self.discriminators(p.detach()) for p in (p_source, p_target)]
@@ -98,11 +113,17 @@ def checksums(*modules: nn.Module) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ('least_squares', 'expected'), [(False, BCE), (True, LEAST_SQUARES)], ids=['bce', 'ls']
+    ('toy', 'expected'),
+    [
+        (Toy(), BCE),
+        (Toy('least_squares'), LEAST_SQUARES),
+        (Toy(seen=self_information), ADVENT),
+    ],
+    ids=['bce', 'ls', 'AdvEnt'],
 )
-def test_three_steps_of_an_adversarial_toy(least_squares: bool, expected: tuple) -> None:
+def test_three_steps_of_an_adversarial_toy(toy: Toy, expected: tuple) -> None:
     """One backward pass, one step of everything: what the public two-optimizer order gives."""
-    model = Toy(least_squares)
+    model = copy.deepcopy(toy)
     wrapper = wrapper_of(model)
     schedule = PolyLR(wrapper, power=0.9, eta_min=0.0, begin=0, end=251, by_epoch=False)
     batch = toy_batch()

@@ -3,6 +3,7 @@
 from .adversarial import adversarial_loss, discriminator_loss
 from .class_weights import CITYSCAPES_CLASSES, CITYSCAPES_FREQUENCIES, class_balance_weights
 from .content_correlation import CDCLoss, correlation_maps, cosine_map, match_parallax
+from .entropy import class_prior_loss, entropy_loss, self_information
 from .js_divergence import js_divergence
 from .light_loss import LightLoss, light_loss
 from .pseudo_label_weight import PseudoLabelWeight, class_quantiles, confident_ratio
@@ -23,15 +24,18 @@ __all__ = [
     'WeightedCrossEntropyLoss',
     'adversarial_loss',
     'class_balance_weights',
+    'class_prior_loss',
     'class_quantiles',
     'confident_ratio',
     'correlation_maps',
     'cosine_map',
     'discriminator_loss',
+    'entropy_loss',
     'gram_cosine',
     'js_divergence',
     'light_loss',
     'match_parallax',
+    'self_information',
     'static_loss',
     'static_pseudo_labels',
 ]

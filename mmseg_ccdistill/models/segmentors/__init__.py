@@ -2,14 +2,20 @@
 
 from .adaptation_segmentor import AdaptationSegmentor
 from .adaptsegnet_segmentor import AdaptSegNetSegmentor
+from .advent_segmentor import AdvEntSegmentor
 from .ccdistill_segmentor import CCDistillSegmentor
 from .cross_domain_segmentor import CrossDomainSegmentor
 from .ema_teacher import EMATeacher
+from .minent_segmentor import MinEntSegmentor
+from .output_space_segmentor import OutputSpaceSegmentor
 
 __all__ = [
     'AdaptSegNetSegmentor',
     'AdaptationSegmentor',
+    'AdvEntSegmentor',
     'CCDistillSegmentor',
     'CrossDomainSegmentor',
     'EMATeacher',
+    'MinEntSegmentor',
+    'OutputSpaceSegmentor',
 ]

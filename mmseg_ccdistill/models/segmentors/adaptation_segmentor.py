@@ -334,15 +334,16 @@ class AdaptationSegmentor(BaseSegmentor):
         head_inputs: Sequence[Tensor],
         logits: Tensor,
         labels: Tensor,
+        auxiliary_logits: Sequence[Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """L_seg of one labelled domain: decode head, and auxiliary heads if there are any."""
+        """L_seg of one labelled domain: decode head, and auxiliary heads (their logits, if they are there already)."""
         losses = {f'{domain}.loss_seg': self.head_loss(branch.decode_head, logits, labels)}
         if branch.with_auxiliary_head:
             heads = branch.auxiliary_head
             heads = heads if isinstance(heads, nn.ModuleList) else [heads]
-            losses[f'{domain}.aux.loss_seg'] = torch.stack(
-                [self.head_loss(head, head(head_inputs), labels) for head in heads]
-            ).sum()
+            made = auxiliary_logits or [head(head_inputs) for head in heads]
+            terms = [self.head_loss(*pair, labels) for pair in zip(heads, made, strict=True)]
+            losses[f'{domain}.aux.loss_seg'] = torch.stack(terms).sum()
         return losses
 
     def loss(self, inputs: DomainTensors, data_samples: DomainSamples) -> dict[str, Tensor]:

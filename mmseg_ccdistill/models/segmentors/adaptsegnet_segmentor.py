@@ -1,28 +1,27 @@
-"""AdaptSegNet: adversarial adaptation in the output space (Tsai et al., CVPR 2018), single level."""
+"""AdaptSegNet: adversarial adaptation in the output space (Tsai et al., CVPR 2018), single or multi-level."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ...domains import DomainSamples, DomainTensors
 from ...errors import UserInputError
 from ..component_building import build_apart
 from ..losses.adversarial import ADVERSARIAL_FORMS, adversarial_loss, discriminator_loss
-from ..precision import autocast_off, full_precision
-from .adaptation_segmentor import AdaptationSegmentor
+from .output_space_segmentor import OutputLevels, OutputSpaceSegmentor
 
 
 @MODELS.register_module()
-class AdaptSegNetSegmentor(AdaptationSegmentor):
-    r"""One network on labelled S_d and unlabelled T_n, and a discriminator of their class probabilities.
+class AdaptSegNetSegmentor(OutputSpaceSegmentor):
+    r"""One network on labelled S_d and unlabelled T_n, and a discriminator of its class probabilities at each level.
 
-    .. math:: L_G = L_{seg}(S) + \lambda \, \ell(D(p_T), 0), \qquad
-        L_D = \tfrac{1}{2} \ell(D(p_S), 0) + \tfrac{1}{2} \ell(D(p_T), 1)
+    .. math:: L_G = L_{seg}(S) + \sum_l \lambda_l \, \ell(D_l(p_{T,l}), 0), \qquad
+        L_D = \sum_l \tfrac{1}{2} \ell(D_l(p_{S,l}), 0) + \tfrac{1}{2} \ell(D_l(p_{T,l}), 1)
 
     The two are one sum with one backward pass: in the first term the discriminator's parameters are constants, in L_D
     the probabilities are. So the network sees the discriminator of before the step and the other way round, as in the
@@ -31,19 +30,20 @@ class AdaptSegNetSegmentor(AdaptationSegmentor):
     ``JointOptimWrapperConstructor`` gives ``night`` and ``discriminators`` an optimizer each.
 
     Args:
-        segmentor (dict): Config of one ``EncoderDecoder``.
-        discriminator (dict): ``OutputDiscriminator``; ``in_channels`` is the number of classes.
+        segmentor (dict): Config of one ``EncoderDecoder``; see :class:`OutputSpaceSegmentor` for two levels.
+        discriminator (dict): ``OutputDiscriminator``, built once for each level; ``in_channels`` is the number of
+            classes.
         adversarial_form (str): ``'least_squares'`` or ``'vanilla'``. Defaults to ``'least_squares'``, with which the
             authors' single level is best.
-        adversarial_weight (float): λ: 0.01 for least squares, 0.001 for vanilla. Defaults to 0.01.
+        adversarial_weight (float): λ of the decode head: 0.01 for least squares, 0.001 for vanilla. Defaults to 0.01.
+        auxiliary_weight (float, optional): λ of the auxiliary head: 0.002 for least squares, 0.0002 for vanilla.
+            Defaults to None, a single level.
         **kwargs: See :class:`AdaptationSegmentor`.
 
     Raises:
-        ValueError: On an unknown form, a weight that is not positive, or a discriminator of other classes.
+        ValueError: On an unknown form, a weight that is not positive, a discriminator of other classes, or a second
+            level without an auxiliary head.
     """
-
-    networks = ('night',)
-    routes = {'source_day': 'night', 'target_night': 'night'}
 
     def __init__(
         self,
@@ -51,9 +51,10 @@ class AdaptSegNetSegmentor(AdaptationSegmentor):
         discriminator: ConfigType,
         adversarial_form: str = 'least_squares',
         adversarial_weight: float = 0.01,
+        auxiliary_weight: float | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(segmentor, **kwargs)
+        super().__init__(segmentor, adversarial_weight, auxiliary_weight, **kwargs)
         if adversarial_form not in ADVERSARIAL_FORMS:
             raise UserInputError(
                 f'adversarial_form must be one of {ADVERSARIAL_FORMS}, got {adversarial_form!r}.'
@@ -70,47 +71,31 @@ class AdaptSegNetSegmentor(AdaptationSegmentor):
                 f'model.discriminator.in_channels={self.out_channels}.'
             )
         self.adversarial_form = adversarial_form
-        self.adversarial_weight = adversarial_weight
         config = {**discriminator, 'in_channels': self.out_channels}
-        self.discriminators = nn.ModuleDict({'main': build_apart(config)})
-
-    def loss(self, inputs: DomainTensors, data_samples: DomainSamples) -> dict[str, Tensor]:
-        """Losses and diagnostics of one iteration.
-
-        Args:
-            inputs (dict[str, Tensor]): Normalised images ``(B, 3, H, W)`` of ``source_day`` and ``target_night``.
-            data_samples (dict[str, list]): Samples per domain; S_d carries ``gt_sem_seg``.
-
-        Returns:
-            dict[str, Tensor]: Weighted terms whose keys contain ``loss`` (they sum to the total), and the mean score of
-            each domain.
-        """
-        log: dict[str, Tensor] = {}
-        probabilities = {}
-        for domain in ('source_day', 'target_night'):
-            maps = self.encode(self.night, inputs[domain])
-            logits = self.night.decode_head(maps.head_inputs)
-            probabilities[domain] = self.probabilities(logits, inputs[domain])
-            if domain == 'source_day':
-                labels = self.ground_truth(data_samples[domain])
-                log |= self.supervised_loss(self.night, domain, maps.head_inputs, logits, labels)
-        discriminator = self.discriminators['main']
-        misled = self.scores_of_constant(discriminator, probabilities['target_night'])
-        log['night.loss_adv'] = self.adversarial_weight * adversarial_loss(
-            misled, self.adversarial_form
+        self.discriminators = nn.ModuleDict(
+            {level: build_apart(config, number) for number, level in enumerate(self.level_weights)}
         )
-        source, target = (discriminator(p.detach()) for p in probabilities.values())
-        log['discriminators.loss'] = discriminator_loss(source, target, self.adversarial_form)
-        log['discriminators.score_source'] = source.detach().mean()
-        log['discriminators.score_target'] = target.detach().mean()
+
+    def adaptation_losses(self, source: OutputLevels, target: OutputLevels) -> dict[str, Tensor]:
+        """The adversarial term, the discriminator's own loss and its mean score on each domain, for every level."""
+        log: dict[str, Tensor] = {}
+        for level, weight in self.level_weights.items():
+            discriminator, part = self.discriminators[level], self.part(level)
+            map_t = self.seen_map(target, level)
+            with torch.no_grad():
+                map_s = self.seen_map(source, level)
+            misled = self.scores_of_constant(discriminator, map_t)
+            log[f'night.{part}loss_adv'] = weight * adversarial_loss(misled, self.adversarial_form)
+            scores = discriminator(map_s), discriminator(map_t.detach())
+            log[f'discriminators.{part}loss'] = discriminator_loss(*scores, self.adversarial_form)
+            log[f'discriminators.{part}score_source'] = scores[0].detach().mean()
+            log[f'discriminators.{part}score_target'] = scores[1].detach().mean()
         return log
 
     # The steps of the loss, which a subclass may replace one by one.
-    def probabilities(self, logits: Tensor, images: Tensor) -> Tensor:
+    def seen_map(self, outputs: OutputLevels, level: str) -> Tensor:
         """What the discriminator sees: class probabilities ``(B, K, H, W)`` at the size of the images."""
-        with autocast_off(logits):
-            size = images.shape[2:]
-            return self.upsample(self.night.decode_head, full_precision(logits), size).softmax(1)
+        return self.full_logits(outputs, level).softmax(1)
 
     @staticmethod
     def scores_of_constant(discriminator: nn.Module, maps: Tensor) -> Tensor:

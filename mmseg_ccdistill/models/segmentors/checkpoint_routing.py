@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmengine.logging import print_log
@@ -43,8 +44,20 @@ def route_checkpoint(
             continue
         matched, expected = check_match(loaded, network.state_dict())
         print_log(f'checkpoint: {matched} of {expected} tensors fit {name}', logger='current')
+        absent = _parts(network.state_dict()) - _parts(loaded)
+        if absent:
+            print_log(
+                f'checkpoint: it has nothing of {", ".join(sorted(absent))} of {name}, which keeps its first weights',
+                logger='current',
+                level=logging.WARNING,
+            )
         loaded_networks.add(name)
     return loaded_networks
+
+
+def _parts(keys: Iterable[str]) -> set[str]:
+    """The first words of dotted names."""
+    return {key.split('.')[0] for key in keys}
 
 
 def _name_plain_keys(

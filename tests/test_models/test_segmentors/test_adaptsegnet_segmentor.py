@@ -10,77 +10,28 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from domain_batch import domain_batch
 from meta_device import meta_device
 from mmengine.config import Config, ConfigDict
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from output_space import (
+    MODEL,
+    OPTIM,
+    TWO_LEVELS,
+    batch,
+    build,
+    losses_of,
+    parts_trained,
+)
+from torch import Tensor
 from torch.nn import functional
 from two_ranks import run_two_ranks
 
 import mmseg_ccdistill  # noqa: F401
 
 CONFIGS = Path(__file__).resolve().parents[3] / 'configs'
-NORM = dict(type='BN')
-MODEL = dict(
-    type='AdaptSegNetSegmentor',
-    data_preprocessor=dict(
-        type='CrossDomainPreprocessor', mean=[127.5] * 3, std=[60.0] * 3, size=(64, 64)
-    ),
-    segmentor=dict(
-        type='EncoderDecoder',
-        backbone=dict(type='ResNet', depth=18, base_channels=4, stem_channels=4, norm_cfg=NORM),
-        decode_head=dict(
-            type='FCNHead', in_channels=32, in_index=3, channels=8, num_convs=1, dropout_ratio=0.1,
-            concat_input=False, num_classes=19, norm_cfg=NORM,
-            loss_decode=dict(type='WeightedCrossEntropyLoss'),
-        ),
-        train_cfg=dict(),
-        test_cfg=dict(mode='whole'),
-    ),
-    discriminator=dict(type='OutputDiscriminator'),
-)  # fmt: skip
-OPTIM = dict(
-    constructor='JointOptimWrapperConstructor',
-    optimizer=dict(
-        night=dict(type='SGD', lr=1e-2, momentum=0.9),
-        discriminators=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99)),
-    ),
-)
-
-
-def build(**changes: Any) -> Any:
-    init_default_scope('mmseg')
-    torch.manual_seed(0)
-    model = MODELS.build(ConfigDict(copy.deepcopy({**MODEL, **changes})))
-    model.init_weights()
-    return model
-
-
-def batch(seed: int = 1) -> dict[str, Any]:
-    whole = domain_batch(seed=seed)
-    domains = ('source_day', 'target_night')
-    return {key: {d: whole[key][d] for d in domains} for key in whole}
-
-
-def losses_of(model: nn.Module, data: dict[str, Any]) -> dict[str, Tensor]:
-    return model(**model.data_preprocessor(data, True), mode='loss')
-
-
-def touched(model: nn.Module, term: Tensor) -> dict[str, bool]:
-    model.zero_grad()
-    term.backward(retain_graph=True)
-    return {
-        name: any(p.grad is not None and bool(p.grad.any()) for p in part.parameters())
-        for name, part in (
-            ('backbone', model.night.backbone),
-            ('head', model.night.decode_head),
-            ('discriminators', model.discriminators),
-        )
-    }
 
 
 @pytest.mark.parametrize(
@@ -120,12 +71,58 @@ def test_values_by_hand(form: str, weight: float, error: Callable) -> None:
 def test_which_parts_a_term_trains() -> None:
     model = build()
     losses = losses_of(model, batch())
-    network = dict(backbone=True, head=True, discriminators=False)
-    assert touched(model, losses['source_day.loss_seg']) == network
-    assert touched(model, losses['night.loss_adv']) == network
-    assert touched(model, losses['discriminators.loss']) == dict(
-        backbone=False, head=False, discriminators=True
-    )
+    network = {'layer3', 'layer4', 'head'}
+    assert parts_trained(model, losses['source_day.loss_seg']) == network
+    assert parts_trained(model, losses['night.loss_adv']) == network
+    assert parts_trained(model, losses['discriminators.loss']) == {'discriminator main'}
+
+
+def test_which_parts_a_term_of_two_levels_trains() -> None:
+    model = build(**TWO_LEVELS)
+    losses = losses_of(model, batch())
+    main, auxiliary = {'layer3', 'layer4', 'head'}, {'layer3', 'aux'}
+    expected = {
+        'source_day.loss_seg': main,
+        'source_day.aux.loss_seg': auxiliary,
+        'night.loss_adv': main,
+        'night.aux.loss_adv': auxiliary,
+        'discriminators.loss': {'discriminator main'},
+        'discriminators.aux.loss': {'discriminator aux'},
+    }
+    assert {key for key in losses if 'loss' in key} == expected.keys()
+    assert {key: parts_trained(model, losses[key]) for key in expected} == expected
+
+
+def test_two_levels_by_hand() -> None:
+    """The second level is the first with its own head, discriminator and weight; the first stays what it was."""
+    model = build(**TWO_LEVELS).eval()
+    data = model.data_preprocessor(batch(), True)
+    losses = model(**data, mode='loss')
+    scores = {}
+    for domain, images in data['inputs'].items():
+        logits = model.night.auxiliary_head(model.night.backbone(images))
+        logits = functional.interpolate(logits, (64, 64), mode='bilinear')
+        scores[domain] = model.discriminators['aux'](logits.softmax(1))
+        if domain == 'source_day':
+            labels = torch.cat([s.gt_sem_seg.data for s in data['data_samples'][domain]])
+            supervised = 0.1 * functional.cross_entropy(logits, labels)
+    torch.testing.assert_close(losses['source_day.aux.loss_seg'], supervised)
+    error = scores['target_night'].square().mean()
+    torch.testing.assert_close(losses['night.aux.loss_adv'], 0.0002 * error)
+    own = 0.5 * scores['source_day'].square().mean()
+    own = own + 0.5 * (scores['target_night'] - 1).square().mean()
+    torch.testing.assert_close(losses['discriminators.aux.loss'], own)
+    single = losses_of(build().eval(), batch())
+    for key in ('discriminators.loss', 'discriminators.score_source'):
+        assert single[key].shape == losses[key].shape
+    assert single.keys() < losses.keys()
+
+
+def test_the_discriminators_of_two_levels_are_no_twins() -> None:
+    model = build(**TWO_LEVELS)
+    main, auxiliary = (model.discriminators[level].layers[0].weight for level in ('main', 'aux'))
+    assert not torch.equal(main, auxiliary)
+    assert torch.equal(main, build().discriminators['main'].layers[0].weight)
 
 
 def test_source_and_target_are_two_passes_source_first() -> None:
@@ -185,12 +182,14 @@ def test_mistakes_end_at_build(changes: dict[str, Any], sentence: str) -> None:
     assert str(caught.value).endswith(sentence)
 
 
-def _two_steps(rank: int, folder: str) -> None:
+def _two_steps(rank: int, folder: str, changes: dict[str, Any]) -> None:
     """One of two processes: its own batch, gradients of the first step, weights after two."""
     torch.set_num_threads(1)
     init = f'file://{folder}/rendezvous'
     dist.init_process_group('gloo', init_method=init, rank=rank, world_size=2)
-    model = build().eval()  # no dropout, no batch statistics: gradients are those of the data alone
+    model = build(
+        **changes
+    ).eval()  # no dropout, no batch statistics: gradients are those of the data alone
     wrapped = MMDistributedDataParallel(model)
     wrapper = build_optim_wrapper(wrapped, ConfigDict(copy.deepcopy(OPTIM)))
     gradients: list[Tensor] = []
@@ -205,11 +204,16 @@ def _two_steps(rank: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
-def test_two_processes_train_one_model(tmp_path: Path) -> None:
-    run_two_ranks(_two_steps, str(tmp_path))
+@pytest.mark.parametrize(
+    'changes',
+    [{}, dict(TWO_LEVELS, type='AdvEntSegmentor')],
+    ids=['single', 'AdvEnt of two levels'],
+)
+def test_two_processes_train_one_model(tmp_path: Path, changes: dict[str, Any]) -> None:
+    run_two_ranks(_two_steps, str(tmp_path), changes)
     found = [torch.load(tmp_path / f'{rank}.pt', weights_only=True) for rank in (0, 1)]
     assert all(torch.equal(value, found[1][1][name]) for name, value in found[0][1].items())
-    model = build().eval()
+    model = build(**changes).eval()
     single = []
     for rank in (0, 1):
         model.zero_grad()
@@ -244,7 +248,7 @@ def test_configs(
     assert tensors in (None, len(model.night.state_dict()))
     assert not model.night.with_auxiliary_head
     assert model.night.decode_head.loss_decode.class_weight is None
-    assert (model.adversarial_form, model.adversarial_weight) == ('least_squares', 0.01)
+    assert (model.adversarial_form, model.level_weights) == ('least_squares', {'main': 0.01})
     assert config.train_dataloader.dataset.domains == ('source_day', 'target_night')
     parts = build_optim_wrapper(model, config.optim_wrapper).optimizer.parts
     found = parts['night'].param_groups[0]
@@ -258,3 +262,28 @@ def test_configs(
     assert (own['lr'], own['betas'], own['weight_decay']) == (1e-4, (0.9, 0.99), 0)
     trained = {id(p) for part in parts.values() for g in part.param_groups for p in g['params']}
     assert trained == {id(p) for p in model.parameters() if p.requires_grad}
+
+
+def test_config_of_two_levels() -> None:
+    """The paper's: vanilla, 0.001 and 0.0002, auxiliary cross-entropy 0.1, both classifiers ten times as fast."""
+    config = Config.fromfile(str(CONFIGS / 'adaptsegnet/deeplabv2_r101_cs2dz_multi-level.py'))
+    init_default_scope('mmseg')
+    with meta_device():
+        model = MODELS.build(config.model)
+    assert sum(p.numel() for p in model.night.parameters()) == 44_601_560
+    assert len(model.night.state_dict()) == 640
+    assert sum(p.numel() for p in model.night.auxiliary_head.parameters()) == 700_492
+    assert sum(p.numel() for p in model.night.parameters() if p.requires_grad) == 44_496_216
+    assert sum(p.numel() for p in model.discriminators.parameters()) == 2 * 2_781_121
+    assert model.adversarial_form == 'vanilla'
+    assert model.level_weights == {'main': 0.001, 'aux': 0.0002}
+    assert model.night.auxiliary_head.loss_decode.loss_weight == 0.1
+    parts = build_optim_wrapper(model, config.optim_wrapper).optimizer.parts
+    fast = {
+        id(p)
+        for group in parts['night'].param_groups
+        if group['lr'] == 2.5e-3
+        for p in group['params']
+    }
+    heads = [*model.night.decode_head.parameters(), *model.night.auxiliary_head.parameters()]
+    assert fast == {id(p) for p in heads}
