@@ -10,21 +10,47 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import nn
 
+from ..errors import UserInputError
+
 
 def build_optional(config: ConfigType | None) -> BaseModule | None:
     """Build a component from its config; ``None`` means that the component is off."""
     return None if config is None else MODELS.build(config)
 
 
-def build_apart(config: ConfigType) -> nn.Module:
+def build_apart(config: ConfigType, draw: int = 1) -> nn.Module:
     """Build and initialise a component without a trace in the random stream of the rest.
 
     So runs with and without it, of one seed, have equal initial weights and equal dropout draws elsewhere. Two calls
-    with one config give twins.
+    with one config and one ``draw`` give twins.
+
+    Args:
+        config: Config of the component.
+        draw: What is added to the seed of the run. Defaults to 1.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(torch.initial_seed() + 1)
+        torch.default_generator.manual_seed(torch.initial_seed() + draw)
         component = MODELS.build(copy.deepcopy(config))
         if not any(p.is_meta for p in component.parameters()):  # there is nothing to fill
             component.init_weights()
     return component
+
+
+def build_discriminator(config: ConfigType, num_classes: int, draw: int = 1) -> nn.Module:
+    """Build a discriminator of class probabilities apart, see :func:`build_apart`.
+
+    Args:
+        config: Its config; ``in_channels`` may be left out.
+        num_classes: Channels of the maps that it reads.
+        draw: See :func:`build_apart`. Defaults to 1.
+
+    Raises:
+        UserInputError: If it is one of another number of classes.
+    """
+    classes = config.get('in_channels', num_classes)
+    if classes != num_classes:
+        raise UserInputError(
+            f'discriminator.in_channels is {classes}, but the decode head has {num_classes} classes: set '
+            f'model.discriminator.in_channels={num_classes}.'
+        )
+    return build_apart({**config, 'in_channels': num_classes}, draw)

@@ -7,12 +7,16 @@ from typing import Any
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from ...domains import DomainSamples, DomainTensors
 from ...errors import UserInputError
-from ..component_building import build_apart
-from ..losses.adversarial import ADVERSARIAL_FORMS, adversarial_loss, discriminator_loss
+from ..component_building import build_discriminator
+from ..losses.adversarial import (
+    ADVERSARIAL_FORMS,
+    adversarial_loss,
+    discriminator_loss,
+    scores_of_constant,
+)
 from ..precision import autocast_off, full_precision
 from .adaptation_segmentor import AdaptationSegmentor
 
@@ -63,16 +67,11 @@ class AdaptSegNetSegmentor(AdaptationSegmentor):
                 f'adversarial_weight must be positive, got {adversarial_weight}: for no adaptation train the '
                 'source-only config.'
             )
-        classes = discriminator.get('in_channels', self.out_channels)
-        if classes != self.out_channels:
-            raise UserInputError(
-                f'discriminator.in_channels is {classes}, but the decode head has {self.out_channels} classes: set '
-                f'model.discriminator.in_channels={self.out_channels}.'
-            )
         self.adversarial_form = adversarial_form
         self.adversarial_weight = adversarial_weight
-        config = {**discriminator, 'in_channels': self.out_channels}
-        self.discriminators = nn.ModuleDict({'main': build_apart(config)})
+        self.discriminators = nn.ModuleDict(
+            {'main': build_discriminator(discriminator, self.out_channels)}
+        )
 
     def loss(self, inputs: DomainTensors, data_samples: DomainSamples) -> dict[str, Tensor]:
         """Losses and diagnostics of one iteration.
@@ -95,7 +94,7 @@ class AdaptSegNetSegmentor(AdaptationSegmentor):
                 labels = self.ground_truth(data_samples[domain])
                 log |= self.supervised_loss(self.night, domain, maps.head_inputs, logits, labels)
         discriminator = self.discriminators['main']
-        misled = self.scores_of_constant(discriminator, probabilities['target_night'])
+        misled = scores_of_constant(discriminator, probabilities['target_night'])
         log['night.loss_adv'] = self.adversarial_weight * adversarial_loss(
             misled, self.adversarial_form
         )
@@ -111,9 +110,3 @@ class AdaptSegNetSegmentor(AdaptationSegmentor):
         with autocast_off(logits):
             size = images.shape[2:]
             return self.upsample(self.night.decode_head, full_precision(logits), size).softmax(1)
-
-    @staticmethod
-    def scores_of_constant(discriminator: nn.Module, maps: Tensor) -> Tensor:
-        """Scores of a discriminator whose parameters get no gradient; the maps do."""
-        constant = {name: p.detach() for name, p in discriminator.named_parameters()}
-        return functional_call(discriminator, constant, (maps,))
