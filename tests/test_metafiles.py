@@ -83,6 +83,7 @@ def test_a_model_says_what_its_config_says(path: str, model: dict[str, Any]) -> 
     heads = {
         'RefineNetHead': 'RefineNet',
         'DeepLabV2Head': 'DeepLabV2',
+        'PSPHead': 'PSPNet',
         'SegformerHead': 'SegFormer',
         'UPerHead': 'UPerNet',
         'PerPixelHead': 'PerPixel',
@@ -94,6 +95,7 @@ def test_a_model_says_what_its_config_says(path: str, model: dict[str, Any]) -> 
         'EncoderDecoder': [],
         'CCDistillSegmentor': ['CCDistill'],
         'AdaptSegNetSegmentor': ['AdaptSegNet'],
+        'DANNetSegmentor': ['DANNet'],
     }
     assert metadata['Architecture'][2:] == methods[cfg.model.type]
 

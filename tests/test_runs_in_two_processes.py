@@ -71,6 +71,7 @@ def of_method(name: str, folder: Path) -> Path:
         ('five classes', {'day', 'night', 'projection_head'}, {'day', 'projection_head'}),
         ('MeanTeacher', {'night', 'teacher', 'ema'}, {'teacher', 'ema'}),
         ('AdaptSegNetSegmentor', {'night', 'discriminators'}, {'discriminators'}),
+        ('DANNetSegmentor', {'night', 'discriminators'}, {'discriminators'}),
     ],
 )
 def test_two_processes_train_resume_export_and_test(

@@ -38,7 +38,7 @@ class Row:
         published: Its name in the paper's Table 3; None if it is not there.
         ablation: File below ``configs`` whose assignments it adds to the full config; None: none.
         network: ``'full'`` for CCDistill's config, ``'matched'`` for that of matched distillation, ``'plus'`` for that
-            with self-training, ``'source'`` and ``'oracle'`` for those that train one network.
+            with self-training, ``'dannet'`` for DANNet, ``'source'`` and ``'oracle'`` for those that adapt nothing.
         options: Config overrides of a variant, as ``--cfg-options`` takes them.
     """
 
@@ -123,6 +123,7 @@ ROWS |= {
     'st_rare': _self_training('st, rare classes', ('lights',), learners=_NIGHT),
     'st_lights': _self_training('st, light on S_n', ('rare',), learners=_NIGHT),
 }
+ROWS |= {'dannet': Row('DANNet', network='dannet')}
 BASELINE, SOURCE_ONLY, FULL, ORACLE = 'wo_cdc_cds', 'source_only', 'full', 'oracle'
 MATCHED = 'matched'
 HEADLINE = (SOURCE_ONLY, BASELINE, FULL, MATCHED, ORACLE)
@@ -163,8 +164,8 @@ class Suite:
 
     Attributes:
         title: For the head of the report.
-        configs: Config below ``configs`` of each network: ``'source'``, ``'full'``, ``'matched'``, some ``'plus'`` and
-            ``'oracle'``.
+        configs: Config below ``configs`` of each network: ``'source'``, ``'full'``, ``'matched'``, some ``'plus'``,
+            ``'dannet'`` and ``'oracle'``.
         source_iters: Length of the shared source stage; None: as its config says.
         adapt_iters: Length of every row; None: as the full config says.
         seeds: Seeds when none are given.
@@ -191,6 +192,7 @@ SUITES = {
             'full': 'ccdistill/refinenet_small_mini_day2night.py',
             'matched': 'ccdistill/refinenet_small_mini_day2night_matched.py',
             'plus': 'ccdistill/refinenet_small_mini_day2night_plus.py',
+            'dannet': 'dannet/refinenet_small_mini_day2night.py',
             'oracle': 'refinenet/refinenet_small_mini_oracle.py',
         },
         1200,
@@ -219,6 +221,7 @@ SUITES = {
             'full': PAPER_CONFIG,
             'matched': 'ccdistill/refinenet_r101_cs2dz_matched.py',
             'plus': 'ccdistill/refinenet_r101_cs2dz_plus.py',
+            'dannet': 'dannet/refinenet_r101_cs2dz.py',
         },
         None,
         None,
@@ -245,7 +248,7 @@ def choose_rows(names: Sequence[str], suite: Suite) -> list[str]:
     there = [name for name, row in ROWS.items() if row.network in suite.configs]
     groups = {
         'headline': [name for name in there if name in HEADLINE],
-        'ablations': [n for n in there if n not in HEADLINE and ROWS[n].network != 'plus'],
+        'ablations': [n for n in there if n not in HEADLINE and ROWS[n].network == 'full'],
         'beyond': [name for name in there if ROWS[name].network == 'plus'],
         'all': there,
     }

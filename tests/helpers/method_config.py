@@ -9,32 +9,38 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-CONFIG = (
-    Path(__file__).resolve().parents[2] / 'configs/adaptsegnet/refinenet_small_mini_day2night.py'
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+#: Shipped config by method; a method without one takes the segmentor of AdaptSegNet's.
+SHIPPED = dict(
+    AdaptSegNetSegmentor=CONFIGS / 'adaptsegnet/refinenet_small_mini_day2night.py',
+    DANNetSegmentor=CONFIGS / 'dannet/refinenet_small_mini_day2night.py',
 )
 #: Iterations of a run, and of the half after which it is stopped.
 ITERATIONS, STOP = 4, 2
 
 
 def write_config(folder: Path, data: Path, method: str) -> Path:
-    """Write the shipped config of AdaptSegNet with narrow layers, small crops and a few iterations.
+    """Write the shipped config of a method with narrow layers, small crops and a few iterations.
 
     Args:
         folder: Where to.
         data: What ``benchmarks.forked_training.make_data`` returned.
-        method: Type of the model: that of the config, or another one over the same segmentor.
+        method: Type of the model: one of :data:`SHIPPED`, or another one over the segmentor of AdaptSegNet's config.
 
     Returns:
         The file, ``tiny.py``.
     """
-    config = Config.fromfile(str(CONFIG))
+    config = Config.fromfile(str(SHIPPED.get(method, SHIPPED['AdaptSegNetSegmentor'])))
     model, dataset = config.model, config.train_dataloader.dataset
     model.data_preprocessor.size = model.segmentor.data_preprocessor.size = (32, 32)
     model.segmentor.backbone.update(base_channels=8, stem_channels=8)
     model.segmentor.decode_head.update(
         in_channels=[8, 16, 32, 64], channels=8, block_channels=(16, 8, 8, 8), dropout_ratio=0.5
     )
-    if method != 'AdaptSegNetSegmentor':
+    if method == 'DANNetSegmentor':
+        model.segmentor.light_net.update(base_channels=4, num_blocks=1)
+        model.target_size = (48, 48)
+    if method not in SHIPPED:
         keys = ('data_preprocessor', 'segmentor')
         config.model = dict(type=method, **{key: model[key] for key in keys})
         config.optim_wrapper.optimizer.pop('discriminators')

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import torch
+from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
@@ -30,13 +31,13 @@ SLIDE = dict(mode='slide', crop_size=(32, 32), stride=(16, 16))
 def pair(**changes: Any) -> tuple[RelitEncoderDecoder, EncoderDecoder]:
     """A relit segmentor and the plain one inside it."""
     init_default_scope('mmseg')
-    models = []
+    models: list[Any] = []
     light = dict(
         type='RelitEncoderDecoder', light_net=dict(type='LightNet', base_channels=4, num_blocks=1)
     )
     for own in (light, {}):
         torch.manual_seed(0)
-        models.append(MODELS.build(copy.deepcopy({**PLAIN, **changes, **own})))
+        models.append(MODELS.build(ConfigDict(copy.deepcopy({**PLAIN, **changes, **own}))))
         models[-1].init_weights()
     return models[0].eval(), models[1].eval()
 
