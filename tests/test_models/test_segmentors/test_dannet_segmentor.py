@@ -14,7 +14,8 @@ import torch.distributed as dist
 from domain_batch import domain_batch
 from fill_by_key import fill
 from golden_maps import normal
-from mmengine.config import ConfigDict
+from meta_device import meta_device
+from mmengine.config import Config, ConfigDict
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
@@ -27,6 +28,7 @@ from two_ranks import run_two_ranks
 
 import mmseg_ccdistill  # noqa: F401
 
+CONFIGS = Path(__file__).resolve().parents[3] / 'configs'
 #: Class weights are kept in float32; everything else is float64.
 REL = 5e-8
 DOMAINS = ('target_day', 'target_night', 'source_day')
@@ -379,3 +381,42 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
         single.append([p.grad.clone() for p in model.parameters()])
     for a, b, mean in zip(*single, found[0][0], strict=True):
         torch.testing.assert_close((a + b) / 2, mean, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ('name', 'segmentor', 'size', 'optimizer'),
+    [
+        ('refinenet_r101_cs2dz', 118_047_827, (960, 960), 'SGD'),
+        ('deeplabv2_r101_cs2dz', 43_901_068, (960, 960), 'SGD'),
+        ('pspnet_r101_cs2dz', 65_602_931, (960, 960), 'SGD'),
+        ('refinenet_small_mini_day2night', 3_468_243, (240, 240), 'AdamW'),
+    ],
+)
+def test_configs(name: str, segmentor: int, size: tuple[int, int], optimizer: str) -> None:
+    """One rate for F and G, Adam for the discriminators, the released losses, no S_n, no change at test time."""
+    config = Config.fromfile(str(CONFIGS / f'dannet/{name}.py'))
+    init_default_scope('mmseg')
+    with meta_device():
+        model = MODELS.build(config.model)
+    assert sum(p.numel() for p in model.night.parameters()) == segmentor + 4_299_395
+    assert sum(p.numel() for p in model.discriminators.parameters()) == 2 * 1_728_193
+    assert not model.night.with_auxiliary_head
+    assert (model.target_size, model.adversarial_weight, model.test_weight) == (size, 0.01, None)
+    light, static = model.loss_light, model.loss_pseudo
+    assert (light.target_weight, light.source_weight) == (0.01, 1.0)
+    assert (static.blend, static.reweight, static.neighborhood) == (
+        (0.8, 0.2, 0.4),
+        'logits',
+        False,
+    )
+    assert set(config.train_dataloader.dataset.domains) == set(DOMAINS)
+    parts = build_optim_wrapper(model, config.optim_wrapper).optimizer.parts
+    assert list(parts) == ['night', 'discriminators']
+    (own,) = parts['night'].param_groups
+    assert type(parts['night']).__name__ == optimizer
+    assert optimizer == 'AdamW' or (own['lr'], own['momentum'], own['weight_decay']) == (
+        2.5e-4, 0.9, 5e-4,
+    )  # fmt: skip
+    (learner,) = parts['discriminators'].param_groups
+    assert type(parts['discriminators']) is torch.optim.Adam
+    assert (learner['lr'], learner['betas'], learner['weight_decay']) == (1e-4, (0.9, 0.99), 0)
