@@ -7,12 +7,11 @@ _base_ = [
     '../_base_/schedules/schedule_mini.py',
     '../_base_/default_runtime.py',
 ]
+segmentor = _base_.refinenet_small
 model = dict(
     _base_.dannet,
-    data_preprocessor=dict(
-        _base_.refinenet_small.data_preprocessor, type='CrossDomainPreprocessor'
-    ),
-    segmentor=dict(_base_.refinenet_small, **_base_.relit),
+    data_preprocessor=dict(segmentor.data_preprocessor, type='CrossDomainPreprocessor'),
+    segmentor=dict(segmentor, **_base_.relit),
     target_size=_base_.target_crop_size,
 )
 train_dataloader = dict(dataset=dict(domains=_base_.dannet_domains))
