@@ -83,6 +83,7 @@ def test_a_model_says_what_its_config_says(path: str, model: dict[str, Any]) -> 
     heads = {
         'RefineNetHead': 'RefineNet',
         'DeepLabV2Head': 'DeepLabV2',
+        'PSPHead': 'PSPNet',
         'SegformerHead': 'SegFormer',
         'UPerHead': 'UPerNet',
         'PerPixelHead': 'PerPixel',
@@ -96,6 +97,7 @@ def test_a_model_says_what_its_config_says(path: str, model: dict[str, Any]) -> 
         'AdaptSegNetSegmentor': ['AdaptSegNet'],
         'AdvEntSegmentor': ['AdvEnt'],
         'MinEntSegmentor': ['MinEnt'],
+        'DANNetSegmentor': ['DANNet'],
     }
     assert metadata['Architecture'][2:] == methods[cfg.model.type]
 

@@ -35,6 +35,7 @@ def train(monkeypatch: pytest.MonkeyPatch, config: Path, work_dir: Path, *option
         ('AdaptSegNetSegmentor', {'discriminators'}),
         ('AdvEntSegmentor', {'discriminators'}),
         ('MinEntSegmentor', set()),
+        ('DANNetSegmentor', {'discriminators'}),
         pytest.param('MeanTeacher', {'teacher', 'ema'}, marks=pytest.mark.slow),
     ],
 )
@@ -68,3 +69,4 @@ def test_stopped_and_resumed_it_ends_as_the_whole_run(
     path = tmp_path / f'whole/iter_{ITERATIONS}.pth'
     report = export_files(Config.fromfile(str(config)), path, tmp_path / 'night')
     assert {name.split('.')[0] for name in report.left_out} == left_out
+    assert ('LightNet' in report.components) == (method == 'DANNetSegmentor')

@@ -37,7 +37,7 @@ def run(folder: Path, script: str, *arguments: object) -> str:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
     env = {k: v for k, v in os.environ.items() if k not in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')}
-    path = os.pathsep.join([str(ROOT), str(ROOT / 'tests')])
+    path = os.pathsep.join([str(ROOT), str(ROOT / 'tests/helpers')])
     env.update(PYTHON=sys.executable, PORT=str(port), PYTHONPATH=path, OMP_NUM_THREADS='1')
     env.update(CUDA_VISIBLE_DEVICES='')
     command = ['bash', str(ROOT / f'tools/{script}.sh'), *map(str, arguments)]
@@ -71,6 +71,7 @@ def of_method(name: str, folder: Path) -> Path:
         ('five classes', {'day', 'night', 'projection_head'}, {'day', 'projection_head'}),
         ('MeanTeacher', {'night', 'teacher', 'ema'}, {'teacher', 'ema'}),
         ('AdaptSegNetSegmentor', {'night', 'discriminators'}, {'discriminators'}),
+        ('DANNetSegmentor', {'night', 'discriminators'}, {'discriminators'}),
     ],
 )
 def test_two_processes_train_resume_export_and_test(

@@ -126,11 +126,13 @@ ROWS |= {
 }
 
 #: Other methods of the paper's Table 1, by the name of their config in a suite.
-TABLE_1 = ('adaptsegnet', 'advent', 'minent')
+TABLE_1 = ('adaptsegnet', 'advent', 'minent', 'dannet')
 ROWS |= {
     name: Row(title, network=name)
     for name, title in zip(
-        TABLE_1, ('AdaptSegNet, single level', 'ADVENT (AdvEnt)', 'ADVENT (MinEnt)'), strict=True
+        TABLE_1,
+        ('AdaptSegNet, single level', 'ADVENT (AdvEnt)', 'ADVENT (MinEnt)', 'DANNet'),
+        strict=True,
     )
 }
 BASELINE, SOURCE_ONLY, FULL, ORACLE = 'wo_cdc_cds', 'source_only', 'full', 'oracle'
@@ -201,6 +203,7 @@ SUITES = {
             'full': 'ccdistill/refinenet_small_mini_day2night.py',
             'matched': 'ccdistill/refinenet_small_mini_day2night_matched.py',
             'plus': 'ccdistill/refinenet_small_mini_day2night_plus.py',
+            'dannet': 'dannet/refinenet_small_mini_day2night.py',
             'oracle': 'refinenet/refinenet_small_mini_oracle.py',
             'adaptsegnet': 'adaptsegnet/refinenet_small_mini_day2night.py',
             'advent': 'advent/refinenet_small_mini_day2night.py',
@@ -232,6 +235,7 @@ SUITES = {
             'full': PAPER_CONFIG,
             'matched': 'ccdistill/refinenet_r101_cs2dz_matched.py',
             'plus': 'ccdistill/refinenet_r101_cs2dz_plus.py',
+            'dannet': 'dannet/refinenet_r101_cs2dz.py',
         },
         None,
         None,

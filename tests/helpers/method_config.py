@@ -14,6 +14,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 SHIPPED = {
     'AdaptSegNetSegmentor': 'adaptsegnet/refinenet_small_mini_day2night.py',
     'AdvEntSegmentor': 'advent/refinenet_small_mini_day2night.py',
+    'DANNetSegmentor': 'dannet/refinenet_small_mini_day2night.py',
     'MinEntSegmentor': 'advent/refinenet_small_mini_day2night_minent.py',
 }
 #: Iterations of a run, and of the half after which it is stopped.
@@ -40,6 +41,9 @@ def write_config(folder: Path, data: Path, method: str) -> Path:
     )
     if 'auxiliary_head' in model.segmentor:
         model.segmentor.auxiliary_head.in_channels = 32
+    if method == 'DANNetSegmentor':
+        model.segmentor.light_net.update(base_channels=4, num_blocks=1)
+        model.target_size = (48, 48)
     if method not in SHIPPED:
         keys = ('data_preprocessor', 'segmentor')
         config.model = dict(type=method, **{key: model[key] for key in keys})

@@ -122,12 +122,18 @@ def test_groups_of_rows() -> None:
     assert choose_rows(['all'], mini) == list(ROWS)
     beyond = [name for name, row in ROWS.items() if row.network == 'plus']
     assert beyond[:4] == ['plus', 'st', 'st_day', 'st_both'] and len(beyond) == 21
-    assert choose_rows(['beyond'], mini) == beyond and list(ROWS)[-24:-3] == beyond
-    assert choose_rows(['ablations', 'full'], mini) == ['full', *list(ROWS)[5:-24]]
-    assert choose_rows(['table1'], mini) == ['adaptsegnet', 'advent', 'minent'] == list(ROWS)[-3:]
+    assert choose_rows(['beyond'], mini) == beyond and list(ROWS)[-25:-4] == beyond
+    assert choose_rows(['ablations', 'full'], mini) == ['full', *list(ROWS)[5:-25]]
+    table1 = ['adaptsegnet', 'advent', 'minent', 'dannet']
+    assert choose_rows(['table1'], mini) == table1 == list(ROWS)[-4:]
     assert choose_rows(['table1'], real) == []
     assert choose_rows(['wo_lab', 'wo_cdc', 'wo_lab'], real) == ['wo_cdc', 'wo_lab']
-    for suite, name in ((mini, 'wo_everything'), (real, 'oracle'), (SUITES['cs2dz'], 'oracle')):
+    for suite, name in (
+        (mini, 'wo_everything'),
+        (real, 'oracle'),
+        (real, 'dannet'),
+        (SUITES['cs2dz'], 'oracle'),
+    ):
         with pytest.raises(UserInputError, match=f'no row {name!r}; expected headline'):
             choose_rows([name], suite)
 
@@ -142,7 +148,10 @@ def test_lengths_are_those_given_else_of_the_suite_else_of_the_config() -> None:
 @pytest.mark.parametrize('suite', SUITES)
 def test_every_data_root_is_moved(suite: str, tmp_path: Path) -> None:
     roots = {'cityscapes': Path('/s'), 'dark_zurich': Path('/t')}
-    for name in choose_rows(['headline', 'wo_lab'], SUITES[suite]):
+    for name in choose_rows(
+        ['headline', 'wo_lab', *(['dannet'] if 'dannet' in SUITES[suite].configs else [])],
+        SUITES[suite],
+    ):
         config = Config.fromfile(str(ROOT / row_config(SUITES[suite], name, tmp_path)))
         config.merge_from_dict(root_options(config, roots))
         loaders = {k: config[f'{k}_dataloader'].dataset.to_dict() for k in ('train', 'val', 'test')}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 
 from ...errors import UserInputError
@@ -69,3 +70,17 @@ def discriminator_loss(
     """
     source = domain_error(source_scores, _SOURCE, form)
     return 0.5 * source + 0.5 * domain_error(target_scores, _TARGET, form)
+
+
+def scores_of_constant(discriminator: nn.Module, maps: Tensor) -> Tensor:
+    """Scores of a discriminator whose parameters get no gradient; the maps do.
+
+    Args:
+        discriminator (nn.Module): Not changed: distributed training needs ``requires_grad`` as it is.
+        maps (Tensor): Class probabilities, ``(B, K, H, W)``.
+
+    Returns:
+        Tensor: What the discriminator returns.
+    """
+    constant = {name: p.detach() for name, p in discriminator.named_parameters()}
+    return functional_call(discriminator, constant, (maps,))

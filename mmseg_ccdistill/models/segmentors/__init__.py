@@ -5,9 +5,11 @@ from .adaptsegnet_segmentor import AdaptSegNetSegmentor
 from .advent_segmentor import AdvEntSegmentor
 from .ccdistill_segmentor import CCDistillSegmentor
 from .cross_domain_segmentor import CrossDomainSegmentor
+from .dannet_segmentor import DANNetSegmentor
 from .ema_teacher import EMATeacher
 from .minent_segmentor import MinEntSegmentor
 from .output_space_segmentor import OutputSpaceSegmentor
+from .relit_encoder_decoder import RelitEncoderDecoder
 
 __all__ = [
     'AdaptSegNetSegmentor',
@@ -15,7 +17,9 @@ __all__ = [
     'AdvEntSegmentor',
     'CCDistillSegmentor',
     'CrossDomainSegmentor',
+    'DANNetSegmentor',
     'EMATeacher',
     'MinEntSegmentor',
     'OutputSpaceSegmentor',
+    'RelitEncoderDecoder',
 ]

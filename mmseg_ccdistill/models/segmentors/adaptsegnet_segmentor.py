@@ -8,11 +8,10 @@ import torch
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from ...errors import UserInputError
-from ..component_building import build_apart
-from ..losses.adversarial import ADVERSARIAL_FORMS, adversarial_loss, discriminator_loss
+from ..component_building import build_discriminator
+from ..losses.adversarial import ADVERSARIAL_FORMS, adversarial_loss, discriminator_loss, scores_of_constant
 from .output_space_segmentor import OutputLevels, OutputSpaceSegmentor
 
 
@@ -64,16 +63,12 @@ class AdaptSegNetSegmentor(OutputSpaceSegmentor):
                 f'adversarial_weight must be positive, got {adversarial_weight}: for no adaptation train the '
                 'source-only config.'
             )
-        classes = discriminator.get('in_channels', self.out_channels)
-        if classes != self.out_channels:
-            raise UserInputError(
-                f'discriminator.in_channels is {classes}, but the decode head has {self.out_channels} classes: set '
-                f'model.discriminator.in_channels={self.out_channels}.'
-            )
         self.adversarial_form = adversarial_form
-        config = {**discriminator, 'in_channels': self.out_channels}
         self.discriminators = nn.ModuleDict(
-            {level: build_apart(config, number) for number, level in enumerate(self.level_weights)}
+            {
+                level: build_discriminator(discriminator, self.out_channels, number)
+                for number, level in enumerate(self.level_weights)
+            }
         )
 
     def adaptation_losses(self, source: OutputLevels, target: OutputLevels) -> dict[str, Tensor]:
@@ -84,7 +79,7 @@ class AdaptSegNetSegmentor(OutputSpaceSegmentor):
             map_t = self.seen_map(target, level)
             with torch.no_grad():
                 map_s = self.seen_map(source, level)
-            misled = self.scores_of_constant(discriminator, map_t)
+            misled = scores_of_constant(discriminator, map_t)
             log[f'night.{part}loss_adv'] = weight * adversarial_loss(misled, self.adversarial_form)
             scores = discriminator(map_s), discriminator(map_t.detach())
             log[f'discriminators.{part}loss'] = discriminator_loss(*scores, self.adversarial_form)
@@ -96,9 +91,3 @@ class AdaptSegNetSegmentor(OutputSpaceSegmentor):
     def seen_map(self, outputs: OutputLevels, level: str) -> Tensor:
         """What the discriminator sees: class probabilities ``(B, K, H, W)`` at the size of the images."""
         return self.full_logits(outputs, level).softmax(1)
-
-    @staticmethod
-    def scores_of_constant(discriminator: nn.Module, maps: Tensor) -> Tensor:
-        """Scores of a discriminator whose parameters get no gradient; the maps do."""
-        constant = {name: p.detach() for name, p in discriminator.named_parameters()}
-        return functional_call(discriminator, constant, (maps,))

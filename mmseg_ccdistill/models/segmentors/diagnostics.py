@@ -1,4 +1,4 @@
-"""What a run shows about its embeddings and pseudo labels. No key contains ``loss``: nothing here is optimised."""
+"""What a run shows about its embeddings, pseudo labels and light. No key contains ``loss``: none is optimised."""
 
 from __future__ import annotations
 
@@ -107,3 +107,27 @@ def pseudo_label_diagnostics(
         'pseudo.share': total / labels.numel(),
         'pseudo.largest_class': counts.max() / total.clamp_min(1.0),
     }
+
+
+@torch.no_grad()
+def light_diagnostics(
+    images: DomainTensors, changes: DomainTensors, level: Tensor
+) -> dict[str, Tensor]:
+    """How much a relighting network changes, and how far the domains are from the common brightness.
+
+    Args:
+        images (dict[str, Tensor]): x by domain, normalised, ``(B, 3, H, W)``.
+        changes (dict[str, Tensor]): r by domain, ``(B, 3, H, W)``, in (-1, 1).
+        level (Tensor): E, scalar, the brightness that the light loss asks for.
+
+    Returns:
+        dict[str, Tensor]: Scalars: ``light.level`` (E), and by domain ``light.<domain>_level`` (mean of x + r),
+        ``light.<domain>_change`` (mean magnitude of r) and ``light.<domain>_saturated`` (share of r beyond 0.95).
+    """
+    log = {'light.level': level}
+    for domain, change in changes.items():
+        size = change.abs()
+        log[f'light.{domain}_level'] = (images[domain] + change).mean()
+        log[f'light.{domain}_change'] = size.mean()
+        log[f'light.{domain}_saturated'] = (size > 0.95).to(size.dtype).mean()
+    return log

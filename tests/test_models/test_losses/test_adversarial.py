@@ -16,6 +16,7 @@ from mmseg_ccdistill.models.losses.adversarial import (
     adversarial_loss,
     discriminator_loss,
     domain_error,
+    scores_of_constant,
 )
 
 
@@ -122,3 +123,13 @@ def test_a_map_without_a_score_is_named() -> None:
         'OutputDiscriminator got a map of (64, 31): expected sides of 32 and more; feed probabilities at the size of '
         'the image, and take larger crops.'
     )
+
+
+def test_a_constant_discriminator_passes_the_gradient_on_and_keeps_none() -> None:
+    judge = OutputDiscriminator(3)
+    maps = torch.rand(1, 3, 64, 64, requires_grad=True)
+    scores = scores_of_constant(judge, maps)
+    assert torch.equal(scores, judge(maps))
+    scores.sum().backward()
+    assert maps.grad is not None and maps.grad.any()
+    assert all(p.grad is None and p.requires_grad for p in judge.parameters())
