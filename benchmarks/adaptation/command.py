@@ -257,7 +257,7 @@ def check_roots(suite: Suite, roots: Mapping[str, Path]) -> Suite:
 
 
 def check_network(suite: Suite) -> None:
-    """Build the source stage's backbone with the weights that it starts from, before anything is rendered.
+    """Build the source stage's backbone if it starts from the weights of a package, before anything is rendered.
 
     Args:
         suite: The suite.
@@ -267,7 +267,8 @@ def check_network(suite: Suite) -> None:
     """
     settings = Config.fromfile(str(CONFIGS / suite.configs['source'])).model.backbone.to_dict()
     kind = MODELS.get(settings.pop('type'))
-    kind(**settings).init_weights()
+    if settings.get('pretrained'):
+        kind(**settings).init_weights()
 
 
 def plan(
