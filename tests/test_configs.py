@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lite_package import skip_unless_buildable
 from meta_device import meta_device
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -56,6 +57,7 @@ def changed(base: Config, child: Config) -> list[str]:
 @pytest.mark.parametrize('path', FILES, ids=name)
 def test_builds_at_full_size(path: Path) -> None:
     cfg = Config.fromfile(str(path))
+    skip_unless_buildable(cfg.model)
     init_default_scope(cfg.default_scope)
     with meta_device():
         model = MODELS.build(cfg.model)
@@ -176,25 +178,26 @@ def test_two_bases_that_a_config_may_list_share_no_name() -> None:
         {file for file, found in names.items() if key in found}
         for key in ('train_dataloader', 'train_cfg', 'default_hooks')
     ]
-    assert [len(kind) for kind in of_one_kind] == [3, 3, 1]
+    assert [len(kind) for kind in of_one_kind] == [3, 5, 1]
     augmentation = {'test_time_augmentation.py', *of_one_kind[0]}  # the data's own base
     for first, second in itertools.combinations(names, 2):
         if not any({first, second} <= kind for kind in (*of_one_kind, augmentation)):
             assert not names[first] & names[second], (first, second)
 
 
-def test_the_small_networks_have_the_matched_recipe_of_the_large_one() -> None:
+@pytest.mark.parametrize('small_one', ['refinenet_small', 'refinenet_efficientnet-lite0'])
+def test_the_small_networks_have_the_matched_recipe_of_the_large_one(small_one: str) -> None:
     large, small = (
         changed(
             Config.fromfile(str(CONFIGS / f'ccdistill/{stem}.py')),
             Config.fromfile(str(CONFIGS / f'ccdistill/{stem}_matched.py')),
         )
-        for stem in ('refinenet_r101_cs2dz', 'refinenet_small_mini_day2night')
+        for stem in ('refinenet_r101_cs2dz', f'{small_one}_mini_day2night')
     )
     assert large == small
     recipes = [
         Config.fromfile(str(CONFIGS / f'ccdistill/{stem}_matched.py')).model
-        for stem in ('refinenet_r101_cs2dz', 'refinenet_small_mini_day2night')
+        for stem in ('refinenet_r101_cs2dz', f'{small_one}_mini_day2night')
     ]
     for key in ('distill_into', 'feature', 'loss_cdc', 'loss_cds', 'loss_pseudo'):
         assert recipes[0][key] == recipes[1][key]
@@ -222,3 +225,38 @@ def test_every_link_in_the_docs_exists() -> None:
         for target in re.findall(r'\]\(([^)#]+)\)', page.read_text()):
             if not target.startswith(('http://', 'https://')):
                 assert (page.parent / target).exists(), f'{page.name}: {target}'
+
+
+LITE = 'refinenet_efficientnet-lite0_mini'
+
+
+@pytest.mark.parametrize('variant', ['', '_matched', '_plus'])
+def test_the_pretrained_network_changes_network_and_schedule_alone(variant: str) -> None:
+    """Data, losses and terms are those of the network from random weights."""
+    keys = changed(
+        Config.fromfile(str(CONFIGS / f'ccdistill/refinenet_small_mini_day2night{variant}.py')),
+        Config.fromfile(str(CONFIGS / f'ccdistill/{LITE}_day2night{variant}.py')),
+    )
+    allowed = ['model.segmentor.backbone.', 'model.segmentor.decode_head.in_channels', 'optim']
+    allowed += ['param_scheduler.0.end', 'train_cfg.', 'load_from', 'refinenet_']
+    allowed += [] if variant else ['model.feature', 'model.projection_head.in_channels']
+    assert [key for key in keys if not key.startswith(tuple(allowed))] == []
+
+
+def test_the_pretrained_rows_go_on_at_a_low_rate_from_one_source_stage() -> None:
+    source = Config.fromfile(str(CONFIGS / f'refinenet/{LITE}.py'))
+    assert source.optim_wrapper.optimizer == dict(type='AdamW', lr=1e-4, weight_decay=0.01)
+    assert source.optim_wrapper.paramwise_cfg == dict(
+        custom_keys=dict(decode_head=dict(lr_mult=10.0))
+    )
+    assert source.model.backbone == dict(type='EfficientNetLite', pretrained=True, freeze_norm=True)
+    rows = [f'refinenet/{LITE}_{end}.py' for end in ('continued', 'oracle')]
+    rows += [f'ccdistill/{LITE}_day2night{end}.py' for end in ('', '_matched', '_plus')]
+    for row in rows:
+        config = Config.fromfile(str(CONFIGS / row))
+        assert config.optim_wrapper.optimizer == dict(type='AdamW', lr=1e-4, weight_decay=0.01)
+        assert 'paramwise_cfg' not in config.optim_wrapper
+        assert config.train_cfg.max_iters == config.param_scheduler[0].end == 1500
+        assert (
+            config.load_from == f'work_dirs/refinenet/{LITE}/iter_{source.train_cfg.max_iters}.pth'
+        )

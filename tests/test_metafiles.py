@@ -56,6 +56,8 @@ def backbone_name(backbone: Any) -> str:
             768: 'DINOv2 ViT-B with Rein',
             1024: 'DINOv2 ViT-L with Rein',
         }[backbone.embed_dims]
+    if backbone.type == 'EfficientNetLite':
+        return 'EfficientNet-Lite0'
     layers = backbone.get('depth') or sum(backbone.get('num_layers') or backbone.depths)
     return {
         18: 'ResNet-18 of half width',

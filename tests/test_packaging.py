@@ -77,15 +77,15 @@ def test_extras_come_from_the_requirement_files() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / 'setup.cfg')
     extras = dict(setup['options.extras_require'])
-    assert set(extras) == {'onedl', 'openmmlab', 'tests', 'docs', 'comparisons'}
+    assert set(extras) == {'onedl', 'openmmlab', 'tests', 'docs', 'comparisons', 'pretrained'}
     for name, value in extras.items():
         assert value == f'file: requirements/{name}.txt' and (ROOT / value[6:]).is_file()
 
 
 def test_what_a_change_must_pass_installs_the_programs_to_compare_with() -> None:
-    assert 'export EXTRAS=onedl,tests,comparisons' in (ROOT / '.ci' / 'run').read_text()
+    assert 'export EXTRAS=onedl,tests,comparisons,pretrained' in (ROOT / '.ci' / 'run').read_text()
     for package in ('torch', 'torchvision', 'numpy', 'opencv-python'):  # those of the stack stay
-        assert package not in _requirements('comparisons')
+        assert package not in {**_requirements('comparisons'), **_requirements('pretrained')}
 
 
 def test_benchmarks_import_nothing_but_what_a_developer_installs() -> None:
@@ -141,6 +141,7 @@ def test_compiled_operators_are_never_imported() -> None:
 
 def test_package_imports_nothing_but_its_declared_dependencies() -> None:
     allowed = {'numpy', 'cv2', 'PIL', 'rich', 'torch', 'mmengine', 'mmcv', 'mmseg'}
+    allowed |= {name.replace('-', '_') for name in _requirements('pretrained')}
     allowed |= set(sys.stdlib_module_names) | {'mmseg_ccdistill'}
     found = {
         (name.split('.')[0], path.name)

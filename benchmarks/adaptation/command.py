@@ -1,12 +1,13 @@
 """Train and measure the rows of the paper's Table 3 over seeds, and write a report.
 
     python -m benchmarks.adaptation mini --seeds 0 1 2 3 4 --rows headline
+    python -m benchmarks.adaptation pretrained --seeds 0
     python -m benchmarks.adaptation real --root DATA
     python -m benchmarks.adaptation cs2dz --cityscapes DATA --dark-zurich DATA
 
-`mini` renders its data, one world for each seed. All rows of a seed start from one source stage and train equally
-long. What has been done before is not done again: run the same command once more to go on, or another one to add
-rows and seeds. docs/benchmark.md says what every column is.
+`mini` and `pretrained` render their data, one world for each seed. All rows of a seed start from one source stage
+and train equally long. What has been done before is not done again: run the same command once more to go on, or
+another one to add rows and seeds. docs/benchmark.md says what every column is.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmseg.registry import MODELS
 
 from benchmarks.adaptation.measure import Evaluation, loader_of
 from benchmarks.adaptation.rerun import check_same_suite, write_comparison
@@ -48,6 +50,7 @@ from benchmarks.adaptation.rows import (
     root_options,
     seed_runs,
 )
+from benchmarks.adaptation.unseen import UnseenSet, read_unseen_sets
 from benchmarks.repository import ROOT
 from benchmarks.stages import Stage, processes_at_a_time, run_stages
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots
@@ -85,7 +88,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('suite', choices=list(SUITES))
     parser.add_argument(
-        '--seeds', type=int, nargs='+', help='default: mini 0 to 4, real 0 to 2, cs2dz 0'
+        '--seeds',
+        type=int,
+        nargs='+',
+        help='default: mini and pretrained 0 to 4, real 0 to 2, cs2dz 0',
     )
     parser.add_argument(
         '--rows',
@@ -120,16 +126,27 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help='stated results of the same suite: say whether the means lie within their intervals',
     )
     parser.add_argument(
+        '--test-on',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='CONFIG',
+        help='also test every row on the set that the test_dataloader of another config names',
+    )
+    parser.add_argument(
         '--dry-run', action='store_true', help='print the command of every stage, run nothing'
     )
     parser.add_argument(
         '--first-world',
         type=int,
         default=201,
-        help='mini: world of seed 0, the next one of seed 1, ...',
+        help='mini, pretrained: world of seed 0, the next one of seed 1, ...',
     )
     parser.add_argument(
-        '--share', type=float, default=1.0, help='mini: part of the frames to render, for a trial'
+        '--share',
+        type=float,
+        default=1.0,
+        help='mini, pretrained: part of the frames to render, for a trial',
     )
     parser.add_argument('--root', type=Path, help='real: folder with cityscapes and dark_zurich')
     parser.add_argument('--cityscapes', type=Path, help='cs2dz: data root of Cityscapes')
@@ -239,8 +256,27 @@ def check_roots(suite: Suite, roots: Mapping[str, Path]) -> Suite:
     )
 
 
+def check_network(suite: Suite) -> None:
+    """Build the source stage's backbone if it starts from the weights of a package, before anything is rendered.
+
+    Args:
+        suite: The suite.
+
+    Raises:
+        UserInputError: If a package or the weights are missing.
+    """
+    settings = Config.fromfile(str(CONFIGS / suite.configs['source'])).model.backbone.to_dict()
+    kind = MODELS.get(settings.pop('type'))
+    if settings.get('pretrained'):
+        kind(**settings).init_weights()
+
+
 def plan(
-    args: argparse.Namespace, suite: Suite, rows: Sequence[str], lengths: tuple[int, int]
+    args: argparse.Namespace,
+    suite: Suite,
+    rows: Sequence[str],
+    lengths: tuple[int, int],
+    unseen: Sequence[UnseenSet] = (),
 ) -> dict[int, SeedRuns]:
     """Stages of every seed; rendered worlds must be there.
 
@@ -249,6 +285,7 @@ def plan(
         suite: The suite with the sets that are there.
         rows: Names of the rows.
         lengths: Iterations of the source stage and of each row.
+        unseen: Sets on which every row is tested beside those of the suite.
 
     Returns:
         Stages by seed.
@@ -257,12 +294,10 @@ def plan(
     for seed in args.seeds:
         manifest = world_dir(args, seed) / MANIFEST
         data = (
-            manifest.read_text(encoding='utf-8')
-            if args.suite == 'mini' and manifest.exists()
-            else ''
+            manifest.read_text(encoding='utf-8') if suite.is_rendered and manifest.exists() else ''
         )
         roots = roots_of(args, seed)
-        runs[seed] = seed_runs(suite, rows, seed, roots, args.work_dir, lengths, data)
+        runs[seed] = seed_runs(suite, rows, seed, roots, args.work_dir, lengths, data, unseen)
     return runs
 
 
@@ -274,13 +309,14 @@ def render_worlds(args: argparse.Namespace) -> None:
         write_mini_night(world_dir(args, seed), seed=args.first_world + seed, **counts)
 
 
-def estimate(stages: Sequence[Stage], work_dir: Path, jobs: int) -> float:
+def estimate(stages: Sequence[Stage], work_dir: Path, jobs: int, cost: float = 1.0) -> float:
     """Minutes that the stages which are not finished take on a CPU.
 
     Args:
         stages: All stages.
         work_dir: Folder of the runs.
         jobs: Processes at a time.
+        cost: Time of an iteration, relative to that of the small network.
 
     Returns:
         Minutes.
@@ -291,7 +327,7 @@ def estimate(stages: Sequence[Stage], work_dir: Path, jobs: int) -> float:
             two_sets = 'train_dataloader.dataset.target.data_root' in stage.options
             kind = 'adaptation' if two_sets else 'source'
             seconds += stage.max_iters * CORE_SECONDS[kind]
-    return seconds / jobs / 60
+    return cost * seconds / jobs / 60
 
 
 def run_suite(args: argparse.Namespace, argv: Sequence[str]) -> int:
@@ -311,7 +347,7 @@ def run_suite(args: argparse.Namespace, argv: Sequence[str]) -> int:
     jobs = args.jobs or processes_at_a_time()
     begin = time.monotonic()
     settings: dict[str, Any] = {'source_iters': lengths[0], 'adapt_iters': lengths[1]}
-    if args.suite == 'mini':
+    if suite.is_rendered:
         settings.update(first_world=args.first_world, share=args.share)
     command = shlex.join(['python', '-m', 'benchmarks.adaptation', *argv])
     results = describe(args.suite, suite.title, settings, command)
@@ -322,12 +358,14 @@ def run_suite(args: argparse.Namespace, argv: Sequence[str]) -> int:
         merge(earlier, results, path)  # now, not after hours
     if args.compare:
         check_same_suite(results, read_results(args.compare), args.compare)
-    if args.suite != 'mini':
+    unseen = read_unseen_sets(args.test_on)
+    if not suite.is_rendered:
         suite = check_roots(suite, roots_of(args, args.seeds[0]))
     elif not args.dry_run:
+        check_network(suite)
         render_worlds(args)
         results['worlds'] = {str(seed): args.first_world + seed for seed in args.seeds}
-    runs = plan(args, suite, rows, lengths)
+    runs = plan(args, suite, rows, lengths, unseen)
     stages = [stage for seed in runs.values() for stage in seed.stages()]
     if args.dry_run:
         for stage in stages:
@@ -337,7 +375,7 @@ def run_suite(args: argparse.Namespace, argv: Sequence[str]) -> int:
         sources = {str(seed): r.source.fingerprint(args.work_dir) for seed, r in runs.items()}
         check_sources(earlier, sources, path)
     if args.suite != 'cs2dz':
-        minutes = estimate(stages, args.work_dir, jobs)
+        minutes = estimate(stages, args.work_dir, jobs, suite.cost)
         print(
             f'estimated: {minutes:.0f} minutes, {jobs} at a time, with the speed of one core each'
         )

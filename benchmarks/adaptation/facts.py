@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from benchmarks.adaptation.measured import Results
 
+#: Heading of the sets of ``--test-on``, and what is said of them.
+UNSEEN_TITLE = 'A set that no row has seen'
+UNSEEN_NOTE = (
+    'The last checkpoint of each row, tested on the set of another config. The set takes no part in any training or '
+    'choice.'
+)
+
 
 def code_states(results: Results) -> list[str]:
     """Commits that the source stages, trainings and measurements started with, each once.
@@ -52,12 +59,13 @@ def notes(results: Results) -> list[str]:
         'Night labels were used for measuring and, in the oracle, for training its upper bound; no other row sees '
         'them. The last checkpoint counts, never the best one.',
     ]
-    if results['suite'] == 'mini':
+    if results['suite'] in ('mini', 'pretrained'):
+        start = 'random' if results['suite'] == 'mini' else 'ImageNet'
         lines += [
             'Each seed has a rendered world of its own, so a seed covers the streets and the noise of the training. '
             'The share of the gap is (row - source-only) / (oracle - source-only), a ratio of means; its interval is '
             'that of the delta method, with seeds paired.',
-            'This is a small network from random weights on rendered streets. It tests the method as a mechanism; it '
+            f'This is a small network from {start} weights on rendered streets. It tests the method as a mechanism; it '
             'does not reproduce the numbers of the paper.',
         ]
     elif results['suite'] == 'real':

@@ -215,6 +215,31 @@ def curves_figure(results: Results) -> Figure | None:
     return _draw(0.5 + 1.75 * lines, lines, columns, fill)
 
 
+def source_figure(results: Results) -> Figure | None:
+    """MIoU of the source stages on their own validation set against the iteration, a line for each seed.
+
+    Args:
+        results: Content of ``results.json``.
+
+    Returns:
+        The figure; None if no source stage was measured on the way.
+    """
+    curves = [source.get('curve', []) for source in results['sources'].values()]
+    curves = [curve for curve in curves if len(curve) > 1]
+    if not curves:
+        return None
+
+    def fill(grid: np.ndarray) -> None:
+        axes = grid[0, 0]
+        for curve in curves:
+            axes.plot(*zip(*curve, strict=True), 'o-', color=INK, lw=1, ms=3, alpha=0.6)
+        axes.grid(color='#e5e5e5', lw=0.6)
+        axes.set_xlabel('iteration of the source stage')
+        axes.set_ylabel('mIoU on S by day, %')
+
+    return _draw(2.6, 1, 1, fill)
+
+
 def _share_scales(grid: np.ndarray, used: int, label: str) -> None:
     """Give all panels one scale, name the outer ones, and hide those that are not used."""
     panels = list(grid.flat)

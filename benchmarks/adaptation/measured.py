@@ -36,3 +36,18 @@ def mious(results: Results, row: str, dataset: str) -> dict[str, float]:
     """MIoU in percent by seed; empty if there is none."""
     runs = results['runs'].get(row, {})
     return {s: run['sets'][dataset]['mIoU'] for s, run in runs.items() if dataset in run['sets']}
+
+
+def on_unseen(results: Results, dataset: str) -> Results:
+    """The same results with the scores on one unseen set alone, so that every table can be drawn of it.
+
+    Args:
+        results: Content of ``results.json``.
+        dataset: Name of the set, a key of ``results['unseen']``.
+    """
+    by_row = results['unseen'][dataset]
+    runs = {
+        row: {seed: {'sets': {dataset: scores}} for seed, scores in by_seed.items()}
+        for row, by_seed in by_row.items()
+    }
+    return {**results, 'runs': runs}

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks.adaptation.class_tables import LEFT_OUT_NOTE, class_table, left_out_table
-from benchmarks.adaptation.facts import facts, failure_lines, notes
+from benchmarks.adaptation.facts import UNSEEN_NOTE, UNSEEN_TITLE, facts, failure_lines, notes
 from benchmarks.adaptation.figures import (
     correlations_figure,
     curves_figure,
@@ -16,15 +16,17 @@ from benchmarks.adaptation.figures import (
     inline_svg,
     losses_figure,
     mious_figure,
+    source_figure,
 )
 from benchmarks.adaptation.measure import DAY
-from benchmarks.adaptation.measured import Results, main_set, night_sets, set_names
+from benchmarks.adaptation.measured import Results, main_set, night_sets, on_unseen, set_names
 from benchmarks.adaptation.rows import BASELINE, FULL, MATCHED, ROWS
 from benchmarks.adaptation.tables import (
     diagnostics_table,
     differences_table,
     means_table,
     published_table,
+    source_table,
 )
 
 TEMPLATE = Path(__file__).with_name('page.html')
@@ -51,6 +53,16 @@ def page(results: Results, panel: Path) -> str:
         dict(name=row, title=ROWS[row].title, drawn=correlations_figure(results, row))
         for row in (FULL, MATCHED)
     ]
+    unseen = [
+        dict(
+            name=name,
+            means=means_table(own, name),
+            difference_rows=differences_table(own, name),
+            classes=class_table(own, name),
+        )
+        for name in results['unseen']
+        for own in [on_unseen(results, name)]
+    ]
     dataset = main_set(results)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE.parent),
@@ -67,6 +79,11 @@ def page(results: Results, panel: Path) -> str:
         day_means=means_table(results, DAY) if DAY in set_names(results) else None,
         baseline=ROWS[BASELINE].title,
         curves=curves_figure(results),
+        source=source_figure(results),
+        source_rows=source_table(results),
+        unseen=unseen,
+        unseen_title=UNSEEN_TITLE,
+        unseen_note=UNSEEN_NOTE,
         losses=losses_figure(results),
         correlations=correlations,
         diagnostics=diagnostics_table(results),

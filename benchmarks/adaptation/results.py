@@ -19,6 +19,7 @@ import torch
 from mmseg.utils import get_classes
 
 from benchmarks.adaptation.figures import mious_figure, svg
+from benchmarks.adaptation.measure import training_facts
 from benchmarks.adaptation.measured import night_sets
 from benchmarks.adaptation.page import page
 from benchmarks.adaptation.panel import panel_rows, scene_panel
@@ -89,6 +90,7 @@ def describe(suite: str, title: str, settings: Mapping[str, Any], command: str) 
         'seconds': 0.0,
         'sources': {},
         'runs': {},
+        'unseen': {},
         'failures': {},
     }
 
@@ -130,6 +132,7 @@ def read_results(path: Path) -> dict[str, Any]:
                 'name another folder with --out, or another file with --compare'
             )
     add_variants(results['variants'])
+    results.setdefault('unseen', {})  # older files have none
     return results
 
 
@@ -197,11 +200,22 @@ def merge(earlier: Mapping[str, Any], results: Mapping[str, Any], path: Path) ->
     rows = [*earlier['runs'], *results['runs']]
     both = {r: {**earlier['runs'].get(r, {}), **results['runs'].get(r, {})} for r in rows}
     merged['runs'] = {row: runs for row, runs in both.items() if runs}
+    merged['unseen'] = _both_unseen(earlier['unseen'], results['unseen'])
     over = {failure_name(row, seed) for row, runs in results['runs'].items() for seed in runs}
     over |= {failure_name('source', seed) for seed in results['sources']}
     past = {name: text for name, text in earlier['failures'].items() if name not in over}
     merged['failures'] = {**past, **results['failures']}
     return sum_up(merged)
+
+
+def _both_unseen(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """Scores by unseen set, row and seed; the later ones win."""
+    both: dict[str, Any] = {}
+    for found in (earlier, later):
+        for name, by_row in found.items():
+            for row, by_seed in by_row.items():
+                both.setdefault(name, {}).setdefault(row, {}).update(by_seed)
+    return both
 
 
 def sum_up(results: dict[str, Any]) -> dict[str, Any]:
@@ -238,6 +252,7 @@ def add_finished(results: dict[str, Any], seed: int, runs: SeedRuns, work_dir: P
             'fingerprint': runs.source.fingerprint(work_dir),
             'seconds': round(runs.source.seconds(work_dir), 1),
             'code': runs.source.code(work_dir),
+            'curve': training_facts(work_dir / runs.source.name)['curve'],
         }
     for name, evaluation in measured.items():
         trained = runs.trained[name]
@@ -248,6 +263,12 @@ def add_finished(results: dict[str, Any], seed: int, runs: SeedRuns, work_dir: P
             'seconds': round(trained.seconds(work_dir), 1),
             'measuring_seconds': round(evaluation.seconds(work_dir), 1),
         }
+    for dataset, by_row in runs.unseen.items():
+        for name, test in by_row.items():
+            if test.finished(work_dir):
+                scores = json.loads(test.product(work_dir).read_text(encoding='utf-8'))
+                of_set = results['unseen'].setdefault(dataset, {})
+                of_set.setdefault(name, {})[str(seed)] = scores
 
 
 def write_panel(

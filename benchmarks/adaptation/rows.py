@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from benchmarks.adaptation.measure import Evaluation
+from benchmarks.adaptation.unseen import UnseenSet, UnseenTest
 from benchmarks.repository import ROOT
 from benchmarks.stages import Stage
 from mmseg_ccdistill.errors import UserInputError
@@ -176,13 +177,17 @@ class Suite:
     Attributes:
         title: For the head of the report.
         configs: Config below ``configs`` of each network: ``'source'``, ``'full'``, ``'matched'``, some ``'plus'``,
-            ``'oracle'`` and those of :data:`TABLE_1`.
+            ``'oracle'`` and those of :data:`TABLE_1`; ``'continued'`` where source-only goes on with another config
+            than that of its stage.
         source_iters: Length of the shared source stage; None: as its config says.
         adapt_iters: Length of every row; None: as the full config says.
         seeds: Seeds when none are given.
         sets: Folders of ``val`` with night labels; empty: the config's own test set.
         day_set: Folder of ``val`` on which M_d is measured, if it is there.
         is_long: Whether a training that was cut short goes on from its newest checkpoint.
+        is_rendered: Whether each seed has a rendered world of its own.
+        source_points: How often the source stage is measured on its validation set (S by day), to show its plateau.
+        cost: Time of an iteration on a CPU, relative to that of the small network.
     """
 
     title: str
@@ -193,6 +198,9 @@ class Suite:
     sets: tuple[str, ...] = ()
     day_set: str | None = None
     is_long: bool = False
+    is_rendered: bool = False
+    source_points: int = 1
+    cost: float = 1.0
 
 
 SUITES = {
@@ -214,6 +222,26 @@ SUITES = {
         (0, 1, 2, 3, 4),
         ('night',),
         'day',
+        is_rendered=True,
+    ),
+    'pretrained': Suite(
+        'mini night from ImageNet weights',
+        {
+            'source': 'refinenet/refinenet_efficientnet-lite0_mini.py',
+            'continued': 'refinenet/refinenet_efficientnet-lite0_mini_continued.py',
+            'full': 'ccdistill/refinenet_efficientnet-lite0_mini_day2night.py',
+            'matched': 'ccdistill/refinenet_efficientnet-lite0_mini_day2night_matched.py',
+            'plus': 'ccdistill/refinenet_efficientnet-lite0_mini_day2night_plus.py',
+            'oracle': 'refinenet/refinenet_efficientnet-lite0_mini_oracle.py',
+        },
+        4000,
+        1500,
+        (0, 1, 2, 3, 4),
+        ('night',),
+        'day',
+        is_rendered=True,
+        source_points=8,
+        cost=1.4,
     ),
     'real': Suite(
         'real day and night frames',
@@ -314,7 +342,8 @@ def row_config(suite: Suite, name: str, folder: Path) -> str:
         Path of the config; of a derived one it is absolute.
     """
     row = ROWS[name]
-    base = CONFIGS / suite.configs[row.network]
+    network = 'continued' if row.network == 'source' else row.network
+    base = CONFIGS / suite.configs.get(network, suite.configs[row.network])
     if row.network == 'source':  # measured at night on the way, as the other rows are
         text = '\n'.join(
             f'val_{part} = dict(_base_.test_{part}, _delete_=True)'
@@ -360,16 +389,21 @@ def _data_roots(node: Any, key: str) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class SeedRuns:
-    """Stages of one seed: the shared source stage, and training and evaluation of every row."""
+    """Stages of one seed: the shared source stage, and training and evaluation of every row.
+
+    ``unseen`` holds the tests on sets that no row has seen, by set and row.
+    """
 
     source: Stage
     trained: Mapping[str, Stage]
     evaluated: Mapping[str, Evaluation]
+    unseen: Mapping[str, Mapping[str, UnseenTest]] = field(default_factory=dict)
 
     def stages(self) -> list[Stage]:
-        """All stages, each row's evaluation after its training."""
+        """All stages, each row's evaluation after its training, tests on unseen sets at the end."""
         pairs = zip(self.trained.values(), self.evaluated.values(), strict=True)
-        return [self.source, *(stage for pair in pairs for stage in pair)]
+        tests = [test for by_row in self.unseen.values() for test in by_row.values()]
+        return [self.source, *(stage for pair in pairs for stage in pair), *tests]
 
 
 def seed_runs(
@@ -380,6 +414,7 @@ def seed_runs(
     work_dir: Path,
     lengths: tuple[int, int],
     data: str = '',
+    unseen: Sequence[UnseenSet] = (),
 ) -> SeedRuns:
     """Stages of one seed. All rows start from one source stage and have equal length.
 
@@ -391,6 +426,7 @@ def seed_runs(
         work_dir: Folder of the runs, absolute.
         lengths: Iterations of the source stage and of each row.
         data: What tells the data from other data in the same folders.
+        unseen: Sets of other configs on which every row is tested.
 
     Returns:
         The stages.
@@ -418,7 +454,10 @@ def seed_runs(
         )
 
     source_config = str((CONFIGS / suite.configs['source']).relative_to(ROOT))
-    source = train('source', source_config, lengths[0], None, {})
+    validation: dict[str, Any] = {}
+    if suite.source_points > 1:
+        validation['train_cfg.val_interval'] = max(lengths[0] // suite.source_points, 1)
+    source = train('source', source_config, lengths[0], None, validation)
     trained = {
         name: train(
             name,
@@ -433,7 +472,11 @@ def seed_runs(
         name: Evaluation.of(stage, suite.sets, suite.day_set, name in (FULL, MATCHED))
         for name, stage in trained.items()
     }
-    return SeedRuns(source, trained, evaluated)
+    tests = {
+        found.name: {name: UnseenTest.on(found, stage) for name, stage in trained.items()}
+        for found in unseen
+    }
+    return SeedRuns(source, trained, evaluated, tests)
 
 
 def lengths_of(suite: Suite, source_iters: int | None, adapt_iters: int | None) -> tuple[int, int]:

@@ -180,3 +180,26 @@ def published_table(results: Results) -> Table:
             ]
         )
     return table
+
+
+def source_table(results: Results) -> Table:
+    """Whether the source stages have reached their plateau, by their own validation set (S by day).
+
+    Args:
+        results: Content of ``results.json``.
+
+    Returns:
+        A head and a row for each seed whose source stage was measured on the way; the head alone if none was.
+    """
+    table = [
+        ['seed', 'mIoU on S by day at the end', 'gain over the last quarter', 'best on the way']
+    ]
+    for seed, source in sorted(results['sources'].items(), key=lambda item: int(item[0])):
+        curve = source.get('curve', [])
+        if len(curve) < 2:
+            continue
+        end, last = curve[-1]
+        before = [value for step, value in curve if step <= 0.75 * end]
+        gain = f'{last - before[-1]:+.1f}' if before else ''
+        table.append([seed, f'{last:.1f}', gain, f'{max(value for _, value in curve):.1f}'])
+    return table

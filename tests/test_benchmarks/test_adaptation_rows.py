@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 CONFIGS = ROOT / 'configs'
 ABLATED = [name for name, row in ROWS.items() if row.ablation is not None]
-SMALL = ('mini', 'real')
+SMALL = ('mini', 'pretrained', 'real')
 
 
 @functools.cache
@@ -94,7 +94,8 @@ def test_rows_of_r101_are_the_files_of_the_repository(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('suite', SUITES)
 def test_source_only_is_measured_on_the_night_set_on_the_way(suite: str, tmp_path: Path) -> None:
-    base = Config.fromfile(str(CONFIGS / SUITES[suite].configs['source']))
+    configs = SUITES[suite].configs
+    base = Config.fromfile(str(CONFIGS / configs.get('continued', configs['source'])))
     config = Config.fromfile(row_config(SUITES[suite], 'source_only', tmp_path))
     assert config.val_dataloader.dataset.type == base.test_dataloader.dataset.type
     assert (
@@ -252,3 +253,33 @@ def test_a_variant_is_a_row_with_overrides_of_its_own(tmp_path: Path) -> None:
 def test_wrong_variants_are_refused(words: list[str], message: str) -> None:
     with pytest.raises((UserInputError, OverrideError), match=message):
         add_variants(dict([read_variant(words)]))
+
+
+def test_the_pretrained_suite_has_the_rows_of_mini_from_one_pretrained_stage(
+    tmp_path: Path,
+) -> None:
+    """A long source stage, measured eight times on S by day; every row goes on from it at the low rate."""
+    suite = SUITES['pretrained']
+    assert choose_rows(['all'], suite) == choose_rows(['all'], SUITES['mini'])
+    assert lengths_of(suite, None, None) == (4000, 1500)
+    roots = {part: tmp_path / part for part in ('cityscapes', 'dark_zurich')}
+    runs = seed_runs(suite, list(HEADLINE), 0, roots, tmp_path, (4000, 1500))
+    assert runs.source.config == 'configs/refinenet/refinenet_efficientnet-lite0_mini.py'
+    assert 'train_cfg.val_interval=500' in runs.source.command(tmp_path)
+    for stage in runs.trained.values():
+        config = Config.fromfile(str(ROOT / stage.config))
+        assert stage.start is runs.source and 'train_cfg.val_interval=250' in stage.command(
+            tmp_path
+        )
+        network = config.model.get('segmentor', config.model)
+        assert network.backbone.type == 'EfficientNetLite'
+        assert config.optim_wrapper.optimizer.lr == 1e-4 and len(config.optim_wrapper) == 3
+
+
+@pytest.mark.parametrize('suite', ['mini', 'real', 'cs2dz'])
+def test_the_other_source_stages_are_measured_at_their_end_alone(
+    suite: str, tmp_path: Path
+) -> None:
+    roots = {part: tmp_path / part for part in ('cityscapes', 'dark_zurich')}
+    runs = seed_runs(SUITES[suite], ['full'], 0, roots, tmp_path, (40, 20))
+    assert 'train_cfg.val_interval=40' in runs.source.command(tmp_path)

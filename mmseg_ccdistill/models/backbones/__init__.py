@@ -1,6 +1,7 @@
 """Backbones that MMSegmentation does not have."""
 
 from .deeplabv2_resnet import DeepLabV2ResNet
+from .efficientnet_lite import EfficientNetLite
 from .rein_vit import ReinVisionTransformer
 
-__all__ = ['DeepLabV2ResNet', 'ReinVisionTransformer']
+__all__ = ['DeepLabV2ResNet', 'EfficientNetLite', 'ReinVisionTransformer']

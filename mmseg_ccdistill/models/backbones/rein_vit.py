@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from ...errors import UserInputError
 from ..segmentors.frozen_network import freeze
+from .fitting_weights import load_fitting_weights
 from .rein_adapters import ReinAdapters
 
 #: The command that writes weights for this backbone.
@@ -113,17 +114,13 @@ class ReinVisionTransformer(BaseModule):
         path = init_cfg['checkpoint']
         checkpoint = CheckpointLoader.load_checkpoint(path, logger=None, map_location='cpu')
         weights = checkpoint.get('state_dict', checkpoint)
-        expected = self.vit.state_dict()
-        for name in (*expected, *weights):
-            found = tuple(weights[name].shape) if name in weights else None
-            wanted = tuple(expected[name].shape) if name in expected else None
-            if found != wanted:
-                raise UserInputError(
-                    f'{path}: {name} has shape {found}, the network of model.backbone expects {wanted} (None: there '
-                    f'is no such tensor); write the weights of its size, patches and images with {_CONVERTER} '
-                    f'--patch-size {self.patch_size} --image-size {self.vit.img_size[0]}'
-                )
-        self.vit.load_state_dict(weights, strict=True)
+        load_fitting_weights(
+            self.vit,
+            weights,
+            path,
+            f'write the weights of its size, patches and images with {_CONVERTER} --patch-size {self.patch_size} '
+            f'--image-size {self.vit.img_size[0]}',
+        )
 
     def train(self, mode: bool = True) -> ReinVisionTransformer:
         """Training or evaluation mode for all but ``vit``, which stays in evaluation mode.

@@ -11,7 +11,12 @@ from torch import Tensor, nn
 
 from ...errors import UserInputError
 from ..component_building import build_discriminator
-from ..losses.adversarial import ADVERSARIAL_FORMS, adversarial_loss, discriminator_loss, scores_of_constant
+from ..losses.adversarial import (
+    ADVERSARIAL_FORMS,
+    adversarial_loss,
+    discriminator_loss,
+    scores_of_constant,
+)
 from .output_space_segmentor import OutputLevels, OutputSpaceSegmentor
 
 

@@ -112,8 +112,8 @@ class DANNetSegmentor(AdaptationSegmentor):
             )
         self.discriminators = nn.ModuleDict(
             {
-                light: build_discriminator(discriminator, self.out_channels, draw)
-                for draw, light in enumerate(('day', 'night'), start=1)
+                light: build_discriminator(discriminator, self.out_channels, number)
+                for number, light in enumerate(('day', 'night'))
             }
         )
         self.loss_light = MODELS.build(loss_light)

@@ -1,0 +1,27 @@
+"""Beyond the paper: matched distillation and self-training, from a pretrained network. See docs/beyond.md."""
+
+_base_ = './refinenet_efficientnet-lite0_mini_day2night_matched.py'
+model = dict(
+    self_training=dict(
+        type='SelfTraining',
+        learners=('night', 'day'),
+        lag=0.03,
+        start=0.15,
+        ramp=0.15,
+        fusion='mgcda',
+        parallax=1,
+        paste='half',
+        weight=dict(type='PseudoLabelWeight', form='class_quantile'),
+    ),
+)
+train_dataloader = dict(
+    sampler=dict(rare_classes=dict(temperature=0.1, min_pixels=190)),
+    dataset=dict(
+        pipeline=[
+            dict(type='LABTransfer'),
+            dict(type='NightLights'),
+            dict(type='DrawMixing', block=16),
+            dict(type='PackCrossDomainInputs'),
+        ],
+    ),
+)
