@@ -70,7 +70,7 @@ def inference(settings: Settings) -> dict[str, Any]:
             inputs = _normalised(image, settings)
             with precision(mode), _autocast(settings, mode):
                 call = partial(predict_image, model, image, settings.images[-1])
-                labels = call()
+                labels = call().pred_sem_seg.data
                 reference.setdefault(number, labels)
                 found[f'{name}, {image.shape[2]} x {image.shape[1]}'] = dict(
                     ms=latency(call, settings),

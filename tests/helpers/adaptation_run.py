@@ -103,7 +103,9 @@ def run_config(segmentor: dict[str, Any], data_root: str = 'data/dark_zurich') -
                 loss_cds=dict(type='CDSLoss'),
                 loss_pseudo=dict(type='StaticLoss'),
             ),
-            train_dataloader=dict(dataset=dict(type='CrossDomainDataset')),
+            train_dataloader=dict(
+                dataset=dict(type='CrossDomainDataset', source=None, target=None)
+            ),
             train_cfg=dict(type='IterBasedTrainLoop', max_iters=2),
             optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01)),
             test_pipeline=pipeline,

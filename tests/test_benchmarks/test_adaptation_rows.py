@@ -204,6 +204,7 @@ def test_rows_of_other_methods_start_from_the_same_stage_with_options_that_they_
         'adaptsegnet': 'AdaptSegNetSegmentor',
         'advent': 'AdvEntSegmentor',
         'minent': 'MinEntSegmentor',
+        'dannet': 'DANNetSegmentor',
     }
     assert estimate([trained['advent']], tmp_path, 1) == pytest.approx(60 * 0.45 / 60)  # minutes
 
@@ -260,7 +261,9 @@ def test_the_pretrained_suite_has_the_rows_of_mini_from_one_pretrained_stage(
 ) -> None:
     """A long source stage, measured eight times on S by day; every row goes on from it at the low rate."""
     suite = SUITES['pretrained']
-    assert choose_rows(['all'], suite) == choose_rows(['all'], SUITES['mini'])
+    others = choose_rows(['table1'], SUITES['mini'])
+    mini = [name for name in choose_rows(['all'], SUITES['mini']) if name not in others]
+    assert choose_rows(['all'], suite) == mini
     assert lengths_of(suite, None, None) == (4000, 1500)
     roots = {part: tmp_path / part for part in ('cityscapes', 'dark_zurich')}
     runs = seed_runs(suite, list(HEADLINE), 0, roots, tmp_path, (4000, 1500))

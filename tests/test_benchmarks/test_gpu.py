@@ -366,6 +366,8 @@ def test_every_method_at_the_true_size_has_a_row() -> None:
     assert {name.split('/')[0] for name in names} == {
         'ccdistill',
         'deeplabv2',
+        'dinov2',
+        'pspnet',
         'refinenet',
         'segformer',
         'upernet',

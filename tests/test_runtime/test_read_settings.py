@@ -163,7 +163,6 @@ def test_a_nested_name_that_no_class_checks_is_checked(word, place, name, simila
     [
         (['param_scheduler.0.end=40'], 'param_scheduler.0.end', 40),
         (['default_hooks.mine.type=CheckpointHook'], 'default_hooks.mine.type', 'CheckpointHook'),
-        (['model.backbone_x.depth=5'], 'model.backbone_x.depth', 5),  # its class answers for it
         (['train_dataloader.prefetch_factor=4'], 'train_dataloader.prefetch_factor', 4),
         (['work_dir=/x/my out'], 'work_dir', '/x/my out'),
         (
@@ -268,7 +267,8 @@ def test_a_nested_slip_in_the_file_is_found(tmp_path: Path) -> None:
         'train_pipeline = []',
         'norm_cfg = dict(type="BN")',
         'optimizers = dict(type="SGD", lr=2.5e-4, momentum=0.9, weight_decay=5e-4)',
-        'hooks = [dict(type="A")]\ncustom_hook = dict(type="B")\ncustom_hooks = [*hooks, custom_hook]',
+        'hooks = [dict(type="SyncBuffersHook")]\ncustom_hook = dict(type="EmptyCacheHook")\n'
+        'custom_hooks = [*hooks, custom_hook]',
     ],
 )
 def test_variables_of_the_file_are_left_alone(tmp_path: Path, line: str) -> None:

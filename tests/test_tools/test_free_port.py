@@ -73,7 +73,7 @@ def test_a_port_in_use_without_the_script_is_one_sentence(taken, tmp_path) -> No
         RANK='0', WORLD_SIZE='2', LOCAL_RANK='0', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(taken),
         CUDA_VISIBLE_DEVICES='', PYTHONPATH=str(ROOT),
     )  # fmt: skip
-    (tmp_path / 'c.py').write_text('model = dict()\nvalues = 1\n')
+    (tmp_path / 'c.py').write_text('model = None\nvalues = 1\n')
     command = [sys.executable, str(ROOT / 'tools/train.py'), 'c.py', '--launcher', 'pytorch']
     result = subprocess.run(
         command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300

@@ -57,7 +57,7 @@ CCDISTILL = dict(
     type='CCDistillSegmentor',
     data_preprocessor=dict(PREPROCESSOR, type='CrossDomainPreprocessor'),
     segmentor=SEGMENTOR,
-    projection_head=dict(type='ProjectionHead', in_channels=32, channels=8),
+    projection_head=dict(type='ProjectionHead', in_channels=32, out_channels=8),
 )
 
 

@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # A source-only run on images of 64 x 48: every part of the runtime base, little arithmetic.
 CONFIG = """
-_base_ = [{base!r}]
+_base_ = [{base!r}, {augmentation!r}]
+tta_pipeline = [dict(type='LoadImageFromFile'), _base_.tta_augment]
 data = dict(
     type='CityscapesDataset',
     data_root={root!r},
@@ -92,8 +93,11 @@ def project(tmp_path, monkeypatch) -> Path:
         for index in range(4):
             image = generator.integers(0, high, shape, dtype=np.uint8)
             cv2.imwrite(str(tmp_path / 'data' / name / f'{index}.png'), image)
-    base = str(ROOT / 'configs' / '_base_' / 'default_runtime.py')
-    text = CONFIG.format(base=base, root=str(tmp_path / 'data'))
+    base, augmentation = (
+        str(ROOT / 'configs/_base_' / name)
+        for name in ('default_runtime.py', 'test_time_augmentation.py')
+    )
+    text = CONFIG.format(base=base, augmentation=augmentation, root=str(tmp_path / 'data'))
     (tmp_path / 'tiny.py').write_text(text)
     monkeypatch.chdir(tmp_path)
     SegLocalVisualizer._instance_dict.clear()  # mmengine keeps one for the life of a process

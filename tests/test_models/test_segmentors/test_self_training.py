@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from conftest import small_model
 from domain_batch import domain_batch
 from mmengine.config import ConfigDict
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from small_ccdistill import small_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 
