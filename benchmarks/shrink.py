@@ -40,6 +40,7 @@ def _shrink_lite(backbone: ConfigDict) -> None:
 
 BACKBONES = {
     'ResNet': _shrink_resnet,
+    'ResNetV1c': _shrink_resnet,
     'DeepLabV2ResNet': _shrink_resnet,
     'MixVisionTransformer': _shrink_mit,
     'SwinTransformer': _shrink_swin,
