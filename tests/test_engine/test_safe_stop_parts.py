@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -94,9 +95,15 @@ def test_the_first_failure_is_kept_and_another_process_has_none() -> None:
     assert watch.report == first
 
 
-def test_the_signal_is_that_of_the_loaders_own_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_signal_is_that_of_the_loaders_own_worker(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     # torch installs its handler once in the life of a process: it must find its place free later
     monkeypatch.setattr(signal_handling, '_SIGCHLD_handler_set', True)
+    request.addfinalizer(partial(signal.signal, signal.SIGCHLD, signal.getsignal(signal.SIGCHLD)))
+    signal.signal(
+        signal.SIGCHLD, signal.SIG_DFL
+    )  # one that an earlier run has left would raise here
     loader = DataLoader(
         TensorDataset(torch.zeros(4)), num_workers=2, multiprocessing_context='fork'
     )
