@@ -101,9 +101,8 @@ def test_the_signal_is_that_of_the_loaders_own_worker(
     # torch installs its handler once in the life of a process: it must find its place free later
     monkeypatch.setattr(signal_handling, '_SIGCHLD_handler_set', True)
     request.addfinalizer(partial(signal.signal, signal.SIGCHLD, signal.getsignal(signal.SIGCHLD)))
-    signal.signal(
-        signal.SIGCHLD, signal.SIG_DFL
-    )  # one that an earlier run has left would raise here
+    # The handler that an earlier run has left would raise here.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     loader = DataLoader(
         TensorDataset(torch.zeros(4)), num_workers=2, multiprocessing_context='fork'
     )
