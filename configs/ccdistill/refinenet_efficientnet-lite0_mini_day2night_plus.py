@@ -1,19 +1,10 @@
 """Beyond the paper: matched distillation and self-training, from a pretrained network. See docs/beyond.md."""
 
-_base_ = './refinenet_efficientnet-lite0_mini_day2night_matched.py'
-model = dict(
-    self_training=dict(
-        type='SelfTraining',
-        learners=('night', 'day'),
-        lag=0.03,
-        start=0.15,
-        ramp=0.15,
-        fusion='mgcda',
-        parallax=1,
-        paste='half',
-        weight=dict(type='PseudoLabelWeight', form='class_quantile'),
-    ),
-)
+_base_ = [
+    './refinenet_efficientnet-lite0_mini_day2night_matched.py',
+    '../_base_/models/self_training.py',
+]
+model = dict(self_training=_base_.self_training)
 train_dataloader = dict(
     sampler=dict(rare_classes=dict(temperature=0.1, min_pixels=190)),
     dataset=dict(

@@ -3,20 +3,8 @@
 Not trained by us on Cityscapes and Dark Zurich.
 """
 
-_base_ = './refinenet_r101_cs2dz_matched.py'
-model = dict(
-    self_training=dict(
-        type='SelfTraining',
-        learners=('night', 'day'),
-        lag=0.03,
-        start=0.15,
-        ramp=0.15,
-        fusion='mgcda',
-        parallax=1,
-        paste='half',
-        weight=dict(type='PseudoLabelWeight', form='class_quantile'),
-    ),
-)
+_base_ = ['./refinenet_r101_cs2dz_matched.py', '../_base_/models/self_training.py']
+model = dict(self_training=_base_.self_training)
 train_dataloader = dict(
     sampler=dict(rare_classes=dict(temperature=0.1, min_pixels=3000)),
     dataset=dict(
