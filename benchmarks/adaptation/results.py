@@ -23,7 +23,8 @@ from benchmarks.adaptation.measure import training_facts
 from benchmarks.adaptation.measured import night_sets
 from benchmarks.adaptation.page import page
 from benchmarks.adaptation.panel import panel_rows, scene_panel
-from benchmarks.adaptation.rows import SeedRuns, add_variants
+from benchmarks.adaptation.rows import add_variants
+from benchmarks.adaptation.seed_runs import SeedRuns
 from benchmarks.adaptation.text_reports import csv_report, markdown_report
 from benchmarks.repository import list_once
 from mmseg_ccdistill import __version__

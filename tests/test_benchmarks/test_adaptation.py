@@ -16,10 +16,13 @@ from layouts import make_cityscapes, make_dark_zurich
 
 from benchmarks import term_gradients
 from benchmarks.adaptation import command, measure
-from benchmarks.adaptation.command import check_roots, estimate, main, parse_args, plan
+from benchmarks.adaptation.arguments import parse_args
+from benchmarks.adaptation.command import estimate, main, plan
 from benchmarks.adaptation.measure import measure_set
 from benchmarks.adaptation.results import write_report
-from benchmarks.adaptation.rows import SUITES, seed_runs
+from benchmarks.adaptation.seed_runs import seed_runs
+from benchmarks.adaptation.suite_data import check_roots
+from benchmarks.adaptation.suites import SUITES
 from benchmarks.demo import build_stages
 from benchmarks.repository import code_state
 from benchmarks.stages import Stage
@@ -83,7 +86,7 @@ def test_dry_run_of_cityscapes_to_dark_zurich(
         (['cs2dz', '--cityscapes', '.', '--dark-zurich', '.'], 'train_dataloader.dataset'),
         (
             ['mini', '--rows', 'best'],
-            "no row 'best'; expected headline, ablations, beyond, table1, all, source_only",
+            "no row 'best'; expected headline, ablations, beyond, rivals, all, source_only",
         ),
         (['real', '--rows', 'oracle', '--root', '.'], "no row 'oracle'"),
         (['mini', '--seeds', '-1'], 'must not be negative'),
@@ -133,7 +136,7 @@ def test_a_missing_package_is_said_before_anything_is_rendered(
 
 def test_estimate_by_hand(tmp_path: Path) -> None:
     """1200 · 0.25 s for the source stage, 600 · 0.25 for two rows of one network, 600 · 0.45 for two of two: 1140 s."""
-    args = parse_args(['mini', '--seeds', '0', '--work-dir', str(tmp_path)])
+    args = parse_args(None, ['mini', '--seeds', '0', '--work-dir', str(tmp_path)])
     rows = ['source_only', 'wo_cdc_cds', 'full', 'oracle']
     todo = plan(args, SUITES['mini'], rows, (1200, 600))[0].stages()
     assert len(todo) == 9 and estimate(todo, tmp_path, 2) == pytest.approx(9.5)
@@ -141,10 +144,10 @@ def test_estimate_by_hand(tmp_path: Path) -> None:
 
 
 def test_defaults_are_those_of_the_suite() -> None:
-    args = parse_args(['mini'])
+    args = parse_args(None, ['mini'])
     assert (args.seeds, args.rows, args.first_world) == ([0, 1, 2, 3, 4], ['headline'], 201)
-    assert parse_args(['real', '--root', '.']).seeds == [0, 1, 2]
-    assert parse_args(['mini', '--seeds', '3', '1', '3']).seeds == [3, 1]
+    assert parse_args(None, ['real', '--root', '.']).seeds == [0, 1, 2]
+    assert parse_args(None, ['mini', '--seeds', '3', '1', '3']).seeds == [3, 1]
 
 
 @pytest.fixture

@@ -10,21 +10,12 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from test_configs import flat
 
-from benchmarks.adaptation.command import estimate, read_variant
-from benchmarks.adaptation.rows import (
-    FULL,
-    HEADLINE,
-    MATCHED,
-    ROWS,
-    SUITES,
-    add_variants,
-    assignments,
-    choose_rows,
-    lengths_of,
-    root_options,
-    row_config,
-    seed_runs,
-)
+from benchmarks.adaptation.arguments import read_variant
+from benchmarks.adaptation.command import estimate
+from benchmarks.adaptation.row_configs import assignments, root_options, row_config
+from benchmarks.adaptation.rows import FULL, HEADLINE, MATCHED, RIVALS, ROWS, add_variants
+from benchmarks.adaptation.seed_runs import seed_runs
+from benchmarks.adaptation.suites import SUITES, choose_rows, lengths_of
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation.published import published_rows
 from mmseg_ccdistill.runtime.command_line import load_config
@@ -125,9 +116,10 @@ def test_groups_of_rows() -> None:
     assert beyond[:4] == ['plus', 'st', 'st_day', 'st_both'] and len(beyond) == 21
     assert choose_rows(['beyond'], mini) == beyond and list(ROWS)[-25:-4] == beyond
     assert choose_rows(['ablations', 'full'], mini) == ['full', *list(ROWS)[5:-25]]
-    table1 = ['adaptsegnet', 'advent', 'minent', 'dannet']
-    assert choose_rows(['table1'], mini) == table1 == list(ROWS)[-4:]
-    assert choose_rows(['table1'], real) == []
+    rivals = list(RIVALS)
+    assert rivals[:4] == ['adaptsegnet', 'advent', 'minent', 'dannet']
+    assert choose_rows(['rivals'], mini) == rivals == list(ROWS)[-4:]
+    assert choose_rows(['rivals'], real) == []
     assert choose_rows(['wo_lab', 'wo_cdc', 'wo_lab'], real) == ['wo_cdc', 'wo_lab']
     for suite, name in (
         (mini, 'wo_everything'),
@@ -190,7 +182,7 @@ def test_rows_of_other_methods_start_from_the_same_stage_with_options_that_they_
 ) -> None:
     init_default_scope('mmseg')
     roots = {part: tmp_path / part for part in ('cityscapes', 'dark_zurich')}
-    rows = choose_rows(['table1', 'full'], SUITES['mini'])
+    rows = choose_rows(['rivals', 'full'], SUITES['mini'])
     trained = seed_runs(SUITES['mini'], rows, 0, roots, tmp_path, (12, 60)).trained
     types = {}
     for name, stage in trained.items():
@@ -261,7 +253,7 @@ def test_the_pretrained_suite_has_the_rows_of_mini_from_one_pretrained_stage(
 ) -> None:
     """A long source stage, measured eight times on S by day; every row goes on from it at the low rate."""
     suite = SUITES['pretrained']
-    others = choose_rows(['table1'], SUITES['mini'])
+    others = choose_rows(['rivals'], SUITES['mini'])
     mini = [name for name in choose_rows(['all'], SUITES['mini']) if name not in others]
     assert choose_rows(['all'], suite) == mini
     assert lengths_of(suite, None, None) == (4000, 1500)

@@ -18,7 +18,8 @@ from benchmarks.adaptation.command import main
 from benchmarks.adaptation.measured import on_unseen
 from benchmarks.adaptation.page import page
 from benchmarks.adaptation.results import add_finished, merge, read_results, write_report
-from benchmarks.adaptation.rows import SUITES, seed_runs
+from benchmarks.adaptation.seed_runs import seed_runs
+from benchmarks.adaptation.suites import SUITES
 from benchmarks.adaptation.tables import means_table
 from benchmarks.adaptation.text_reports import markdown_report
 from benchmarks.adaptation.unseen import UnseenTest, read_unseen_set, read_unseen_sets

@@ -1,0 +1,126 @@
+"""The command line of the suites."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.adaptation.suites import SUITES
+from benchmarks.repository import ROOT
+from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.runtime.override_syntax import parse_overrides
+
+
+def parse_args(description: str | None, argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line.
+
+    Args:
+        description: What the command does.
+        argv: Arguments; None takes those of the process.
+
+    Returns:
+        The parsed arguments.
+
+    Raises:
+        UserInputError: If a number makes no sense.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('suite', choices=list(SUITES))
+    parser.add_argument(
+        '--seeds',
+        type=int,
+        nargs='+',
+        help='default: mini and pretrained 0 to 4, real 0 to 2, cs2dz 0',
+    )
+    parser.add_argument(
+        '--rows',
+        nargs='+',
+        default=['headline'],
+        help='headline (default), ablations, beyond, rivals, all, or names',
+    )
+    parser.add_argument(
+        '--variant',
+        nargs='+',
+        action='append',
+        default=[],
+        metavar=('NAME', 'KEY=VALUE'),
+        help='a row of other settings: the full config (NAME:ROW: that of another row) with these overrides',
+    )
+    parser.add_argument('--source-iters', type=int, help='length of the shared source stage')
+    parser.add_argument('--adapt-iters', type=int, help='length of every row')
+    parser.add_argument('--work-dir', type=Path, help='default: work_dirs/adaptation_<suite>')
+    parser.add_argument('--out', type=Path, help='folder of the report; default: <work-dir>/report')
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        help='processes at a time; default: one for each GPU, else for each core',
+    )
+    parser.add_argument(
+        '--report-only', action='store_true', help='draw the report of --out again, run nothing'
+    )
+    parser.add_argument(
+        '--compare',
+        type=Path,
+        metavar='RESULTS_JSON',
+        help='stated results of the same suite: say whether the means lie within their intervals',
+    )
+    parser.add_argument(
+        '--test-on',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='CONFIG',
+        help='also test every row on the set that the test_dataloader of another config names',
+    )
+    parser.add_argument(
+        '--dry-run', action='store_true', help='print the command of every stage, run nothing'
+    )
+    parser.add_argument(
+        '--first-world',
+        type=int,
+        default=201,
+        help='mini, pretrained: world of seed 0, the next one of seed 1, ...',
+    )
+    parser.add_argument(
+        '--share',
+        type=float,
+        default=1.0,
+        help='mini, pretrained: part of the frames to render, for a trial',
+    )
+    parser.add_argument('--root', type=Path, help='real: folder with cityscapes and dark_zurich')
+    parser.add_argument('--cityscapes', type=Path, help='cs2dz: data root of Cityscapes')
+    parser.add_argument('--dark-zurich', type=Path, help='cs2dz: data root of Dark Zurich')
+    args = parser.parse_args(argv)
+    args.variants = dict(read_variant(words) for words in args.variant)
+    args.seeds = list(dict.fromkeys(args.seeds or SUITES[args.suite].seeds))
+    for name in ('source_iters', 'adapt_iters', 'jobs'):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UserInputError(f'--{name.replace("_", "-")} must be at least 1, got {value}')
+    if min(args.seeds) < 0 or args.first_world < 0:
+        raise UserInputError('--seeds and --first-world must not be negative')
+    if not 0 < args.share <= 1:
+        raise UserInputError(f'--share must be above 0 and at most 1, got {args.share}')
+    args.work_dir = (args.work_dir or ROOT / f'work_dirs/adaptation_{args.suite}').resolve()
+    args.out = (args.out or args.work_dir / 'report').resolve()
+    return args
+
+
+def read_variant(words: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """Name and overrides of a ``--variant``.
+
+    Args:
+        words: The name, then ``key=value``.
+
+    Returns:
+        The name, and values by key, as text.
+
+    Raises:
+        OverrideError: If a word is no override.
+    """
+    name, *overrides = words
+    parse_overrides(overrides, f'--variant {name}')
+    return name, dict(word.split('=', 1) for word in overrides)

@@ -1,0 +1,113 @@
+"""The stages of one seed: the shared source stage, and training, measuring and tests of every row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from benchmarks.adaptation.measure import Evaluation
+from benchmarks.adaptation.row_configs import root_options, row_config
+from benchmarks.adaptation.rows import FULL, MATCHED, ROWS
+from benchmarks.adaptation.suites import CONFIGS, Suite
+from benchmarks.adaptation.unseen import UnseenSet, UnseenTest
+from benchmarks.repository import ROOT
+from benchmarks.stages import Stage
+
+#: How often the night set is measured in a training, for the learning curves.
+NUM_VALIDATIONS = 6
+
+
+@dataclass(frozen=True)
+class SeedRuns:
+    """Stages of one seed: the shared source stage, and training and evaluation of every row.
+
+    ``unseen`` holds the tests on sets that no row has seen, by set and row.
+    """
+
+    source: Stage
+    trained: Mapping[str, Stage]
+    evaluated: Mapping[str, Evaluation]
+    unseen: Mapping[str, Mapping[str, UnseenTest]] = field(default_factory=dict)
+
+    def stages(self) -> list[Stage]:
+        """All stages, each row's evaluation after its training, tests on unseen sets at the end."""
+        pairs = zip(self.trained.values(), self.evaluated.values(), strict=True)
+        tests = [test for by_row in self.unseen.values() for test in by_row.values()]
+        return [self.source, *(stage for pair in pairs for stage in pair), *tests]
+
+
+def seed_runs(
+    suite: Suite,
+    rows: Sequence[str],
+    seed: int,
+    roots: Mapping[str, Path],
+    work_dir: Path,
+    lengths: tuple[int, int],
+    data: str = '',
+    unseen: Sequence[UnseenSet] = (),
+) -> SeedRuns:
+    """Stages of one seed. All rows start from one source stage and have equal length.
+
+    Args:
+        suite: The suite.
+        rows: Names of the rows.
+        seed: Seed of the training.
+        roots: Data roots, by ``cityscapes`` and ``dark_zurich``.
+        work_dir: Folder of the runs, absolute.
+        lengths: Iterations of the source stage and of each row.
+        data: What tells the data from other data in the same folders.
+        unseen: Sets of other configs on which every row is tested.
+
+    Returns:
+        The stages.
+    """
+    folder = f'seed{seed}'
+
+    def train(
+        name: str, config: str, iters: int, start: Stage | None, overrides: Mapping[str, Any]
+    ) -> Stage:
+        loaded = Config.fromfile(str(ROOT / config))
+        options: dict[str, Any] = root_options(loaded, roots)
+        if start is not None:
+            options['train_cfg.val_interval'] = max(iters // NUM_VALIDATIONS, 1)
+        if suite.is_long:
+            options['default_hooks.checkpoint.interval'] = min(
+                loaded.default_hooks.checkpoint.interval, iters
+            )
+        else:
+            options['default_hooks.checkpoint.save_optimizer'] = False
+            if loaded.model.type == 'CCDistillSegmentor':
+                options['model.diagnostics_interval'] = 10
+        options.update(overrides)
+        return Stage(
+            f'{folder}/{name}', config, iters, start, seed, options, data, resumable=suite.is_long
+        )
+
+    source_config = str((CONFIGS / suite.configs['source']).relative_to(ROOT))
+    validation: dict[str, Any] = {}
+    if suite.source_points > 1:
+        validation['train_cfg.val_interval'] = max(lengths[0] // suite.source_points, 1)
+    source = train('source', source_config, lengths[0], None, validation)
+    trained = {
+        name: train(
+            name,
+            row_config(suite, name, work_dir / 'configs'),
+            lengths[1],
+            source,
+            ROWS[name].options,
+        )
+        for name in rows
+    }
+    evaluated = {
+        name: Evaluation.of(stage, suite.sets, suite.day_set, name in (FULL, MATCHED))
+        for name, stage in trained.items()
+    }
+    tests = {
+        found.name: {name: UnseenTest.on(found, stage) for name, stage in trained.items()}
+        for found in unseen
+    }
+    return SeedRuns(source, trained, evaluated, tests)
