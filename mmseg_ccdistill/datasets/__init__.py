@@ -12,6 +12,7 @@ from .draw_sampler import DrawSampler
 from .drawn import DrawnDataset
 from .file_check import DatasetCheckError, check_dataset
 from .pair_list import read_pair_list
+from .translated_source import TranslatedCityscapesDataset, TranslatedDataset
 from .unreadable import BadSampleError
 
 __all__ = [
@@ -31,4 +32,6 @@ __all__ = [
     'read_bdd100k_night_list',
     'read_pair_list',
     'transforms',
+    'TranslatedCityscapesDataset',
+    'TranslatedDataset',
 ]

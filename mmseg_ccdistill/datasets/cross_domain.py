@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from .class_names import class_difference
 from .domain_flow import (
     by_domain,
+    check_made_once,
     check_wanted,
     domains_of,
     plan_flow,
@@ -73,6 +74,7 @@ class CrossDomainDataset(DrawnDataset):
             'target': domains_of(self.target, self.target_alone),
         }
         transforms = self.pipeline.transforms
+        check_made_once(transforms, returned)
         everything = [domain for part in returned.values() for domain in part]
         everything += [domain for step in transforms for domain in getattr(step, 'adds', ())]
         self.domains = tuple(everything if domains is None else domains)

@@ -10,12 +10,11 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from ..errors import UserInputError
-from ..runtime.random_state import get_random_state, same_random_state, set_random_state
 from .file_check import check_roots
+from .one_draw import run_alike
 from .pair_list import read_pair_list
 
 _DOMAINS = ('target_day', 'target_night')
-_GEOMETRY_KEYS = ('ori_shape', 'img_shape', 'scale', 'scale_factor', 'flip', 'flip_direction')
 
 
 @DATASETS.register_module()
@@ -128,41 +127,11 @@ class DayNightPairDataset(BaseSegDataset):
             generators advance as for one image.
 
         Raises:
-            RuntimeError: If the two runs differ in geometry or in the random numbers they took.
+            UserInputError: If the two runs differ in geometry or in the random numbers they took.
         """
         info = self.get_data_info(idx)
-        day_path = info.pop('day_img_path', None)
-        results: dict[str, Any] = {}
-        before = after_day = get_random_state()
-        if day_path is not None:
-            results['target_day'] = self.pipeline({**info, 'img_path': day_path, 'seg_fields': []})
-            after_day = get_random_state()
-        if 'target_night' in self.domains:
-            set_random_state(before)
-            results['target_night'] = self.pipeline({**info, 'seg_fields': []})
-        if any(result is None for result in results.values()):
-            return None
-        if len(results) < 2:
-            return results
-        day, night = results['target_day'], results['target_night']
-        _assert_same_geometry(day, night, day_path, info['img_path'])
-        if not same_random_state(after_day, get_random_state()):
-            raise UserInputError(
-                f'The pipeline took other random numbers for {day_path!r} than for '
-                f'{info["img_path"]!r}: expected transforms that draw alike for every image; '
-                'remove the one whose draws depend on the pixels.'
-            )
-        return results
-
-
-def _assert_same_geometry(day: dict, night: dict, day_path: str, night_path: str) -> None:
-    for key in _GEOMETRY_KEYS:
-        # a packed result keeps its geometry in its sample
-        metas = [getattr(r.get('data_samples'), 'metainfo', r) for r in (day, night)]
-        values = [meta.get(key) for meta in metas]
-        if values[0] != values[1]:
-            raise UserInputError(
-                f'The pipeline gave {day_path!r} {key}={values[0]} but {night_path!r} '
-                f'{key}={values[1]}: expected one geometry for both images of a pair; '
-                'use images of equal size and transforms that draw alike.'
-            )
+        paths = {'target_day': info.pop('day_img_path', None), 'target_night': info['img_path']}
+        wanted = [name for name in paths if name in self.domains]
+        return run_alike(
+            self.pipeline, {name: {**info, 'img_path': paths[name]} for name in wanted}
+        )

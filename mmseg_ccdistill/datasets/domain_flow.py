@@ -123,6 +123,26 @@ def check_wanted(
         )
 
 
+def check_made_once(transforms: Sequence[Callable], returned: Mapping[str, Sequence[str]]) -> None:
+    """Check that no transform makes a domain that a data set returns: it would be overwritten.
+
+    Args:
+        transforms: Transforms of the whole sample.
+        returned: Domains that each dataset returns, by its name in a message.
+
+    Raises:
+        DatasetCheckError: If one does.
+    """
+    for transform in transforms:
+        for name, part in returned.items():
+            for domain in part:
+                if domain in getattr(transform, 'adds', ()):
+                    raise DatasetCheckError(
+                        f'{type(transform).__name__} makes {domain!r}, which the {name} returns already: expected one '
+                        f'of the two; take {type(transform).__name__} out of the pipeline of CrossDomainDataset.'
+                    )
+
+
 def by_domain(results: Any, alone: str, role: str, dataset: Any) -> dict[str, Any]:
     """Results of a dataset by domain.
 

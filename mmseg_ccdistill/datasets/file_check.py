@@ -273,7 +273,8 @@ def _list_samples(dataset: Any) -> Iterator[Sample]:
     for index in range(len(dataset)):
         info = dataset.get_data_info(index)
         if 'img_path' in info:
-            yield Sample(info['img_path'], info.get('seg_map_path'), info.get('day_img_path'))
+            others = [info.get(f'{key}_path') for key in ('seg_map', 'day_img', 'night_img')]
+            yield Sample(info['img_path'], *others)
 
 
 def _report(messages: Iterable[str | None]) -> None:

@@ -19,11 +19,13 @@ class Sample(NamedTuple):
         image: The image; of a day-night pair the night image.
         label: Its label, if the dataset has labels.
         day: Day image of a pair.
+        translation: Night translation of a labelled day image.
     """
 
     image: str
     label: str | None
     day: str | None
+    translation: str | None = None
 
 
 def missing_fault(
@@ -47,6 +49,11 @@ def missing_fault(
         return (
             f'The day image {sample.day!r} of the night image {sample.image!r} does not exist: '
             f'expected both images of every pair of {where}; restore it or take the pair out.'
+        )
+    if sample.translation is not None and stamps[sample.translation] is None:
+        return (
+            f'The night translation {sample.translation!r} of the image {sample.image!r} does not exist: expected one '
+            "for every image, of the same name below data_prefix['night_path']; make it, or correct night_suffix."
         )
     if sample.label is not None and stamps[sample.label] is None:
         return (
@@ -112,6 +119,7 @@ def size_fault(sample: Sample, facts: Mapping[str, ImageFacts], dataset: Any) ->
     for path, role, fix in (
         (sample.label, 'label', 'replace one of the two or correct seg_map_suffix'),
         (sample.day, 'day image', 'resize one of the two or take the pair out of the list'),
+        (sample.translation, 'night translation', 'make it anew at the size of the image'),
     ):
         if path is None:
             continue

@@ -20,7 +20,7 @@ MAX_IN_ROW = 10
 #: Meta information of a packed sample: files that it should have shown.
 REPLACED_KEY = 'replaced_files'
 
-_FILE_KEYS = ('img_path', 'day_img_path', 'seg_map_path')
+_FILE_KEYS = ('img_path', 'day_img_path', 'night_img_path', 'seg_map_path')
 
 
 class BadSampleError(DatasetCheckError):
@@ -31,7 +31,8 @@ def unreadable_file(info: Mapping[str, Any]) -> tuple[str, str] | None:
     """Find the first file of a sample that cannot be read.
 
     Args:
-        info: What a dataset knows of the sample: ``img_path``, ``seg_map_path``, ``day_img_path``.
+        info: What a dataset knows of the sample: ``img_path``, ``seg_map_path``, and ``day_img_path`` or
+            ``night_img_path``.
 
     Returns:
         ``(path, reason)``, or None if all can be read. Files of remote storage are not looked at.
