@@ -128,6 +128,8 @@ def _launch(stage: Stage, work_dir: Path, slot: int, threads: int, lock: int) ->
     if start_run(folder, stage.fingerprint(work_dir), stage.resumable):
         command = [*command[:3], '--resume', *command[3:]]
     env = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
+    # The configs of some rows import benchmarks, which is not installed.
+    env['PYTHONPATH'] = os.pathsep.join(filter(None, [str(ROOT), env.get('PYTHONPATH')]))
     count, named = torch.cuda.device_count(), os.environ.get('CUDA_VISIBLE_DEVICES')
     if count:
         devices = named.split(',')[:count] if named else [str(index) for index in range(count)]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_cost import CONFIG, FORWARD, FULL_DOMAIN, GIB, build, meta_samples, saved_for_backward
+from test_cost import CONFIG, FORWARD, FULL_DOMAIN, GIB, build, meta_samples
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.step_cost import count_step
 
 DANNET = CONFIG.parents[1] / 'dannet/refinenet_r101_cs2dz.py'
 pytestmark = pytest.mark.slow
@@ -32,10 +34,7 @@ def test_an_iteration(side: int, tflop: float, supervised: float, gib: float) ->
     model.target_size = None if side == 512 else (side, side)
     inputs = {d: torch.empty(2, 3, 512, 512, device='meta') for d in model.domains}
     samples = {d: meta_samples(d == 'source_day') for d in model.domains}
-    with FlopCounterMode(display=False) as counter, saved_for_backward(model) as saved:
-        total, _ = model.parse_losses(model(inputs, samples, mode='loss'))
-        kept = sum(storage.nbytes() for storage in saved.values())
-        total.backward()
+    cost = count_step(model, inputs, samples)
     assert all(p.grad is not None for p in model.parameters())
     light = forward(model.night.light_net, 1, 3, 512, 512)
     judge = model.discriminators['day']
@@ -45,10 +44,10 @@ def test_an_iteration(side: int, tflop: float, supervised: float, gib: float) ->
         3 * cost - convolution(19, 64, 4, size // 2)
         for cost, size in ((source, 512), (target, side))
     )
-    assert counter.get_total_flops() == networks + 4 * (2 * target + learning)
-    assert counter.get_total_flops() / 1e12 == pytest.approx(tflop, abs=5e-3)
-    assert counter.get_total_flops() / FULL_DOMAIN == pytest.approx(supervised, abs=5e-3)
-    assert kept / GIB == pytest.approx(gib, abs=5e-3)
+    assert cost.flops == networks + 4 * (2 * target + learning)
+    assert cost.flops / 1e12 == pytest.approx(tflop, abs=5e-3)
+    assert cost.flops / FULL_DOMAIN == pytest.approx(supervised, abs=5e-3)
+    assert cost.saved_bytes / GIB == pytest.approx(gib, abs=5e-3)
 
 
 def test_a_prediction() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_cost import CONFIG, GIB, build, meta_samples, saved_for_backward
-from torch.utils.flop_counter import FlopCounterMode
+from test_cost import CONFIG, GIB, build, meta_samples
+
+from benchmarks.step_cost import count_step
 
 CONFIGS = CONFIG.parents[1]
 #: The published network has the stride of the second stage in a 1 x 1 convolution (256 to 128 channels). Ours has it in
@@ -29,10 +30,7 @@ def test_a_pair_of_images(config: str, published: float, gib: float) -> None:
     model = build(CONFIGS / f'{config}.py')
     inputs = {d: torch.empty(2, 3, 512, 512, device='meta') for d in model.domains}
     samples = {d: meta_samples(d == 'source_day') for d in model.domains}
-    with FlopCounterMode(display=False) as counter, saved_for_backward(model) as saved:
-        total, _ = model.parse_losses(model(inputs, samples, mode='loss'))
-        kept = sum(storage.nbytes() for storage in saved.values())
-        total.backward()
+    cost = count_step(model, inputs, samples)
     assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
-    assert (counter.get_total_flops() / 2 - STRIDE) / 1e9 == pytest.approx(published, abs=0.5)
-    assert kept / 2 / GIB == pytest.approx(gib, abs=0.02)
+    assert (cost.flops / 2 - STRIDE) / 1e9 == pytest.approx(published, abs=0.5)
+    assert cost.saved_bytes / 2 / GIB == pytest.approx(gib, abs=0.02)

@@ -10,9 +10,9 @@ from meta_device import meta_device
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
-from test_cost import CONFIG, FORWARD, FULL_DOMAIN, GIB, Cost, meta_samples, saved_for_backward
-from torch.utils.flop_counter import FlopCounterMode
+from test_cost import CONFIG, FORWARD, FULL_DOMAIN, GIB, meta_samples
 
+from benchmarks.step_cost import StepCost, count_step
 from mmseg_ccdistill.domains import DOMAINS
 
 #: Last convolution of the decoder (3 x 3, 256 to 19 channels, 128 x 128 outputs) on two images.
@@ -20,7 +20,7 @@ CLASSIFIER = 2 * 2 * 256 * 19 * 9 * 128 * 128
 pytestmark = pytest.mark.slow
 
 
-def count(changes: dict[str, Any] | None) -> Cost:
+def count(changes: dict[str, Any] | None) -> StepCost:
     """An iteration of the plus config after the hand-over; None: without self-training."""
     config = Config.fromfile(str(CONFIG.with_name('refinenet_r101_cs2dz_plus.py')))
     init_default_scope('mmseg')
@@ -39,16 +39,13 @@ def count(changes: dict[str, Any] | None) -> Cost:
             shapes = dict(mix_classes=(19,), mix_look=(5,), mix_patches=(8, 8))
             for name, shape in shapes.items():
                 sample.set_field(torch.empty(shape, device='meta'), name)
-    with FlopCounterMode(display=False) as counter, saved_for_backward(model) as saved:
-        total, _ = model.parse_losses(model(inputs, samples, mode='loss'))
-        kept = sum(storage.nbytes() for storage in saved.values())
-        total.backward()
+    cost = count_step(model, inputs, samples)
     assert all(p.grad is not None for p in model.parameters())
-    return Cost(counter.get_total_flops(), kept)
+    return cost
 
 
 @pytest.fixture(scope='module')
-def without() -> Cost:
+def without() -> StepCost:
     return count(None)
 
 
@@ -64,7 +61,7 @@ def without() -> Cost:
     ids=['night', 'own teacher', 'day', 'both', 'masked'],
 )
 def test_what_it_adds(
-    without: Cost, changes: dict, forwards: int, passes: int, tflop: float
+    without: StepCost, changes: dict, forwards: int, passes: int, tflop: float
 ) -> None:
     """Each teacher is a forward pass without a graph, each mixed or masked batch a full domain.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.adaptation.measured import Results
+from benchmarks.adaptation.measured import Results, row_names
+from benchmarks.adaptation.rows import ROWS
 
 #: Heading of the sets of ``--test-on``, and what is said of them.
 UNSEEN_TITLE = 'A set that no row has seen'
@@ -10,6 +11,10 @@ UNSEEN_NOTE = (
     'The last checkpoint of each row, tested on the set of another config. The set takes no part in any training or '
     'choice.'
 )
+
+#: Heading of the warning signs, and what is said of them.
+SIGNS_TITLE = 'Warning signs'
+SIGNS_NOTE = 'Rules that are set beforehand. A row that breaks one may still have a good number; do not build on it.'
 
 
 def code_states(results: Results) -> list[str]:
@@ -54,10 +59,11 @@ def notes(results: Results) -> list[str]:
     lines = [
         'mIoU in percent. Every row of a seed starts from the same source stage and trains equally long; source-only '
         'continues the source stage.',
+        *equal_compute(results),
         'Intervals are 95 % Student-t intervals over seeds; differences are paired by seed. A number with n = 1 has '
         'no interval.',
-        'Night labels were used for measuring and, in the oracle, for training its upper bound; no other row sees '
-        'them. The last checkpoint counts, never the best one.',
+        'Night labels were used for measuring and, in the oracles, for training upper bounds; no other row sees them. '
+        'The last checkpoint counts, never the best one.',
     ]
     if results['suite'] in ('mini', 'pretrained'):
         start = 'random' if results['suite'] == 'mini' else 'ImageNet'
@@ -82,6 +88,20 @@ def notes(results: Results) -> list[str]:
         "The paper's numbers are those of its Table 3 on DZ-test with a pretrained RefineNet-R101: compare signs and "
         'order, not sizes.',
     ]
+
+
+def equal_compute(results: Results) -> list[str]:
+    """One sentence for each row that trains longer than the others, because it spends the FLOP of another one."""
+    lines = []
+    for name in row_names(results):
+        other = ROWS[name].as_costly_as
+        if other is not None:
+            iters = {run['iters'] for run in results['runs'][name].values()}
+            lines.append(
+                f'Not so {ROWS[name].title!r}: it trains {", ".join(map(str, sorted(iters)))} iterations, which take '
+                f'as many FLOP as the {results["settings"]["adapt_iters"]} of {ROWS[other].title!r}.'
+            )
+    return lines
 
 
 def failure_lines(results: Results) -> list[str]:

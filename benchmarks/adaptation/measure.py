@@ -20,9 +20,11 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmseg.registry import MODELS
 
+from benchmarks.adaptation.row_costs import row_cost
 from benchmarks.checkpoint_scores import evaluate
 from benchmarks.repository import ROOT
 from benchmarks.stages import Stage
+from benchmarks.step_cost import GIB
 from benchmarks.training_log import history, last_tenth
 from mmseg_ccdistill.engine.inference import load_segmentor
 from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_content
@@ -108,7 +110,7 @@ class Evaluation(Stage):
         return [
             *(sys.executable, '-m', 'benchmarks.adaptation.measure', str(ROOT / self.config)),
             str(self.start.checkpoint(work_dir)),
-            *('--out', str(self.product(work_dir))),
+            *('--iters', str(self.start.max_iters), '--out', str(self.product(work_dir))),
             *(['--sets', *self.sets] if self.sets else []),
             *(['--day-set', self.day_set] if self.day_set else []),
             *(['--correlations-since', str(before.checkpoint(work_dir))] if before else []),
@@ -166,8 +168,19 @@ def measure_set(
         'images': report.num_images,
         'IoU': [round(v, 2) if math.isfinite(v) else None for v in report.iou],
         'label_pixels': list(report.label_pixels),
+        'largest_predicted': round(largest_share(tested['predictions']), 4),
     }
     return scores, tested
+
+
+def largest_share(predictions: Sequence[np.ndarray]) -> float:
+    """Share of the class that is predicted most often in all pixels.
+
+    Args:
+        predictions: Predicted classes, each ``(H, W)``.
+    """
+    counts = sum(np.bincount(image.ravel(), minlength=256) for image in predictions)
+    return float(np.max(counts) / np.sum(counts))
 
 
 def keep_scenes(path: Path, tested: Mapping[str, Any], count: int = NUM_SCENES) -> None:
@@ -241,18 +254,23 @@ def training_facts(run_dir: Path) -> dict[str, Any]:
         run_dir: Folder of the run.
 
     Returns:
-        ``curve`` (iteration, mIoU), ``losses`` (pairs by term) and ``diagnostics`` (medians of the last tenth).
+        ``curve`` (iteration, mIoU), ``accuracy`` (iteration, share of right pixels in percent), ``losses`` (pairs by
+        term), ``diagnostics`` (medians of the last tenth) and ``step_seconds`` (median time of an iteration; None if
+        it was not logged).
     """
     rows = history(run_dir)
     logged = [row for row in rows if 'loss' in row]
+    times = [row['time'] for row in logged if 'time' in row][1:]  # the first ones hold the start
     terms = sorted({key for row in logged for key in row if 'loss' in key})
     return {
         'curve': [[row['step'], round(row['mIoU'], 2)] for row in rows if 'mIoU' in row],
+        'accuracy': [[row['step'], round(row['aAcc'], 2)] for row in rows if 'aAcc' in row],
+        'step_seconds': round(float(np.median(times)), 4) if times else None,
         'losses': {
             term: thin_out([(row['step'], row[term]) for row in logged if term in row])
             for term in terms
         },
-        'diagnostics': last_tenth(logged, ('cor.', 'pseudo.', 'grad_norm')),
+        'diagnostics': last_tenth(logged, ('cor.', 'pseudo.', 'grad_norm', 'night.mix', 'day.mix')),
     }
 
 
@@ -261,6 +279,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', type=Path, help='its checkpoint, in the folder of the run')
+    parser.add_argument('--iters', type=int, required=True, help='length of the training')
     parser.add_argument('--out', type=Path, required=True, help='JSON file to write')
     parser.add_argument(
         '--sets', nargs='+', default=[], help="folders of val (default: the config's set)"
@@ -294,6 +313,9 @@ def main() -> None:
         loader = loader_of(config, args.day_set)
         sets[DAY], _ = measure_set(args.config, args.checkpoint, loader, by_day)
     result: dict[str, Any] = {'sets': sets, **training_facts(args.checkpoint.parent)}
+    cost = row_cost(args.config, options, args.iters)
+    result['iters'] = args.iters
+    result['cost'] = {'tflop': cost.flops / 1e12, 'gib': cost.saved_bytes / GIB}
     if args.correlations_since is not None:
         seed = int(config.randomness.seed)
         result['correlations'] = {

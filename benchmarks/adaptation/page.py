@@ -7,8 +7,18 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from benchmarks.adaptation.class_groups import GROUP_NOTE, class_group_table
 from benchmarks.adaptation.class_tables import LEFT_OUT_NOTE, class_table, left_out_table
-from benchmarks.adaptation.facts import UNSEEN_NOTE, UNSEEN_TITLE, facts, failure_lines, notes
+from benchmarks.adaptation.cost_table import COST_NOTE, cost_table
+from benchmarks.adaptation.facts import (
+    SIGNS_NOTE,
+    SIGNS_TITLE,
+    UNSEEN_NOTE,
+    UNSEEN_TITLE,
+    facts,
+    failure_lines,
+    notes,
+)
 from benchmarks.adaptation.figures import (
     correlations_figure,
     curves_figure,
@@ -28,6 +38,7 @@ from benchmarks.adaptation.tables import (
     published_table,
     source_table,
 )
+from benchmarks.adaptation.warning_signs import warning_signs
 
 TEMPLATE = Path(__file__).with_name('page.html')
 
@@ -87,6 +98,13 @@ def page(results: Results, panel: Path) -> str:
         losses=losses_figure(results),
         correlations=correlations,
         diagnostics=diagnostics_table(results),
+        costs=cost_table(results),
+        cost_note=COST_NOTE,
+        groups=class_group_table(results, dataset),
+        group_note=GROUP_NOTE,
+        signs=warning_signs(results),
+        signs_title=SIGNS_TITLE,
+        signs_note=SIGNS_NOTE,
         panel=base64.b64encode(panel.read_bytes()).decode() if panel.exists() else None,
         main_set=dataset,
         classes=class_table(results, dataset),

@@ -55,17 +55,20 @@ def row_config(suite: Suite, name: str, folder: Path) -> str:
     row = ROWS[name]
     network = 'continued' if row.network == 'source' else row.network
     base = CONFIGS / suite.configs.get(network, suite.configs[row.network])
-    if row.network == 'source':  # measured at night on the way, as the other rows are
+    if row.base is not None:
+        base = ROOT / row_config(suite, row.base, folder)
+        text = '' if row.changes is None else assignments(Path(__file__).parent / row.changes)
+    elif row.network == 'source':  # measured at night on the way, as the other rows are
         text = '\n'.join(
             f'val_{part} = dict(_base_.test_{part}, _delete_=True)'
             for part in ('dataloader', 'evaluator')
         )
-    elif row.ablation is None:
-        return str(base.relative_to(ROOT))
-    elif suite.configs['full'] == PAPER_CONFIG:
-        return str((CONFIGS / row.ablation).relative_to(ROOT))
-    else:
+    elif row.ablation is not None and suite.configs['full'] != PAPER_CONFIG:
         text = assignments(CONFIGS / row.ablation)
+    else:
+        base, text = (CONFIGS / row.ablation if row.ablation else base), ''
+    if not text:
+        return str(base.relative_to(ROOT) if base.is_relative_to(CONFIGS) else base)
     path = folder / f'{name}.py'
     content = f'"""Row {row.title!r}, derived."""\n\n_base_ = {[str(base)]!r}\n{text}\n'.encode()
     if not path.exists() or path.read_bytes() != content:

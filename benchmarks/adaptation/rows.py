@@ -10,7 +10,11 @@ from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.override_syntax import parse_overrides
 
 #: Names that no row may have: the folder of the source stage, and what ``--rows`` takes for several rows.
-RESERVED = ('source', 'headline', 'ablations', 'beyond', 'rivals', 'all')
+RESERVED = ('source', 'headline', 'ablations', 'beyond', 'oracles', 'rivals', 'all')
+
+#: Names of the groups that ``--rows`` takes: the main rows; parts of the paper's method; self-training; what target
+#: labels would give; other methods.
+GROUPS = ('headline', 'ablations', 'beyond', 'oracles', 'rivals')
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,11 @@ class Row:
             with self-training, one of :data:`RIVALS` for that of another method, ``'source'`` and ``'oracle'`` for
             those that train one network.
         options: Config overrides of a variant, as ``--cfg-options`` takes them.
+        group: One of :data:`GROUPS`, or ``'variants'``.
+        base: Row whose config it goes on from, in place of that of its network.
+        changes: File in the folder of this module whose assignments it adds.
+        as_costly_as: Row whose FLOP it spends: it trains as much longer as its steps are cheaper. None: it trains as
+            long as all others.
     """
 
     title: str
@@ -32,6 +41,10 @@ class Row:
     ablation: str | None = None
     network: str = 'full'
     options: Mapping[str, Any] = field(default_factory=dict)
+    group: str = 'ablations'
+    base: str | None = None
+    changes: str | None = None
+    as_costly_as: str | None = None
 
 
 def _ablation(title: str, published: str, ending: str) -> Row:
@@ -40,11 +53,13 @@ def _ablation(title: str, published: str, ending: str) -> Row:
 
 #: Rows by name, in the order of the tables.
 ROWS = {
-    'source_only': Row('source-only', 'RefineNet', network='source'),
-    'wo_cdc_cds': _ablation('w/o CDC and CDS', 'w/o CDC and CDS', 'wo-cdc-cds'),
-    'full': Row('full CCDistill', 'Ours'),
-    'matched': Row('matched distillation', network='matched'),
-    'oracle': Row('oracle (labels of T_n)', network='oracle'),
+    'source_only': Row('source-only', 'RefineNet', network='source', group='headline'),
+    'wo_cdc_cds': replace(
+        _ablation('w/o CDC and CDS', 'w/o CDC and CDS', 'wo-cdc-cds'), group='headline'
+    ),
+    'full': Row('full CCDistill', 'Ours', group='headline'),
+    'matched': Row('matched distillation', network='matched', group='headline'),
+    'oracle': Row('oracle (labels of T_n)', network='oracle', group='headline'),
     'wo_cdc': _ablation('w/o CDC', 'w/o CDC', 'wo-cdc'),
     'wo_projection_head': _ablation(
         'w/o projection head', 'w/o project head in CDC', 'wo-projection-head'
@@ -75,12 +90,15 @@ def _self_training(title: str, off: Sequence[str] = ('rare', 'lights'), **settin
     """A row of the config with self-training: some parts off, other settings of the rest."""
     options = {key: value for part in off for key, value in _OFF[part].items()}
     options |= {f'model.self_training.{key}': value for key, value in settings.items()}
-    return Row(title, network='plus', options=options)
+    return Row(title, network='plus', options=options, group='beyond')
 
 
 _NIGHT = ('night',)
 ROWS |= {
-    'plus': Row('matched distillation and self-training', network='plus'),
+    'plus': Row('matched distillation and self-training', network='plus', group='beyond'),
+    'wo_cdc_cds_long': Row(
+        'w/o CDC and CDS, compute of plus', group='beyond', base='wo_cdc_cds', as_costly_as='plus'
+    ),
     'st': _self_training('self-training of M_n', learners=_NIGHT),
     'st_day': _self_training('self-training of M_d', learners=('day',)),
     'st_both': _self_training('self-training of both'),
@@ -116,10 +134,28 @@ RIVALS = {
     'minent': 'ADVENT (MinEnt)',
     'dannet': 'DANNet',
 }
-ROWS |= {name: Row(title, network=name) for name, title in RIVALS.items()}
+ROWS |= {name: Row(title, network=name, group='rivals') for name, title in RIVALS.items()}
+
+#: Target labels that no unsupervised method has: where do the points lie that a method loses?
+ORACLES = {
+    'style': 'oracle: S rendered at night',
+    'day': 'oracle: labels of T_d',
+    'dynamic': 'oracle: dynamic labels of T_n',
+}
+ROWS |= {
+    f'oracle_{name}{ending}': Row(
+        f'{title}{on}',
+        network='matched' if ending else 'full',
+        group='oracles',
+        base='matched' if ending else 'wo_cdc_cds',
+        changes=f'oracles/{name}.py',
+    )
+    for ending, on in (('', ''), ('_matched', ', on matched'))
+    for name, title in ORACLES.items()
+}
 BASELINE, SOURCE_ONLY, FULL, ORACLE = 'wo_cdc_cds', 'source_only', 'full', 'oracle'
 MATCHED = 'matched'
-HEADLINE = (SOURCE_ONLY, BASELINE, FULL, MATCHED, ORACLE)
+HEADLINE = tuple(name for name, row in ROWS.items() if row.group == 'headline')
 
 
 def add_variants(variants: Mapping[str, Mapping[str, str]]) -> None:
@@ -144,7 +180,9 @@ def add_variants(variants: Mapping[str, Mapping[str, str]]) -> None:
             )
         words = [f'{key}={value}' for key, value in options.items()]
         values = parse_overrides(words, f'--variant {name}')
-        row = replace(ROWS[base or FULL], title=own, published=None, options=values)
+        row = replace(
+            ROWS[base or FULL], title=own, published=None, options=values, group='variants'
+        )
         if ROWS.setdefault(own, row) != row:
             raise UserInputError(
                 f'--variant {name}: there is a row {own!r} already; take another name'

@@ -11,11 +11,15 @@ from mmengine.config import Config
 
 from benchmarks.adaptation.measure import Evaluation
 from benchmarks.adaptation.row_configs import root_options, row_config
+from benchmarks.adaptation.row_costs import equal_length, row_cost
 from benchmarks.adaptation.rows import FULL, MATCHED, ROWS
 from benchmarks.adaptation.suites import CONFIGS, Suite
 from benchmarks.adaptation.unseen import UnseenSet, UnseenTest
 from benchmarks.repository import ROOT
 from benchmarks.stages import Stage
+
+#: Segmentors with the diagnostics of CCDistill.
+_CCDISTILL = ('CCDistillSegmentor', 'DayLabelOracle', 'DynamicLabelOracle')
 
 #: How often the night set is measured in a training, for the learning curves.
 NUM_VALIDATIONS = 6
@@ -50,7 +54,9 @@ def seed_runs(
     data: str = '',
     unseen: Sequence[UnseenSet] = (),
 ) -> SeedRuns:
-    """Stages of one seed. All rows start from one source stage and have equal length.
+    """Stages of one seed, whose rows start from one source stage.
+
+    They have equal length; a row that says so has as much longer as it takes to spend the FLOP of another one.
 
     Args:
         suite: The suite.
@@ -80,7 +86,7 @@ def seed_runs(
             )
         else:
             options['default_hooks.checkpoint.save_optimizer'] = False
-            if loaded.model.type == 'CCDistillSegmentor':
+            if loaded.model.type in _CCDISTILL:
                 options['model.diagnostics_interval'] = 10
         options.update(overrides)
         return Stage(
@@ -92,11 +98,22 @@ def seed_runs(
     if suite.source_points > 1:
         validation['train_cfg.val_interval'] = max(lengths[0] // suite.source_points, 1)
     source = train('source', source_config, lengths[0], None, validation)
+
+    def length(name: str) -> int:
+        other = ROWS[name].as_costly_as
+        if other is None:
+            return lengths[1]
+        costs = [
+            row_cost(row_config(suite, row, work_dir / 'configs'), ROWS[row].options, lengths[1])
+            for row in (name, other)
+        ]
+        return equal_length(*costs, lengths[1])
+
     trained = {
         name: train(
             name,
             row_config(suite, name, work_dir / 'configs'),
-            lengths[1],
+            length(name),
             source,
             ROWS[name].options,
         )

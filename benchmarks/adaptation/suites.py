@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mmengine.config import Config
 
-from benchmarks.adaptation.rows import HEADLINE, RIVALS, ROWS
+from benchmarks.adaptation.rows import GROUPS, ROWS
 from benchmarks.repository import ROOT
 from mmseg_ccdistill.errors import UserInputError
 
@@ -120,12 +120,23 @@ SUITES = {
 }
 
 
+def has_row(suite: Suite, name: str) -> bool:
+    """Whether a suite has what a row needs: a config of its network, and rendered worlds for an oracle of labels.
+
+    Args:
+        suite: The suite.
+        name: Name of the row.
+    """
+    row = ROWS[name]
+    needed = {row.network, *([ROWS[row.as_costly_as].network] if row.as_costly_as else [])}
+    return needed <= set(suite.configs) and (suite.is_rendered or row.group != 'oracles')
+
+
 def choose_rows(names: Sequence[str], suite: Suite) -> list[str]:
     """Rows of a suite, in the order of the tables.
 
     Args:
-        names: Names of rows, ``'headline'``, ``'ablations'`` (of the paper's method), ``'beyond'`` (with
-            self-training), ``'rivals'`` (other methods) or ``'all'``.
+        names: Names of rows or of groups (:data:`GROUPS`), or ``'all'``.
         suite: The suite.
 
     Returns:
@@ -134,14 +145,9 @@ def choose_rows(names: Sequence[str], suite: Suite) -> list[str]:
     Raises:
         UserInputError: If a name is no row, or the suite has no such row.
     """
-    there = [name for name, row in ROWS.items() if row.network in suite.configs]
-    groups = {
-        'headline': [name for name in there if name in HEADLINE],
-        'ablations': [n for n in there if n not in HEADLINE and ROWS[n].network == 'full'],
-        'beyond': [name for name in there if ROWS[name].network == 'plus'],
-        'rivals': [name for name in there if name in RIVALS],
-        'all': there,
-    }
+    there = [name for name in ROWS if has_row(suite, name)]
+    groups = {group: [name for name in there if ROWS[name].group == group] for group in GROUPS}
+    groups['all'] = there
     for name in names:
         if name not in groups and name not in there:
             raise UserInputError(

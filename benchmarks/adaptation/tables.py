@@ -26,6 +26,9 @@ DIAGNOSTICS = {
     'cor.in_night_mean': 'Cor_in at night',
     'pseudo.share': 'share of pseudo labels',
     'pseudo.largest_class': 'largest class of them',
+    'night.mix_weight': "weight of self-training's labels of T_n",
+    'night.mix_things': 'share of them that is dynamic',
+    'night.mix_source_things': 'the same in S_n',
 }
 
 

@@ -6,8 +6,18 @@ import csv
 import io
 from collections.abc import Sequence
 
+from benchmarks.adaptation.class_groups import GROUP_NOTE, class_group_table
 from benchmarks.adaptation.class_tables import LEFT_OUT_NOTE, class_table, left_out_table
-from benchmarks.adaptation.facts import UNSEEN_NOTE, UNSEEN_TITLE, facts, failure_lines, notes
+from benchmarks.adaptation.cost_table import COST_NOTE, cost_table
+from benchmarks.adaptation.facts import (
+    SIGNS_NOTE,
+    SIGNS_TITLE,
+    UNSEEN_NOTE,
+    UNSEEN_TITLE,
+    facts,
+    failure_lines,
+    notes,
+)
 from benchmarks.adaptation.measure import DAY
 from benchmarks.adaptation.measured import Results, main_set, on_unseen, row_names, set_names
 from benchmarks.adaptation.tables import (
@@ -16,6 +26,7 @@ from benchmarks.adaptation.tables import (
     means_table,
     source_table,
 )
+from benchmarks.adaptation.warning_signs import warning_signs
 from mmseg_ccdistill.evaluation.report import markdown_table
 
 
@@ -38,6 +49,8 @@ def markdown_report(results: Results) -> str:
             parts += ['Differences in mIoU:', markdown_table(differences_table(results, name))]
     if results['runs']:
         dataset = main_set(results)
+        parts += [f'## Groups of classes on {dataset}', GROUP_NOTE]
+        parts += [markdown_table(class_group_table(results, dataset))]
         parts += [f'## Classes on {dataset}', markdown_table(class_table(results, dataset))]
         left_out = left_out_table(results, dataset)
         if len(left_out) > 1:
@@ -47,12 +60,18 @@ def markdown_report(results: Results) -> str:
         parts += [f'## {UNSEEN_TITLE}: {name}', UNSEEN_NOTE, markdown_table(means_table(own, name))]
         parts += ['Differences in mIoU:', markdown_table(differences_table(own, name))]
         parts += [markdown_table(class_table(own, name))]
+    costs = cost_table(results)
+    if len(costs) > 1:
+        parts += ['## Cost', COST_NOTE, markdown_table(costs)]
     source = source_table(results)
     if len(source) > 1:
         parts += ['## Source stages', markdown_table(source)]
     diagnostics = diagnostics_table(results)
     if len(diagnostics) > 1:
         parts += ['## Diagnostics at the end', markdown_table(diagnostics)]
+    signs = warning_signs(results)
+    if signs:
+        parts += [f'## {SIGNS_TITLE}', SIGNS_NOTE, '\n'.join(f'- {sign}' for sign in signs)]
     if results['failures']:
         parts += ['## Failed', '\n'.join(f'- {line}' for line in failure_lines(results))]
     return '\n\n'.join(parts) + '\n'

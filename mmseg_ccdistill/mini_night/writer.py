@@ -116,7 +116,7 @@ def plan_frames(
             day = f'{split}/day/MD{tag}{sequence:03d}/MD{tag}{sequence:03d}_frame_{frame:06d}'
             target(night, street, 0, 'night', view, True)
             if split == 'train':
-                target(day, street, 1, 'day', _nearby(view, rng), False)
+                target(day, street, 1, 'day', _nearby(view, rng), True)
                 pairs.append(f'{night},{day}')
             else:  # the same moment by day: what light alone does
                 target(day, street, 0, 'day', view, True)
@@ -190,7 +190,7 @@ def write_mini_night(
 
     World S by day, labelled, goes to ``cityscapes/{leftImg8bit,gtFine}/{train,val}/<city>/``. World
     T goes to ``dark_zurich/rgb_anon`` and ``dark_zurich/gt``: day-night pairs in
-    ``train/{night,day}`` (the labels of the night half are for measuring an upper bound only), and
+    ``train/{night,day}`` (their labels are for measuring upper bounds only), and
     in ``val/{night,day}`` the same moments by night and by day, labelled. Beside them lie the pair
     list and ``mini_night.json``, which is written last. Labels are train ids 0..18, 255 is ignored.
     The same arguments give the same bytes, whatever the number of workers.

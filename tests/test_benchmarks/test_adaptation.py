@@ -86,7 +86,7 @@ def test_dry_run_of_cityscapes_to_dark_zurich(
         (['cs2dz', '--cityscapes', '.', '--dark-zurich', '.'], 'train_dataloader.dataset'),
         (
             ['mini', '--rows', 'best'],
-            "no row 'best'; expected headline, ablations, beyond, rivals, all, source_only",
+            "no row 'best'; expected headline, ablations, beyond, oracles, rivals, all, source_only",
         ),
         (['real', '--rows', 'oracle', '--root', '.'], "no row 'oracle'"),
         (['mini', '--seeds', '-1'], 'must not be negative'),

@@ -112,20 +112,24 @@ def test_groups_of_rows() -> None:
     assert tuple(choose_rows(['headline'], mini)) == HEADLINE
     assert choose_rows(['headline'], real) == ['source_only', 'wo_cdc_cds', 'full', 'matched']
     assert choose_rows(['all'], mini) == list(ROWS)
-    beyond = [name for name, row in ROWS.items() if row.network == 'plus']
-    assert beyond[:4] == ['plus', 'st', 'st_day', 'st_both'] and len(beyond) == 21
-    assert choose_rows(['beyond'], mini) == beyond and list(ROWS)[-25:-4] == beyond
-    assert choose_rows(['ablations', 'full'], mini) == ['full', *list(ROWS)[5:-25]]
-    rivals = list(RIVALS)
-    assert rivals[:4] == ['adaptsegnet', 'advent', 'minent', 'dannet']
-    assert choose_rows(['rivals'], mini) == rivals == list(ROWS)[-4:]
-    assert choose_rows(['rivals'], real) == []
+    beyond = choose_rows(['beyond'], mini)
+    assert beyond[:4] == ['plus', 'wo_cdc_cds_long', 'st', 'st_day'] and len(beyond) == 22
+    ablations = choose_rows(['ablations', 'full'], mini)
+    assert ablations[0] == 'full' and ablations[-3:] == ['reverse_js', 'js_mean', 'standardized']
+    rivals = choose_rows(['rivals'], mini)
+    assert rivals == list(RIVALS) and rivals[:2] == ['adaptsegnet', 'advent']
+    oracles = choose_rows(['oracles'], mini)
+    assert oracles[:3] == ['oracle_style', 'oracle_day', 'oracle_dynamic'] and len(oracles) == 6
+    assert choose_rows(['rivals', 'oracles', 'beyond'], real) == []
+    grouped = {*HEADLINE, *ablations, *beyond, *rivals, *oracles}
+    assert grouped == set(ROWS)
     assert choose_rows(['wo_lab', 'wo_cdc', 'wo_lab'], real) == ['wo_cdc', 'wo_lab']
     for suite, name in (
         (mini, 'wo_everything'),
         (real, 'oracle'),
         (real, 'dannet'),
         (SUITES['cs2dz'], 'oracle'),
+        (SUITES['cs2dz'], 'oracle_dynamic'),
     ):
         with pytest.raises(UserInputError, match=f'no row {name!r}; expected headline'):
             choose_rows([name], suite)
@@ -162,7 +166,7 @@ def test_every_data_root_is_moved(suite: str, tmp_path: Path) -> None:
 
 def test_rows_of_a_seed_share_one_source_stage_and_one_length(tmp_path: Path) -> None:
     roots = {'cityscapes': tmp_path / 'cityscapes', 'dark_zurich': tmp_path / 'dark_zurich'}
-    rows = choose_rows(['all'], SUITES['mini'])
+    rows = [name for name in choose_rows(['all'], SUITES['mini']) if not ROWS[name].as_costly_as]
     runs = seed_runs(SUITES['mini'], rows, 3, roots, tmp_path, (12, 60))
     assert list(runs.trained) == rows == list(runs.evaluated)
     assert {stage.start for stage in runs.trained.values()} == {runs.source}
@@ -253,7 +257,7 @@ def test_the_pretrained_suite_has_the_rows_of_mini_from_one_pretrained_stage(
 ) -> None:
     """A long source stage, measured eight times on S by day; every row goes on from it at the low rate."""
     suite = SUITES['pretrained']
-    others = choose_rows(['rivals'], SUITES['mini'])
+    others = [name for name in RIVALS if name not in suite.configs]
     mini = [name for name in choose_rows(['all'], SUITES['mini']) if name not in others]
     assert choose_rows(['all'], suite) == mini
     assert lengths_of(suite, None, None) == (4000, 1500)

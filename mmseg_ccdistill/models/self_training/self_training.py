@@ -226,8 +226,8 @@ class SelfTraining(nn.Module):
 
         Returns:
             dict[str, Tensor]: ``<learner>.loss_mix``, ``<learner>.loss_masked`` if there is a masked pass, and the
-            diagnostics ``<learner>.mix_weight`` (mean q) and ``<learner>.mix_things`` (share of T with a thing for
-            label).
+            diagnostics ``<learner>.mix_weight`` (mean q), ``<learner>.mix_things`` (share of T with a thing for label)
+            and ``<learner>.mix_source_things`` (share of the labelled pixels of S that are things).
         """
         share = self.hand_over.share
         log: dict[str, Tensor] = {}
@@ -239,7 +239,8 @@ class SelfTraining(nn.Module):
             check_sizes(name, source, target)
             pseudo, q = self.pseudo_labels(name, inputs)
             log[f'{name}.mix_weight'] = q.mean()
-            log[f'{name}.mix_things'] = self.things[pseudo].to(q.dtype).mean()
+            log[f'{name}.mix_things'] = self._share_of_things(pseudo)
+            log[f'{name}.mix_source_things'] = self._share_of_things(true)
             q = self.pseudo_weight * q
             mixed, mixed_labels, mixed_q = self.mix(source, true, target, pseudo, q, draws)
             if self.augment:
@@ -251,6 +252,13 @@ class SelfTraining(nn.Module):
                 loss = self.cross_entropy(networks[name], hidden, hidden_labels, hidden_q)
                 log[f'{name}.loss_masked'] = share * loss
         return log
+
+    @torch.no_grad()
+    def _share_of_things(self, labels: Tensor) -> Tensor:
+        """Share of the things in the labelled pixels of ``(B, H, W)`` int64 labels; 0 where there are none."""
+        known = (labels >= 0) & (labels < len(self.things))
+        things = self.things[labels.clamp(0, len(self.things) - 1)] & known
+        return things.sum() / known.sum().clamp_min(1)
 
     @torch.no_grad()
     def pseudo_labels(self, learner: str, inputs: DomainTensors) -> tuple[Tensor, Tensor]:
