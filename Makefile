@@ -5,11 +5,11 @@
 #
 # PYTHON=/path/to/python3.11   the interpreter that the environment is made from: 3.10 or newer (upstream: 3.10 or 3.11)
 # VENV=.venv                   the environment (upstream: .venv-openmmlab)
-# EXTRAS=onedl,tests           what is installed beside the package: one stack, onedl or openmmlab, and more
+# EXTRAS=onedl,tests,pretrained   what is installed beside the package: one stack, onedl or openmmlab, and more
 # PYTEST_ARGS="-k launch -x"   more arguments for pytest
 
 SHELL := /bin/sh
-EXTRAS ?= onedl,tests
+EXTRAS ?= onedl,tests,pretrained
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 

@@ -33,7 +33,7 @@ def parse_args(description: str | None, argv: Sequence[str] | None = None) -> ar
         '--seeds',
         type=int,
         nargs='+',
-        help='default: mini and pretrained 0 to 4, real 0 to 2, cs2dz 0',
+        help='default: mini and pretrained 0 to 4, real and two_cities 0 to 2, cs2dz 0',
     )
     parser.add_argument(
         '--rows',
@@ -90,7 +90,12 @@ def parse_args(description: str | None, argv: Sequence[str] | None = None) -> ar
         default=1.0,
         help='mini, pretrained: part of the frames to render, for a trial',
     )
-    parser.add_argument('--root', type=Path, help='real: folder with cityscapes and dark_zurich')
+    parser.add_argument(
+        '--root', type=Path, help='real, two_cities: folder with cityscapes and dark_zurich'
+    )
+    parser.add_argument(
+        '--kitti', type=Path, help='two_cities: its second city; default: <root>/kitti'
+    )
     parser.add_argument('--cityscapes', type=Path, help='cs2dz: data root of Cityscapes')
     parser.add_argument('--dark-zurich', type=Path, help='cs2dz: data root of Dark Zurich')
     args = parser.parse_args(argv)

@@ -3,6 +3,7 @@
     python -m benchmarks.adaptation mini --seeds 0 1 2 3 4 --rows headline
     python -m benchmarks.adaptation pretrained --seeds 0
     python -m benchmarks.adaptation real --root DATA
+    python -m benchmarks.adaptation two_cities --root DATA --kitti KITTI
     python -m benchmarks.adaptation cs2dz --cityscapes DATA --dark-zurich DATA
 
 `mini` and `pretrained` render their data, one world for each seed. All rows of a seed start from one source stage
@@ -21,11 +22,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-from mmseg.registry import MODELS
-
 from benchmarks.adaptation.arguments import parse_args
 from benchmarks.adaptation.measure import Evaluation
+from benchmarks.adaptation.needs import (
+    check_network,
+    check_roots,
+    render_worlds,
+    roots_of,
+    world_dir,
+)
 from benchmarks.adaptation.rerun import check_same_suite, write_comparison
 from benchmarks.adaptation.results import (
     RESULTS,
@@ -41,8 +46,7 @@ from benchmarks.adaptation.results import (
 )
 from benchmarks.adaptation.rows import add_variants
 from benchmarks.adaptation.seed_runs import SeedRuns, seed_runs
-from benchmarks.adaptation.suite_data import check_roots, render_worlds, roots_of, world_dir
-from benchmarks.adaptation.suites import CONFIGS, SUITES, Suite, choose_rows, lengths_of
+from benchmarks.adaptation.suites import SUITES, Suite, choose_rows, lengths_of
 from benchmarks.adaptation.unseen import UnseenSet, read_unseen_sets
 from benchmarks.stages import Stage, processes_at_a_time, run_stages
 from mmseg_ccdistill.errors import UserInputError
@@ -50,21 +54,6 @@ from mmseg_ccdistill.mini_night.writer import MANIFEST
 
 #: Seconds per iteration of the small networks on one core: source stage (batch 8) and adaptation (batch 2 a domain).
 CORE_SECONDS = {'source': 0.25, 'adaptation': 0.45}
-
-
-def check_network(suite: Suite) -> None:
-    """Build the source stage's backbone if it starts from the weights of a package, before anything is rendered.
-
-    Args:
-        suite: The suite.
-
-    Raises:
-        UserInputError: If a package or the weights are missing.
-    """
-    settings = Config.fromfile(str(CONFIGS / suite.configs['source'])).model.backbone.to_dict()
-    kind = MODELS.get(settings.pop('type'))
-    if settings.get('pretrained'):
-        kind(**settings).init_weights()
 
 
 def plan(
@@ -147,11 +136,12 @@ def run_suite(args: argparse.Namespace, argv: Sequence[str]) -> int:
     if args.compare:
         check_same_suite(results, read_results(args.compare), args.compare)
     unseen = read_unseen_sets(args.test_on)
+    if not args.dry_run:
+        check_network(suite)
     if not suite.is_rendered:
         suite = check_roots(suite, roots_of(args, args.seeds[0]))
     elif not args.dry_run:
-        check_network(suite)
-        render_worlds(args)
+        render_worlds(args, rows)
         results['worlds'] = {str(seed): args.first_world + seed for seed in args.seeds}
     runs = plan(args, suite, rows, lengths, unseen)
     stages = [stage for seed in runs.values() for stage in seed.stages()]

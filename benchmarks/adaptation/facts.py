@@ -74,10 +74,11 @@ def notes(results: Results) -> list[str]:
             f'This is a small network from {start} weights on rendered streets. It tests the method as a mechanism; it '
             'does not reproduce the numbers of the paper.',
         ]
-    elif results['suite'] == 'real':
+    elif results['suite'] in ('real', 'two_cities'):
+        start = 'random' if results['suite'] == 'real' else 'ImageNet'
         lines.append(
             'All seeds share one set of frames: the spread is that of the training alone. The small network starts '
-            'from random weights; it does not reproduce the numbers of the paper.'
+            f'from {start} weights; it does not reproduce the numbers of the paper.'
         )
     else:
         lines.append(

@@ -34,8 +34,10 @@ class LabelledPairs(DarkZurichPairDataset):
     """
 
     def __init__(self, pipeline: Sequence[Mapping[str, Any]], **kwargs: Any) -> None:
-        load, *others = pipeline
-        super().__init__(pipeline=[load, dict(type='LoadAnnotations'), *others], **kwargs)
+        steps = list(pipeline)
+        if steps:
+            steps.insert(1, dict(type='LoadAnnotations'))
+        super().__init__(pipeline=steps, **kwargs)
 
     def full_init(self) -> None:
         """List the pairs and look for their labels."""

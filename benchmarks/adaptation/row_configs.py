@@ -81,7 +81,7 @@ def root_options(config: Config, roots: Mapping[str, Path]) -> dict[str, str]:
     """Overrides that move the data roots of a config.
 
     Args:
-        config: Config whose data roots end in the keys of ``roots``, ``cityscapes`` or ``dark_zurich``.
+        config: Config whose data roots end in keys of ``roots``: ``cityscapes``, ``dark_zurich``, ``kitti``.
         roots: The folders to take.
 
     Returns:
@@ -93,6 +93,8 @@ def root_options(config: Config, roots: Mapping[str, Path]) -> dict[str, str]:
 
 
 def _data_roots(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, list | tuple):
+        node = {str(index): child for index, child in enumerate(node)}
     if isinstance(node, Mapping):
         for name, child in node.items():
             if name == 'data_root':

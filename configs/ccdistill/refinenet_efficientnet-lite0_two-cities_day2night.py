@@ -1,0 +1,14 @@
+"""CCDistill on real frames from a pretrained network: two cities by day, and day-night pairs of another drive."""
+
+_base_ = [
+    './refinenet_efficientnet-lite0_mini_day2night.py',
+    '../_base_/datasets/two_cities.py',
+]
+test_size = _base_.two_cities_test_size
+test_pipeline = _base_.two_cities_test_pipeline
+tta_pipeline = _base_.tta_pipeline
+tta_pipeline[1].scale = test_size  # Resize
+train_dataloader = dict(_delete_=True, **_base_.two_cities_dataloader)
+val_dataloader = dict(_delete_=True, **_base_.two_cities_test_dataloader)
+test_dataloader = val_dataloader
+load_from = 'work_dirs/refinenet/refinenet_efficientnet-lite0_two-cities/iter_4000.pth'
