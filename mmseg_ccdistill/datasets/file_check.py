@@ -104,7 +104,8 @@ def initialise(dataset: Any) -> None:
     Raises:
         DatasetCheckError: If a folder or list is missing or no image is found.
     """
-    check_roots(dataset)
+    for leaf in leaf_datasets(dataset):
+        check_roots(leaf)
     try:
         dataset.full_init()
         empty = len(dataset) == 0

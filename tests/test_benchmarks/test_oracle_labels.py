@@ -123,8 +123,8 @@ def test_a_missing_label_is_one_sentence(world: Path, tmp_path: Path) -> None:
     with pytest.raises(UserInputError) as error:
         training_dataset(config)
     assert str(error.value) == (
-        f'train_dataloader.dataset.target: The label {str(missing)!r} does not exist: expected one for every image of the pairs, because an oracle '
-        'reads them; render the world again into the same folder.'
+        f'train_dataloader.dataset.target: The label {str(missing)!r} does not exist: expected one for every image of '
+        'the pairs, because an oracle reads them; render the world again into the same folder.'
     )
     write_mini_night(
         copied, workers=1, num_source_train=2, num_source_val=1, num_pairs=2, num_target_val=1

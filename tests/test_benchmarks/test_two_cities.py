@@ -19,7 +19,7 @@ from benchmarks.adaptation.command import main
 from benchmarks.adaptation.needs import check_roots
 from benchmarks.adaptation.row_configs import root_options, row_config
 from benchmarks.adaptation.suites import CONFIGS, SUITES, choose_rows
-from mmseg_ccdistill.datasets import class_pixels
+from mmseg_ccdistill.datasets import DatasetCheckError, class_pixels
 from mmseg_ccdistill.engine.training_draws import training_dataset, training_draws
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.command_line import run_main
@@ -108,6 +108,17 @@ def test_a_missing_part_is_one_sentence(missing: str, message: str, roots: dict[
     with pytest.raises(UserInputError, match=message) as error:
         check_roots(SUITE, roots)
     assert '\n' not in str(error.value)
+
+
+def test_a_dataset_of_two_parts_names_the_folder_that_is_missing(
+    roots: dict[str, Path], tmp_path: Path
+) -> None:
+    init_default_scope('mmseg')
+    config = config_of('source_only', roots, tmp_path)
+    missing = roots['kitti'] / 'leftImg8bit/train'
+    shutil.rmtree(missing)
+    with pytest.raises(DatasetCheckError, match=f"folder '{missing}' of CityscapesDataset"):
+        DATASETS.build(config.train_dataloader.dataset)
 
 
 def test_the_second_city_may_lie_elsewhere(

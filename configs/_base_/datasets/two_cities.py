@@ -41,12 +41,14 @@ two_cities_camvid = dict(
     type='CityscapesDataset',
     data_root='data/two_cities/cityscapes/',
     data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
+    lazy_init=True,  # ConcatDataset lists the files when it is told to
 )
 two_cities_kitti = dict(
     type='CityscapesDataset',
     data_root='data/two_cities/kitti/',
     data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
     img_suffix='_leftImg8bit.jpg',
+    lazy_init=True,
 )
 two_cities_pack = [dict(type='PackSegInputs')]
 two_cities_source_only_dataloader = dict(
