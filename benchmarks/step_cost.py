@@ -6,7 +6,6 @@ gradients. GiB is 2^30 bytes.
 
 from __future__ import annotations
 
-import copy
 import functools
 import math
 from collections import Counter
@@ -72,7 +71,7 @@ def saved_for_backward(model: nn.Module) -> Iterator[dict[int, torch.UntypedStor
         yield storages
 
 
-def count_step(model: nn.Module, inputs: Any, samples: Any) -> StepCost:
+def count_step(model: Any, inputs: Any, samples: Any) -> StepCost:
     """Count the forward and the backward pass of one iteration; a read of a value would raise.
 
     Args:
@@ -104,13 +103,11 @@ def count_run(config: Config, max_iters: int) -> StepCost:
         max_iters: Its iterations.
     """
     init_default_scope('mmseg')
-    settings = copy.deepcopy(config.model)
-    settings.get('segmentor', settings).backbone.pop('init_cfg', None)
     with meta_device():
-        model = MODELS.build(settings).to('meta').train()
+        model = MODELS.build(config.model).to('meta').train()
     if hasattr(model, 'diagnostics_interval'):
         model.diagnostics_interval = 0
-    first = {}
+    first: dict[tuple[bool, ...], int] = {}
     kinds: Counter[tuple[bool, ...]] = Counter()
     for iteration in range(max_iters):
         kind = _kind(model, iteration, max_iters)
@@ -124,7 +121,7 @@ def count_run(config: Config, max_iters: int) -> StepCost:
     return StepCost(flops / max_iters, max(cost.saved_bytes for cost in costs.values()))
 
 
-def _kind(model: nn.Module, iteration: int, max_iters: int) -> tuple[bool, ...]:
+def _kind(model: Any, iteration: int, max_iters: int) -> tuple[bool, ...]:
     """Move the model to an iteration, and say which of its terms are on there."""
     if not hasattr(model, 'set_iteration'):
         return ()

@@ -103,11 +103,11 @@ def seed_runs(
         other = ROWS[name].as_costly_as
         if other is None:
             return lengths[1]
-        costs = [
+        own, spent = (
             row_cost(row_config(suite, row, work_dir / 'configs'), ROWS[row].options, lengths[1])
             for row in (name, other)
-        ]
-        return equal_length(*costs, lengths[1])
+        )
+        return equal_length(own, spent, lengths[1])
 
     trained = {
         name: train(
