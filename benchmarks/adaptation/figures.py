@@ -24,7 +24,7 @@ INK, GREY = '#222222', '#8a8a8a'
 #: Line styles that go on where the colours begin again.
 STYLES: tuple[str | tuple[int, tuple[int, ...]], ...] = (
     *('-', '--', ':', '-.'),
-    *((0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 4))),
+    *((0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 4)), (0, (8, 3, 1, 3)), (0, (5, 5))),
 )
 
 #: Loss terms by the key of the log, in the order of the panels.
@@ -67,7 +67,7 @@ def colour_of(row: str) -> str:
 
 
 def style_of(row: str) -> str | tuple[int, tuple[int, ...]]:
-    """Line style of a row; with the colour it is of that row alone among the first 49."""
+    """Line style of a row; with the colour it is of that row alone among the first 63."""
     return STYLES[list(ROWS).index(row) // len(OKABE_ITO) % len(STYLES)]
 
 

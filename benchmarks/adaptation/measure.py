@@ -274,6 +274,22 @@ def training_facts(run_dir: Path) -> dict[str, Any]:
     }
 
 
+def counted_cost(config: str, options: Mapping[str, Any], iters: int) -> dict[str, float] | None:
+    """TFLOP of an iteration and GiB of activations; None, and a line in the log, for a loss that reads values.
+
+    Args:
+        config: Config file.
+        options: Config overrides.
+        iters: Length of the training.
+    """
+    try:
+        cost = row_cost(config, options, iters)
+    except (NotImplementedError, RuntimeError) as error:
+        print(f'The cost of {config} cannot be counted without values: {error}', flush=True)
+        return None
+    return {'tflop': cost.flops / 1e12, 'gib': cost.saved_bytes / GIB}
+
+
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -313,9 +329,7 @@ def main() -> None:
         loader = loader_of(config, args.day_set)
         sets[DAY], _ = measure_set(args.config, args.checkpoint, loader, by_day)
     result: dict[str, Any] = {'sets': sets, **training_facts(args.checkpoint.parent)}
-    cost = row_cost(args.config, options, args.iters)
-    result['iters'] = args.iters
-    result['cost'] = {'tflop': cost.flops / 1e12, 'gib': cost.saved_bytes / GIB}
+    result |= {'iters': args.iters, 'cost': counted_cost(args.config, options, args.iters)}
     if args.correlations_since is not None:
         seed = int(config.randomness.seed)
         result['correlations'] = {

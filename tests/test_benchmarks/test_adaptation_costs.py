@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from adaptation_runs import results_of
 from mmseg.utils import get_classes
 
+from benchmarks.adaptation import measure
 from benchmarks.adaptation.class_groups import CLASS_GROUPS, class_group_table, group_iou
 from benchmarks.adaptation.cost_table import cost_table, time_ratio
 from benchmarks.adaptation.facts import notes
 from benchmarks.adaptation.measure import largest_share
 from benchmarks.adaptation.results import write_report
 from benchmarks.adaptation.warning_signs import warning_signs
+from benchmarks.step_cost import StepCost
 
 
 @pytest.fixture
@@ -150,6 +153,20 @@ def test_within_the_limits_there_is_no_sign(
     run['diagnostics'] = diagnostics
     run['accuracy'] = [[100, 75.0], [200, 70.0]]
     assert warning_signs(results) == []
+
+
+def test_a_loss_that_reads_values_has_no_cost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(measure, 'row_cost', lambda *_: StepCost(2e12, 3 * 2**30))
+    assert measure.counted_cost('a.py', {}, 10) == {'tflop': 2.0, 'gib': 3.0}
+
+    def read_a_value(*_: Any) -> StepCost:
+        return StepCost(torch.ones((), device='meta').item(), 0)
+
+    monkeypatch.setattr(measure, 'row_cost', read_a_value)
+    assert measure.counted_cost('a.py', {}, 10) is None
+    assert capsys.readouterr().out.startswith('The cost of a.py cannot be counted without values')
 
 
 def test_the_largest_share() -> None:

@@ -142,9 +142,14 @@ def test_lengths_are_those_given_else_of_the_suite_else_of_the_config() -> None:
     assert lengths_of(SUITES['cs2dz'], 5, 6) == (5, 6)
 
 
+def source_roots(dataset: dict[str, Any]) -> list[str]:
+    return [part['data_root'] for part in dataset.get('datasets', [dataset])]
+
+
 @pytest.mark.parametrize('suite', SUITES)
 def test_every_data_root_is_moved(suite: str, tmp_path: Path) -> None:
-    roots = {'cityscapes': Path('/s'), 'dark_zurich': Path('/t')}
+    roots = {'cityscapes': Path('/s'), 'dark_zurich': Path('/t'), 'kitti': Path('/k')}
+    of_source = ['/s', '/k'] if suite == 'two_cities' else ['/s']
     for name in choose_rows(
         ['headline', 'wo_lab', *(['dannet'] if 'dannet' in SUITES[suite].configs else [])],
         SUITES[suite],
@@ -153,15 +158,16 @@ def test_every_data_root_is_moved(suite: str, tmp_path: Path) -> None:
         config.merge_from_dict(root_options(config, roots))
         loaders = {k: config[f'{k}_dataloader'].dataset.to_dict() for k in ('train', 'val', 'test')}
         left = {value for key, value in flat(loaders).items() if key.endswith('data_root')}
-        assert left <= {'/s', '/t'}, name
+        assert left <= {*of_source, '/t'}, name
         assert loaders['val']['data_root'] == loaders['test']['data_root'] == '/t'
         train = loaders['train']
         if name == 'oracle':
             assert train['dataset']['data_root'] == '/t'
         elif name == 'source_only':
-            assert train['dataset']['data_root'] == '/s'
+            assert source_roots(train['dataset']) == of_source
         else:
-            assert (train['source']['data_root'], train['target']['data_root']) == ('/s', '/t')
+            assert source_roots(train['source']) == of_source
+            assert train['target']['data_root'] == '/t'
 
 
 def test_rows_of_a_seed_share_one_source_stage_and_one_length(tmp_path: Path) -> None:
