@@ -13,6 +13,9 @@ from .sensor import glare
 from .texture import F32
 from .world import Color, FloatArray, World
 
+#: Share of all light that the lens scatters over the whole picture.
+VEIL = 0.027
+
 
 @dataclass(frozen=True)
 class NightCamera:
@@ -45,15 +48,15 @@ class NightCamera:
 
 def make_night_camera(rng: np.random.Generator) -> NightCamera:
     """Draw a camera state. Dark exposures come with more noise."""
-    exposure = float(np.exp(rng.uniform(np.log(0.004), np.log(0.065))))
+    exposure = float(np.exp(rng.uniform(np.log(0.004), np.log(0.055))))
     iso = float(rng.uniform(0.6, 1.6)) * (0.02 / exposure) ** 0.3
     return NightCamera(
         exposure=exposure,
-        balance=(float(rng.uniform(0.86, 1.12)), 1.0, float(rng.uniform(0.9, 1.3))),
+        balance=(float(rng.uniform(0.92, 1.16)), 1.0, float(rng.uniform(0.9, 1.3))),
         bloom=float(rng.uniform(0.3, 1.0)),
         streak=max(float(rng.uniform(-0.2, 0.4)), 0.0),
         angles=tuple(float(a) for a in rng.uniform(-math.pi / 2, math.pi / 2, 2)),
-        black=float(rng.uniform(0.0, 0.0012)),
+        black=max(float(rng.uniform(-0.0004, 0.0009)), 0.0),
         shot=0.0012 * iso,
         read=0.0013 * iso,
         row=0.0002 * iso,
@@ -106,9 +109,7 @@ def take(
     image = radiance * (np.asarray(world.gain, F32) * np.asarray(camera.balance, F32) * F32(gain))
     image = glare(image, camera.bloom, cap=40.0)
     image = add_streaks(image, camera.angles, camera.streak)
-    image += image.mean((0, 1)) * F32(
-        0.02
-    )  # veil: light that the lens scatters over the whole picture
+    image += image.mean((0, 1)) * F32(VEIL)
     yy = ((np.arange(height, dtype=F32) + F32(0.5)) / height - F32(0.5)) ** 2
     xx = ((np.arange(width, dtype=F32) + F32(0.5)) / width - F32(0.5)) ** 2
     image *= (F32(1.0) - F32(0.6) * (yy[:, None] + xx[None, :]))[..., None]
