@@ -82,7 +82,9 @@ def lamp_head(mesh: Mesh, world: World, at: Point, strength: float) -> None:
         night=glow,
     )
     if strength > 0:
-        mesh.lights.append(Light((x, y - 0.2, z), emission(world.lamp, 120.0 * strength), True))
+        mesh.lights.append(
+            Light((x, y - 0.2, z), emission(world.lamp, 120.0 * strength), True, 'lamp')
+        )
 
 
 def traffic_light(
@@ -124,7 +126,9 @@ def traffic_light(
                 day=0.12,
             )
     lamp = ((255, 50, 30), (255, 190, 40), (50, 255, 140))[state]
-    mesh.lights.append(Light((x, heads[-1][1] + 0.5, z - 0.4), emission(lamp, 1.2)))
+    mesh.lights.append(
+        Light((x, heads[-1][1] + 0.5, z - 0.4), emission(lamp, 1.2), source='signal')
+    )
 
 
 def traffic_sign(mesh: Mesh, world: World, rng: Rng, x: float, z: float) -> None:

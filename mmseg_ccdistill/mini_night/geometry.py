@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -36,11 +36,13 @@ class Light:
         position: World position.
         intensity: Linear RGB irradiance at 1 m.
         down: Whether it shines downwards only.
+        source: What it belongs to.
     """
 
     position: Point
     intensity: Color
     down: bool = False
+    source: Literal['lamp', 'shop', 'signal', 'vehicle'] = 'vehicle'
 
 
 @dataclass

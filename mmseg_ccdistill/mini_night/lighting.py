@@ -59,7 +59,7 @@ def make_sky(rng: np.random.Generator) -> Sky:
     )
 
 
-def _ground_maps(mesh: Mesh, sky: Sky | None) -> FloatArray:
+def ground_maps(mesh: Mesh, sky: Sky | None) -> FloatArray:
     """Bird's-eye maps (3, Z, X): sun shadow of everything, of houses alone, contact; 1 is dark."""
     shape = (int((MAP_Z1 - MAP_Z0) / CELL), int(2 * MAP_X / CELL))
     maps = np.zeros((3, *shape), F32)
@@ -85,7 +85,8 @@ def _ground_maps(mesh: Mesh, sky: Sky | None) -> FloatArray:
     return maps
 
 
-def _look_up(plane: FloatArray, x: FloatArray, z: FloatArray) -> FloatArray:
+def look_up(plane: FloatArray, x: FloatArray, z: FloatArray) -> FloatArray:
+    """Values (N,) of a bird's-eye map at (x, z); 0 outside."""
     i = ((z - F32(MAP_Z0)) * F32(1 / CELL)).astype(np.int32)
     j = ((x + F32(MAP_X)) * F32(1 / CELL)).astype(np.int32)
     inside = (i >= 0) & (i < plane.shape[0]) & (j >= 0) & (j < plane.shape[1])
@@ -113,7 +114,7 @@ def _sky_color(street: Street, rays: FloatArray, sky: Sky) -> FloatArray:
     return (color + (cloud[:, None] - color) * cover * F32(0.9)) * F32(1.25)
 
 
-def _mirrored_sky(normal: FloatArray, rays: FloatArray) -> FloatArray:
+def mirrored_sky(normal: FloatArray, rays: FloatArray) -> FloatArray:
     """How much sky a mirror at each pixel sees (N,).
 
     Panes above the eye and slanted screens see it, low upright ones do not.
@@ -124,26 +125,11 @@ def _mirrored_sky(normal: FloatArray, rays: FloatArray) -> FloatArray:
     return F32(0.1) + F32(0.75) * np.clip(up * F32(2.2) + F32(0.05), F32(0.0), F32(1.0))
 
 
-def day_radiance(
-    mesh: Mesh, street: Street, g: GBuffer, s: Surface, rays: FloatArray, sky: Sky
+def skylight(
+    position: FloatArray, normal: FloatArray, on_ground: npt.NDArray[np.bool_], contact: FloatArray
 ) -> FloatArray:
-    """Linear radiance (3, N) by day."""
-    maps = _ground_maps(mesh, sky)
-    normal, position = g.normal, g.position
-    sun_color = to_linear(street.world.sun)
-    dot = normal[0] * F32(sky.sun[0]) + normal[1] * F32(sky.sun[1]) + normal[2] * F32(sky.sun[2])
-    x = position[0] - position[1] * F32(sky.sun[0] / sky.sun[1])
-    z = position[2] - position[1] * F32(sky.sun[2] / sky.sun[1])
-    on_ground = position[1] < 0.02
-    shadow = np.where(
-        on_ground, _look_up(maps[0], position[0], position[2]), _look_up(maps[1], x, z)
-    )
-    shadow = np.where((np.abs(normal[1]) < 0.01) & (position[1] > 3.2), F32(0.0), shadow)
-    direct = np.maximum(dot, F32(0.0)) * (F32(1.0) - shadow) * F32(sky.strength * 1.35)
-    contact = F32(1.0) - F32(0.75) * np.where(
-        on_ground, _look_up(maps[2], position[0], position[2]), F32(0.0)
-    )
-    dome = (
+    """Irradiance (N,) of a sky of radiance 1: less near the foot of things and under them."""
+    return (
         (F32(0.62) + F32(0.38) * normal[1])
         * (
             F32(0.62)
@@ -152,10 +138,30 @@ def day_radiance(
         )
         * contact
     )
+
+
+def day_radiance(
+    mesh: Mesh, street: Street, g: GBuffer, s: Surface, rays: FloatArray, sky: Sky
+) -> FloatArray:
+    """Linear radiance (3, N) by day."""
+    maps = ground_maps(mesh, sky)
+    normal, position = g.normal, g.position
+    sun_color = to_linear(street.world.sun)
+    dot = normal[0] * F32(sky.sun[0]) + normal[1] * F32(sky.sun[1]) + normal[2] * F32(sky.sun[2])
+    x = position[0] - position[1] * F32(sky.sun[0] / sky.sun[1])
+    z = position[2] - position[1] * F32(sky.sun[2] / sky.sun[1])
+    on_ground = position[1] < 0.02
+    shadow = np.where(on_ground, look_up(maps[0], position[0], position[2]), look_up(maps[1], x, z))
+    shadow = np.where((np.abs(normal[1]) < 0.01) & (position[1] > 3.2), F32(0.0), shadow)
+    direct = np.maximum(dot, F32(0.0)) * (F32(1.0) - shadow) * F32(sky.strength * 1.35)
+    contact = F32(1.0) - F32(0.75) * np.where(
+        on_ground, look_up(maps[2], position[0], position[2]), F32(0.0)
+    )
+    dome = skylight(position, normal, on_ground, contact)
     tint = np.array([0.96, 1.0, 1.06], F32)
     light = sun_color[:, None] * direct + tint[:, None] * dome * F32(0.85)
     low = to_linear(street.world.sky_low)
-    out = s.albedo * light + low[:, None] * (s.gloss * _mirrored_sky(normal, rays))
+    out = s.albedo * light + low[:, None] * (s.gloss * mirrored_sky(normal, rays))
     haze = F32(1.0) - np.exp(-g.depth * F32(1.0 / sky.haze))
     out += (low[:, None] * F32(0.9) - out) * haze
     is_sky = g.ids == SKY_ID
@@ -177,17 +183,17 @@ def night_radiance(
 
     Skyglow, point lights with distance falloff, the ego headlights, and what glows by itself.
     """
-    maps = _ground_maps(mesh, None)
+    maps = ground_maps(mesh, None)
     position, normal = g.position, g.normal
     contact = F32(1.0) - F32(0.85) * np.where(
-        position[1] < 0.02, _look_up(maps[2], position[0], position[2]), F32(0.0)
+        position[1] < 0.02, look_up(maps[2], position[0], position[2]), F32(0.0)
     )
     glow = np.array([0.11, 0.105, 0.108], F32) * F32(rng.uniform(0.5, 1.1))
     light = np.empty_like(position)
     light[:] = glow[:, None] * (F32(0.7) + F32(0.3) * normal[1])
-    for lamp in _nearest(mesh, camera):
-        _add_light(light, position, normal, lamp.position, lamp.intensity, lamp.down)
-    _headlights(light, g, s, camera)
+    for lamp in nearest_lights(mesh, camera):
+        add_light(light, position, normal, lamp.position, lamp.intensity, lamp.down)
+    headlights(light, g, s, camera)
     out = s.albedo * light * contact
     out += s.emission
     low = np.array([0.030, 0.022, 0.018], F32) * F32(rng.uniform(0.4, 1.6))
@@ -208,7 +214,7 @@ def night_radiance(
     return out
 
 
-def _nearest(mesh: Mesh, camera: Camera) -> list[Any]:
+def nearest_lights(mesh: Mesh, camera: Camera) -> list[Any]:
     """The lights that matter most to the view."""
 
     def weight(lamp: Any) -> float:
@@ -219,7 +225,7 @@ def _nearest(mesh: Mesh, camera: Camera) -> list[Any]:
     return sorted(mesh.lights, key=weight)[:MAX_LIGHTS]
 
 
-def _add_light(
+def add_light(
     light: FloatArray, position: FloatArray, normal: FloatArray, at: Any, intensity: Any, down: bool
 ) -> None:
     """Add the irradiance of a point light, intensity * cos / distance**2, softened nearby."""
@@ -242,7 +248,9 @@ def _add_light(
         light[c] += cosine * F32(intensity[c])
 
 
-def _headlights(light: FloatArray, g: GBuffer, s: Surface, camera: Camera) -> None:
+def headlights(
+    light: FloatArray, g: GBuffer, s: Surface, camera: Camera, strength: float = 1.0
+) -> None:
     """Low beam of the ego car: a fan with a cut-off above the horizontal; signs throw it back."""
     for side in (-0.6, 0.6):
         x, y, z = camera.x + side * math.cos(camera.yaw), 0.65, camera.z + 1.2
@@ -259,7 +267,7 @@ def _headlights(light: FloatArray, g: GBuffer, s: Surface, camera: Camera) -> No
         beam *= F32(0.05) + F32(0.95) / (
             F32(1.0) + np.exp(np.clip((rise - F32(0.005)) * F32(70.0), -30, 30))
         )
-        power = beam * (np.maximum(cosine, F32(0.0)) + F32(0.04)) / d2 * F32(65.0)
-        power += s.retro * beam * F32(600.0) / d2
+        power = beam * (np.maximum(cosine, F32(0.0)) + F32(0.04)) / d2 * F32(65.0 * strength)
+        power += s.retro * beam * F32(600.0 * strength) / d2
         for c, tint in enumerate((1.0, 0.9, 0.74)):
             light[c] += power * F32(tint)

@@ -286,7 +286,9 @@ def _shop(
         for z in np.linspace(z0, z1, 4)[1:-1]:
             mesh.lights.append(
                 Light(
-                    street.at(t - s * 0.9, 1.9, float(z)), (glow[0] * 5, glow[1] * 5, glow[2] * 5)
+                    street.at(t - s * 0.9, 1.9, float(z)),
+                    (glow[0] * 5, glow[1] * 5, glow[2] * 5),
+                    source='shop',
                 )
             )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import UserInputError
-from . import geometry, lighting, materials, sensor
+from . import geometry, hard_night, lighting, materials, night_camera, sensor, twilight, wet_road
 from .geometry import Camera, Mesh
 from .layout import make_street
 from .street import Street
@@ -18,6 +18,9 @@ from .traffic import add_traffic
 from .world import IGNORE, World, make_world
 
 VERSION = 2
+Level = Literal['day', 'night', 'hard_night', 'twilight']
+#: Brightness of the ego bonnet.
+BONNET = {'day': 1.0, 'night': 0.12, 'hard_night': 0.02, 'twilight': 0.3}
 Image = npt.NDArray[np.uint8]
 
 
@@ -49,7 +52,9 @@ def make_camera(
     )
 
 
-def _bonnet(labels: npt.NDArray[np.uint8], image: npt.NDArray[np.float32], night: bool) -> None:
+def _bonnet(
+    labels: npt.NDArray[np.uint8], image: npt.NDArray[np.float32], brightness: float
+) -> None:
     """Paint the ego bonnet into the bottom of the frame; it is labelled 255."""
     height, width = labels.shape
     x = (np.arange(width) + 0.5) / width * 2 - 1
@@ -59,7 +64,7 @@ def _bonnet(labels: npt.NDArray[np.uint8], image: npt.NDArray[np.float32], night
     sheen = (0.02 + 0.1 * np.exp(-(((rows - top[None, :]) / (0.02 * height)) ** 2))).astype(
         np.float32
     )
-    tint = np.array([0.8, 0.9, 1.0], np.float32) * np.float32(0.12 if night else 1.0)
+    tint = np.array([0.8, 0.9, 1.0], np.float32) * np.float32(brightness)
     image[mask] = sheen[mask][:, None] * tint
     labels[mask] = IGNORE
 
@@ -68,7 +73,7 @@ def render_scene(
     world: str | World,
     street_seed: int,
     *,
-    light: Literal['day', 'night'] = 'day',
+    light: Level = 'day',
     view: View | None = None,
     traffic_seed: int = 0,
     size: tuple[int, int] = (512, 256),
@@ -79,7 +84,8 @@ def render_scene(
     Args:
         world: ``'S'``, ``'T'``, or a world from :func:`make_world`.
         street_seed: Which street; everything static follows from it.
-        light: ``'day'`` or ``'night'``.
+        light: ``'day'``, ``'night'`` (the easy one), ``'hard_night'`` or ``'twilight'``. Streets, traffic and
+            camera do not depend on it, except that lamps are lit.
         view: Camera offset; default the mount itself.
         traffic_seed: Which moment: traffic, people, weather, camera jitter and sensor noise.
         size: Width and height in pixels, at least 64 x 32.
@@ -91,8 +97,9 @@ def render_scene(
     Raises:
         UserInputError: If the light or the size is not as stated.
     """
-    if light not in ('day', 'night'):
-        raise UserInputError(f"light must be 'day' or 'night', got {light!r}")
+    if light not in get_args(Level):
+        known = ', '.join(repr(level) for level in get_args(Level))
+        raise UserInputError(f'light must be one of {known}, got {light!r}')
     width, height = size
     if width < 64 or height < 32:
         raise UserInputError(
@@ -100,14 +107,25 @@ def render_scene(
         )
     home = make_world(world, seed) if isinstance(world, str) else world
     street = make_street(home, street_seed)
-    night = light == 'night'
-    rng = np.random.default_rng([home.seed, ord(home.name), street_seed, traffic_seed, 3])
+    moment = [home.seed, ord(home.name), street_seed, traffic_seed]
+    rng = np.random.default_rng([*moment, 3])
     camera = make_camera(home, street, view or View(), size, rng)
-    return _render(add_traffic(street, traffic_seed, night), street, camera, night, rng)
+    mesh = add_traffic(street, traffic_seed, light != 'day')
+    if light != 'hard_night':
+        return _render(mesh, street, camera, light, rng)
+    mood_rng = np.random.default_rng([*moment, 6])  # camera and weather are drawn as in other light
+    mood = hard_night.make_mood(mood_rng)
+    return _render(mesh, street, camera, light, rng, mood, night_camera.make_night_camera(mood_rng))
 
 
 def _render(
-    mesh: Mesh, street: Street, camera: Camera, night: bool, rng: np.random.Generator
+    mesh: Mesh,
+    street: Street,
+    camera: Camera,
+    light: Level,
+    rng: np.random.Generator,
+    mood: hard_night.Mood | None = None,
+    state: night_camera.NightCamera | None = None,
 ) -> tuple[Image, Image]:
     shape = (camera.height, camera.width)
     table, rays, front, solid = geometry.rasterize(mesh, camera)
@@ -120,22 +138,32 @@ def _render(
         ids[hole] = solid[hole]
     g = geometry.locate(table, ids, rays, camera)
     seen = labels.copy()
+    if mood is not None:
+        hard_night.dim_table(table, mood)
     surface = materials.shade_surface(table, g, street, seen)
     ground = ids == geometry.GROUND_ID
-    labels = np.where(front == geometry.GROUND_ID, seen, labels)
+    labels = np.where(front == geometry.GROUND_ID, seen, labels).reshape(shape)
     sky = lighting.make_sky(rng)
-    if night:
+    if mood is not None:
+        hard_night.dim_shops(surface, g, table, mood)
+        radiance = hard_night.hard_radiance(mesh, g, surface, rays, camera, mood)
+    elif light == 'night':
         radiance = lighting.night_radiance(mesh, street, g, surface, rays, camera, sky, rng)
+    elif light == 'twilight':
+        radiance = twilight.twilight_radiance(mesh, g, surface, rays, camera, sky, rng)
     else:
         radiance = lighting.day_radiance(mesh, street, g, surface, rays, sky)
         radiance += (table['night'] * table['day'][:, None])[ids].T
     image = np.ascontiguousarray(radiance.T).reshape(*shape, 3)
-    labels = labels.reshape(shape)
-    if night:
+    if mood is not None:
+        image = wet_road.add_reflections(image, g, camera, mood.wet)
+    elif light != 'day':
         horizon = camera.height / 2 - math.tan(camera.pitch) * camera.focal
         image = sensor.wet_reflection(image, ground.reshape(shape), horizon, street.wet)
     if street.world.bonnet:
-        _bonnet(labels, image, night)
-    image = sensor.glare(image, 0.55 if night else 0.12)
-    picture = sensor.expose(image, street.world, rng, night)
-    return picture, labels
+        _bonnet(labels, image, BONNET[light])
+    if state is not None:
+        return night_camera.take(image, street.world, state, rng), labels
+    is_dark = light != 'day'
+    image = sensor.glare(image, 0.55 if is_dark else 0.12)
+    return sensor.expose(image, street.world, rng, is_dark), labels

@@ -11,10 +11,19 @@ from .world import FloatArray, World
 F32 = np.float32
 
 
-def glare(image: FloatArray, strength: float) -> FloatArray:
-    """Bloom of what over-exposes: light above 0.8 spread by three Gaussians (lens scatter)."""
+def glare(image: FloatArray, strength: float, cap: float = 14.0) -> FloatArray:
+    """Bloom of what over-exposes: light above 0.8 spread by three Gaussians (lens scatter).
+
+    Args:
+        image: Linear picture (H, W, 3).
+        strength: Share of the light that is scattered.
+        cap: Light above 0.8 counts up to here.
+
+    Returns:
+        The picture with bloom.
+    """
     height, width = image.shape[:2]
-    bright = np.minimum(np.maximum(image - F32(0.8), F32(0.0)), F32(14.0))
+    bright = np.minimum(np.maximum(image - F32(0.8), F32(0.0)), F32(cap))
     small = cv2.resize(bright, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
     halo = np.zeros_like(small)
     for sigma, share in ((width / 420, 0.5), (width / 130, 0.3), (width / 45, 0.2)):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -15,112 +13,11 @@ import numpy.typing as npt
 
 from ..datasets.file_scan import available_cores, map_processes
 from ..errors import UserInputError
-from .render import VERSION, View, render_scene
+from .frames import Frame, Night, plan_frames, source_frames_at_night, twilight_frames
+from .render import VERSION, render_scene
+from .world_manifest import MANIFEST, check_same_set, manifest_text
 
-MANIFEST = 'mini_night.json'
 PAIR_LIST = 'dark_zurich/lists/zurich_dn_pair_train.csv'
-PER_SEQUENCE = 40
-# First street seed of every split: the ranges never meet, so no evaluation street is trained on.
-FIRST_STREET = {
-    'source_train': 0,
-    'source_val': 1_000_000,
-    'target_train': 2_000_000,
-    'target_val': 3_000_000,
-}
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One picture to render and where it and its labels (if any) go, relative to the root."""
-
-    image: str
-    label: str | None
-    world: str
-    street: int
-    traffic: int
-    light: Literal['day', 'night']
-    view: View
-    size: tuple[int, int]
-    seed: int
-
-
-def _view(rng: np.random.Generator) -> View:
-    """A car in its lane: a little off the middle, not quite straight."""
-    return View(float(rng.uniform(-0.35, 0.35)), 0.0, float(rng.normal(0, 0.03)))
-
-
-def _nearby(view: View, rng: np.random.Generator) -> View:
-    """Another drive past the same place: 0.3 to 1.5 m away, turned by a few degrees at most."""
-    distance, angle = rng.uniform(0.3, 1.5), rng.uniform(0, 2 * np.pi)
-    right = float(np.clip(0.6 * distance * np.sin(angle), -0.8, 0.8))
-    ahead = float(np.copysign(np.sqrt(distance**2 - right**2), np.cos(angle)))
-    return View(
-        view.right + right, view.ahead + ahead, view.yaw + float(rng.uniform(-0.035, 0.035))
-    )
-
-
-def plan_frames(
-    seed: int,
-    num_source_train: int,
-    num_source_val: int,
-    num_pairs: int,
-    num_target_val: int,
-    source_size: tuple[int, int],
-    target_size: tuple[int, int],
-) -> tuple[list[Frame], list[str]]:
-    """List every frame of a set, and the lines of its pair list sorted by the night stem."""
-    frames: list[Frame] = []
-    for split, city, count in (
-        ('train', 'mini', num_source_train),
-        ('val', 'minival', num_source_val),
-    ):
-        for i in range(count):
-            street = FIRST_STREET[f'source_{split}'] + i
-            name = f'{city}{i // PER_SEQUENCE:02d}'
-            stem = f'{split}/{name}/{name}_{i:06d}_000019'
-            view = _view(np.random.default_rng([seed, street, 4]))
-            frames.append(
-                Frame(
-                    f'cityscapes/leftImg8bit/{stem}_leftImg8bit.png',
-                    f'cityscapes/gtFine/{stem}_gtFine_labelTrainIds.png',
-                    'S',
-                    street,
-                    0,
-                    'day',
-                    view,
-                    source_size,
-                    seed,
-                )
-            )
-    pairs: list[str] = []
-
-    def target(
-        stem: str,
-        street: int,
-        traffic: int,
-        light: Literal['day', 'night'],
-        view: View,
-        labelled: bool,
-    ) -> None:
-        label = f'dark_zurich/gt/{stem}_gt_labelTrainIds.png' if labelled else None
-        image = f'dark_zurich/rgb_anon/{stem}_rgb_anon.png'
-        frames.append(Frame(image, label, 'T', street, traffic, light, view, target_size, seed))
-
-    for split, tag, count in (('train', '', num_pairs), ('val', 'V', num_target_val)):
-        for i in range(count):
-            street = FIRST_STREET[f'target_{split}'] + i
-            rng = np.random.default_rng([seed, street, 4])
-            view = _view(rng)
-            sequence, frame = i // PER_SEQUENCE, i % PER_SEQUENCE
-            night = f'{split}/night/MN{tag}{sequence:03d}/MN{tag}{sequence:03d}_frame_{frame:06d}'
-            day = f'{split}/day/MD{tag}{sequence:03d}/MD{tag}{sequence:03d}_frame_{frame:06d}'
-            target(night, street, 0, 'night', view, True)
-            if split == 'train':
-                target(day, street, 1, 'day', _nearby(view, rng), True)
-                pairs.append(f'{night},{day}')
-            else:  # the same moment by day: what light alone does
-                target(day, street, 0, 'day', view, True)
-    return frames, sorted(pairs)
 
 
 def _save(path: Path, image: npt.NDArray[np.uint8]) -> None:
@@ -184,6 +81,9 @@ def write_mini_night(
     num_target_val: int = 40,
     source_size: tuple[int, int] = (512, 256),
     target_size: tuple[int, int] = (480, 270),
+    night: Night = 'easy',
+    twilight: bool = False,
+    source_at_night: bool = False,
     workers: int | None = None,
 ) -> Path:
     """Render mini night below ``out_dir``, unless it is already there.
@@ -193,7 +93,8 @@ def write_mini_night(
     ``train/{night,day}`` (their labels are for measuring upper bounds only), and
     in ``val/{night,day}`` the same moments by night and by day, labelled. Beside them lie the pair
     list and ``mini_night.json``, which is written last. Labels are train ids 0..18, 255 is ignored.
-    The same arguments give the same bytes, whatever the number of workers.
+    The same arguments give the same bytes, whatever the number of workers. ``twilight`` and
+    ``source_at_night`` add files and change none, so a finished set may get them later.
 
     Args:
         out_dir: Root folder; made if missing. Nothing in it is ever deleted.
@@ -204,6 +105,11 @@ def write_mini_night(
         num_target_val: Labelled target nights for validation, and as many days.
         source_size: Width and height of world S in pixels.
         target_size: Width and height of world T in pixels.
+        night: Light of the night frames; the days do not depend on it.
+        twilight: Whether to add a frame in twilight for each pair, unlabelled, with its day correspondence:
+            ``rgb_anon/train/twilight`` and ``corresp/train/twilight``.
+        source_at_night: Whether to add the training frames of S at night:
+            ``cityscapes/leftImg8bit_night/train``, with the file names and labels of the days.
         workers: Processes; default one per available core.
 
     Returns:
@@ -227,6 +133,8 @@ def write_mini_night(
             raise UserInputError(
                 f'{name} must be (width, height) of at least (64, 32), got {tuple(size)}'
             )
+    if night not in get_args(Night):
+        raise UserInputError(f"night must be 'easy' or 'hard', got {night!r}")
     workers = available_cores() if workers is None else _check('workers', workers, 1)
     wanted: dict[str, Any] = {
         'renderer_version': VERSION,
@@ -234,6 +142,7 @@ def write_mini_night(
         **counts,
         'source_size': list(source_size),
         'target_size': list(target_size),
+        'night': night,
     }
     frames, pairs = plan_frames(
         seed,
@@ -243,25 +152,18 @@ def write_mini_night(
         num_target_val,
         (source_size[0], source_size[1]),
         (target_size[0], target_size[1]),
+        night,
     )
+    usual, listings = list(frames), {PAIR_LIST: pairs}
+    if twilight:
+        further, correspondences = twilight_frames(usual)
+        frames, listings = [*frames, *further], {**listings, **correspondences}
+    if source_at_night:
+        frames = [*frames, *source_frames_at_night(usual, night)]
     manifest = root / MANIFEST
     todo = frames
     if manifest.exists():
-        try:
-            found = json.loads(manifest.read_text(encoding='utf-8'))
-        except ValueError as error:
-            raise UserInputError(
-                f'{manifest} is not readable as JSON: remove it to have the set completed again'
-            ) from error
-        if found != wanted:
-            other = ', '.join(
-                f'{k} {found.get(k)!r} instead of {v!r}'
-                for k, v in wanted.items()
-                if found.get(k) != v
-            )
-            raise UserInputError(
-                f'{root} holds a mini night with {other or "other keys"}: choose another folder'
-            )
+        check_same_set(manifest, wanted)
         todo = [
             f
             for f in frames
@@ -276,13 +178,13 @@ def write_mini_night(
             )
     if todo:
         _render_all(root, todo, workers)
-    lines = ''.join(f'{line}\n' for line in pairs).encode()
-    listing = root / PAIR_LIST
-    if not listing.exists() or listing.read_bytes() != lines:
-        listing.parent.mkdir(parents=True, exist_ok=True)
-        listing.write_bytes(lines)
+    for name, rows in listings.items():
+        lines, listing = ''.join(f'{row}\n' for row in rows).encode(), root / name
+        if not listing.exists() or listing.read_bytes() != lines:
+            listing.parent.mkdir(parents=True, exist_ok=True)
+            listing.write_bytes(lines)
     if not manifest.exists():
         partial = manifest.with_suffix('.tmp')
-        partial.write_text(json.dumps(wanted, indent=2) + '\n', encoding='utf-8')
+        partial.write_text(manifest_text(wanted), encoding='utf-8')
         os.replace(partial, manifest)
     return root

@@ -36,6 +36,22 @@ def parse_args() -> argparse.Namespace:
             f'--{name}-size', type=int, nargs=2, default=size, metavar=('WIDTH', 'HEIGHT')
         )
     parser.add_argument(
+        '--night',
+        choices=('easy', 'hard'),
+        default='easy',
+        help='light of the nights; the days are the same (default: easy)',
+    )
+    parser.add_argument(
+        '--twilight',
+        action='store_true',
+        help='add a training frame in twilight for each pair, with its day correspondence',
+    )
+    parser.add_argument(
+        '--source-at-night',
+        action='store_true',
+        help='add the source training images at night, for an upper bound',
+    )
+    parser.add_argument(
         '--workers', type=int, default=None, help='processes (default: one per available core)'
     )
     return parser.parse_args()

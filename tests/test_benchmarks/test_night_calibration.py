@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from benchmarks.night_calibration import (
+    FIGURES,
+    compare,
+    is_inside,
+    main,
+    measure,
+    night_frames,
+    real_frames,
+    spread,
+    table,
+)
+from benchmarks.repository import ROOT
+from mmseg_ccdistill.mini_night import write_mini_night
+
+RESULTS = ROOT / 'docs/results/night_calibration.json'
+
+
+def test_figures_of_a_picture_by_hand() -> None:
+    image = np.zeros((10, 20, 3), np.uint8)
+    image[:, 10:] = 255
+    found = measure(image)
+    assert list(found) == list(FIGURES)
+    assert found['mean'] == pytest.approx(50.0, abs=1e-3)
+    assert found['contrast'] == pytest.approx(50.0, abs=1e-3)
+    assert (found['p25'], found['p75']) == pytest.approx((0.0, 100.0), abs=1e-3)
+    assert found['fine'] == pytest.approx(255 / 19)
+    assert (found['saturated'], found['black']) == (50.0, 50.0)
+    assert (found['a'], found['b'], found['colour']) == pytest.approx((0, 0, 0), abs=1e-2)
+    red = np.zeros((10, 20, 3), np.uint8)
+    red[..., 2] = 255
+    found = measure(red)
+    assert (found['mean'], found['a'], found['b']) == pytest.approx((53.24, 80.09, 67.20), abs=0.01)
+
+
+def test_a_larger_picture_is_measured_at_the_common_height() -> None:
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (30, 40, 3), np.uint8)
+    large = np.kron(small, np.ones((4, 4, 1), np.uint8))
+    assert measure(large, 30) == pytest.approx(measure(small, 30))
+
+
+@pytest.mark.parametrize(
+    ('low', 'high', 'inside'), [(1, 2, True), (1, 2.1, False), (0.9, 2, False)]
+)
+def test_inside_is_between_the_least_and_the_greatest_real_frame(
+    low: float, high: float, inside: bool
+) -> None:
+    assert is_inside({'p10': low, 'p90': high}, {'min': 1.0, 'max': 2.0}) is inside
+
+
+def test_report_and_table_say_what_is_outside() -> None:
+    real = {name: np.array([0.0, 10.0]) for name in FIGURES}
+    good = {name: np.linspace(-0.5, 10.5, 101) for name in FIGURES}
+    report = compare(real, {'good': good, 'bad': {**good, 'black': np.array([20.0, 30.0])}})
+    assert report['real']['frames'] == 2 and report['rendered']['good']['all_inside']
+    bad = report['rendered']['bad']
+    assert not bad['all_inside'] and sum(bad['inside'].values()) == len(FIGURES) - 1
+    assert spread(good['a']) == {'min': -0.5, 'p10': 0.6, 'median': 5.0, 'p90': 9.4, 'max': 10.5}
+    assert table(report).splitlines()[-1] == (
+        '| black, % of pixels | 0.0 to 10.0 | 0.6 to 9.4 | **21.0 to 29.0** |'
+    )
+
+
+def test_statistics_and_a_picture_are_written_from_folders(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng, real = np.random.default_rng(0), tmp_path / 'real'
+    real.mkdir()
+    for i in range(3):
+        cv2.imwrite(str(real / f'{i}.jpg'), rng.integers(0, 90, (54, 96, 3), np.uint8))
+    for night in ('easy', 'hard'):
+        write_mini_night(
+            tmp_path / night,
+            num_source_train=1,
+            num_source_val=1,
+            num_pairs=2,
+            num_target_val=1,
+            source_size=(64, 32),
+            target_size=(96, 54),
+            night=night,
+            workers=1,
+        )
+    worlds = [str(tmp_path / night) for night in ('easy', 'hard')]
+    main(['--real', str(real), '--world', *worlds, '--out', str(tmp_path / 'out')])
+    report = json.loads((tmp_path / 'out/night_calibration.json').read_text())
+    assert list(report['rendered']) == ['easy night of world 0', 'hard night of world 0']
+    easy, hard = (found['figures']['mean']['median'] for found in report['rendered'].values())
+    assert report['rendered']['hard night of world 0']['frames'] == 3 and hard < easy
+    assert cv2.imread(str(tmp_path / 'out/night_calibration.jpg')).shape[1] > 1000
+    assert str(tmp_path) not in json.dumps(report)
+    assert 'hard night of world 0, 10 to 90 %' in capsys.readouterr().out
+
+
+def test_folders_without_frames_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='holds 0 images: name a folder with at least two night'):
+        real_frames(tmp_path / 'nowhere')
+    with pytest.raises(ValueError, match='is no rendered mini night: make one with tools/'):
+        night_frames(tmp_path)
+
+
+def test_the_hard_night_of_the_docs_lies_within_the_real_frames() -> None:
+    report = json.loads(RESULTS.read_text())
+    verdicts = {title: found['all_inside'] for title, found in report['rendered'].items()}
+    assert verdicts == {'easy night of world 101': False, 'hard night of world 101': True}
+    page = (ROOT / 'docs/mini_night.md').read_text()
+    assert table(report) in page
