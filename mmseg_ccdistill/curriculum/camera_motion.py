@@ -6,7 +6,7 @@ seven-point fundamental matrix and eight-point least squares. It uses the known 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -81,9 +81,10 @@ def relative_pose(day: Array, dark: Array, camera: Array) -> Pose | None:
     if essential is None or essential.shape != (3, 3):
         return None
     inliers = mask.ravel() > 0
-    _, rotation, direction, _, points = cv2.recoverPose(
-        essential, day, dark, camera, _ANY_DISTANCE, mask=mask.copy()
+    found: Any = cv2.recoverPose(
+        essential, day, dark, camera, distanceThresh=_ANY_DISTANCE, mask=mask.copy()
     )
+    _, rotation, direction, _, points = found
     with np.errstate(divide='ignore', invalid='ignore'):
         depth = points[2] / points[3]
     return Pose(rotation, direction.ravel(), inliers, np.nan_to_num(depth, posinf=0, neginf=0))

@@ -94,7 +94,7 @@ def _blurred(grid: npt.ArrayLike, shape: tuple[int, ...], spreads: list[float]) 
         before, after = int(np.prod(shape[:axis])), int(np.prod(shape[axis + 1 :]))
         lines = blurred.reshape(before, shape[axis], after)
         out = np.zeros_like(lines)
-        for tap, weight in zip(taps, kernel, strict=True):
+        for tap, weight in zip(taps.tolist(), kernel.tolist(), strict=True):
             low, high = max(0, -tap), shape[axis] - max(0, tap)
             out[:, low:high] += weight * lines[:, low + tap : high + tap]
         blurred = out.reshape(-1)

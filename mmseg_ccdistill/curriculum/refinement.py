@@ -6,6 +6,8 @@ into the dark view by geometry, and filters where that fails. Both then fuse the
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -75,13 +77,11 @@ def refine_day_night(
     if settings.unassigned == 'dark':
         fused[~covered] = dark[~covered]
     changed = fused.argmax(-1) != dark.argmax(-1)
-    how.update(
-        dark_confidence=float(dark.max(-1).mean()),
-        day_confidence=float(aligned.max(-1).mean()),
-        doubted=float(doubted.mean()),
-        changed=float(changed.mean()),
-        changed_by_class=_share_by_class(changed, dark.argmax(-1), dark.shape[2]),
-    )
+    how['dark_confidence'] = float(dark.max(-1).mean())
+    how['day_confidence'] = float(aligned.max(-1).mean())
+    how['doubted'] = float(doubted.mean())
+    how['changed'] = float(changed.mean())
+    how['changed_by_class'] = _share_by_class(changed, dark.argmax(-1), dark.shape[2])
     return fused.astype(p_dark.dtype), how
 
 
@@ -143,7 +143,9 @@ def _seen_by_motion(
     if settings.sky_class is not None:
         sky = day.argmax(-1) == settings.sky_class
     camera = intrinsics(size, settings.field_of_view)
-    motion = camera_motion(points_day, points_dark, depth, _nearest(sky, size), camera)
+    motion = camera_motion(
+        points_day, points_dark, depth.astype(np.float64), _nearest(sky, size), camera
+    )
     how = How(
         kind='filtered' if motion.fault else 'warped',
         reason=motion.fault,
@@ -177,7 +179,7 @@ def _seen_by_plane(
     return see_plane(small @ plane.matrix @ np.linalg.inv(small), grid), how
 
 
-def _nearest(values: npt.NDArray[np.generic], size: tuple[int, int]) -> npt.NDArray[np.generic]:
+def _nearest(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
     """Resize to the nearest pixel: depths of two objects never mix."""
     if values.shape == size:
         return values

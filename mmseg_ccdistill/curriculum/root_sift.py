@@ -44,7 +44,7 @@ def root_sift(image: npt.NDArray[np.uint8]) -> Features:
         At most :data:`MAX_FEATURES`; of a dark or plain image maybe none.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    points, descriptors = cv2.SIFT_create(nfeatures=MAX_FEATURES).detectAndCompute(grey, None)
+    points, descriptors = cv2.SIFT.create(nfeatures=MAX_FEATURES).detectAndCompute(grey, None)
     if descriptors is None:
         return Features(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
     places = np.array([point.pt for point in points], dtype=np.float64)
