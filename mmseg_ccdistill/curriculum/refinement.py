@@ -66,7 +66,7 @@ def refine_day_night(
     if depth is not None:
         check_depth(depth, (image_day.shape[0], image_day.shape[1]))
     dark, day = p_dark.astype(np.float64), p_day.astype(np.float64)
-    aligned, covered, how = _into_dark_view(day, image_dark, image_day, settings, depth)
+    aligned, covered, how = into_dark_view(day, image_dark, image_day, settings, depth)
     fused, doubted = fuse(
         dark,
         aligned,
@@ -85,17 +85,29 @@ def refine_day_night(
     return fused.astype(p_dark.dtype), how
 
 
-def _into_dark_view(
+def into_dark_view(
     day: Array,
     image_dark: Image,
     image_day: Image,
     settings: RefinementSettings,
     depth: npt.NDArray[np.floating] | None,
 ) -> tuple[Array, npt.NDArray[np.bool_], How]:
-    """The day prediction in the dark view, which pixels it covers, and how it came there."""
+    """Bring the day prediction into the dark view.
+
+    Args:
+        day: Probabilities of the day image, float64 ``(h, w, K)``.
+        image_dark: As in :func:`refine_day_night`.
+        image_day: The same.
+        settings: The same.
+        depth: The same.
+
+    Returns:
+        Probabilities in the dark view, which pixels the day image covers (bool ``(h, w)``; the others have the
+        unwarped day), and how it came there.
+    """
     if settings.align == 'filter':
         return _filtered(day, image_dark, settings, How(kind='filtered', reason=None))
-    points_day, points_dark = common_points(image_day, image_dark)
+    points_day, points_dark = common_points(image_day, image_dark, settings.equalize)
     if settings.align == 'geometry' and depth is not None:
         seen, how = _seen_by_motion(day, points_day, points_dark, settings, depth)
     else:

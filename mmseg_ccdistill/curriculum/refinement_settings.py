@@ -29,6 +29,7 @@ class RefinementSettings:
         filter: ``'window'``, or ``'grid'``, the released form, which costs ten times as much.
         unassigned: What dark pixels take that no warped pixel covers: ``'day'``, the day prediction of the same
             pixel as the released code does, or ``'dark'``, the dark prediction alone.
+        equalize: Whether the contrast of both images is evened out before points are matched (ours).
         field_of_view: Horizontal field of view of the camera in degrees (Dark Zurich: 64.4).
         space: Spread of the filter over place, as a share of the width (80 pixels of 1920 in the released code).
         colour: Spread of the filter over colour in CIELAB / 100.
@@ -41,6 +42,7 @@ class RefinementSettings:
     align: str = 'filter'
     filter: str = 'window'
     unassigned: str = 'day'
+    equalize: bool = True
     field_of_view: float = DARK_ZURICH_VIEW
     space: float = 80 / 1920
     colour: float = 0.1

@@ -53,11 +53,20 @@ def test_root_descriptors_have_length_one() -> None:
 
 def test_the_same_texture_in_the_dark_and_moved() -> None:
     day = texture()
-    dark = np.roll(day, (4, 9), (0, 1)) // 4
-    of_day, of_dark = common_points(day, dark)
+    dark = np.roll(day, (4, 9), (0, 1)) // 2
+    of_day, of_dark = common_points(day, dark, equalize=False)
     assert len(of_day) > 30
     moved = np.abs(of_dark - of_day - (9, 4)).max(1)
     assert np.median(moved) < 0.3 and (moved < 1).mean() > 0.9
+
+
+def test_contrast_that_is_evened_out_brings_matches_at_night() -> None:
+    day = texture()
+    dark = np.roll(day, (4, 9), (0, 1)) // 6
+    assert len(common_points(day, dark, equalize=False)[0]) < 5
+    of_day, of_dark = common_points(day, dark)
+    assert len(of_day) > 30
+    assert np.median(np.abs(of_dark - of_day - (9, 4)).max(1)) < 0.5
 
 
 def test_a_plain_image_has_nothing() -> None:
