@@ -2,11 +2,13 @@
 
 from .alignment_report import How, alignment_sentence, count_alignments
 from .depth_map import find_depth, read_depth
+from .pair_refinement import PairRefinement
 from .refinement import refine_day_night
 from .refinement_settings import RefinementSettings, refinement_settings
 
 __all__ = [
     'How',
+    'PairRefinement',
     'RefinementSettings',
     'alignment_sentence',
     'count_alignments',

@@ -38,7 +38,7 @@ def find_depth(root: str | Path, stem: str) -> Path | None:
 
     Args:
         root: Folder of the depth files.
-        stem: Path of the image in its own folder without its ending, as in the pair list.
+        stem: Name of the day image without its ending.
 
     Raises:
         UserInputError: If there are two.
