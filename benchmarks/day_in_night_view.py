@@ -23,7 +23,11 @@ from mmseg_ccdistill.curriculum.quad_warp import UNASSIGNED, quad_warp
 from mmseg_ccdistill.curriculum.refinement import into_dark_view
 from mmseg_ccdistill.mini_night import CLASSES, plan_frames, render_scene
 from mmseg_ccdistill.mini_night.depth import scene_depth
+from mmseg_ccdistill.mini_night.geometry import Camera
+from mmseg_ccdistill.mini_night.writer import Frame
 from mmseg_ccdistill.visualization.panel import colorize, panel, present_classes, write_image
+
+Bytes = npt.NDArray[np.uint8]
 
 #: Classes that stay in place, 0 to 10.
 STATIC = 11
@@ -45,10 +49,10 @@ class Pair(NamedTuple):
     """A rendered pair: pictures, train ids, depth of the day in metres, and the true motion from day to night."""
 
     name: str
-    day: npt.NDArray[np.uint8]
-    night: npt.NDArray[np.uint8]
-    day_label: npt.NDArray[np.uint8]
-    night_label: npt.NDArray[np.uint8]
+    day: Bytes
+    night: Bytes
+    day_label: Bytes
+    night_label: Bytes
     depth: npt.NDArray[np.float32]
     rotation: npt.NDArray[np.float64]
     translation: npt.NDArray[np.float64]
@@ -61,30 +65,46 @@ def render_pairs(number: int, size: tuple[int, int], seed: int) -> list[Pair]:
     frames = [frame for frame in frames if frame.world == 'T' and '/train/' in frame.image]
     pairs = []
     for night, day in zip(frames[::2], frames[1::2], strict=True):
-        pictures, labels, cameras = [], [], []
-        for frame in (day, night):
-            given = dict(view=frame.view, traffic_seed=frame.traffic, size=size, seed=seed)
-            picture, label = render_scene('T', frame.street, light=frame.light, **given)  # type: ignore[arg-type]
-            depth, camera = scene_depth('T', frame.street, night=frame is night, **given)  # type: ignore[arg-type]
-            pictures.append(picture)
-            labels.append(label)
-            cameras.append(camera)
-            if frame is day:
-                day_depth = depth
-        here, there = cameras
+        day_picture, day_label, depth, here = _shoot(day)
+        night_picture, night_label, _, there = _shoot(night)
         step = np.array([here.x - there.x, here.y - there.y, here.z - there.z])
         pairs.append(
             Pair(
-                Path(night.image).stem,
-                *pictures,
-                *labels,
-                day_depth,
-                there.rotation() @ here.rotation().T,
-                there.rotation() @ step,
-                2 * math.degrees(math.atan(size[0] / 2 / here.focal)),
+                name=Path(night.image).stem,
+                day=day_picture,
+                night=night_picture,
+                day_label=day_label,
+                night_label=night_label,
+                depth=depth,
+                rotation=there.rotation() @ here.rotation().T,
+                translation=there.rotation() @ step,
+                field_of_view=2 * math.degrees(math.atan(size[0] / 2 / here.focal)),
             )
         )
     return pairs
+
+
+def _shoot(frame: Frame) -> tuple[Bytes, Bytes, npt.NDArray[np.float32], Camera]:
+    """Picture, train ids, depth and camera of a frame."""
+    picture, label = render_scene(
+        frame.world,
+        frame.street,
+        light=frame.light,
+        view=frame.view,
+        traffic_seed=frame.traffic,
+        size=frame.size,
+        seed=frame.seed,
+    )
+    depth, camera = scene_depth(
+        frame.world,
+        frame.street,
+        night=frame.light == 'night',
+        view=frame.view,
+        traffic_seed=frame.traffic,
+        size=frame.size,
+        seed=frame.seed,
+    )
+    return picture, label, depth, camera
 
 
 def prediction(label: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:

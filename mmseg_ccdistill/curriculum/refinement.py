@@ -155,20 +155,20 @@ def _seen_by_motion(
     if settings.sky_class is not None:
         sky = day.argmax(-1) == settings.sky_class
     camera = intrinsics(size, settings.field_of_view)
-    motion = camera_motion(
-        points_day, points_dark, depth.astype(np.float64), _nearest(sky, size), camera
-    )
+    metres = depth.astype(np.float64)
+    motion = camera_motion(points_day, points_dark, metres, _nearest(sky, size), camera)
     how = How(
         kind='filtered' if motion.fault else 'warped',
         reason=motion.fault,
         matches=len(points_day),
         inliers=motion.inliers,
-        distance=float(np.linalg.norm(motion.translation)),
-        rotation=rotation_degrees(motion.rotation),
     )
+    if motion.translation.any():
+        how['distance'] = float(np.linalg.norm(motion.translation))
+        how['rotation'] = rotation_degrees(motion.rotation)
     if motion.fault:
         return None, how
-    far = with_far_sky(_nearest(depth, grid), sky)
+    far = with_far_sky(_nearest(metres, grid), sky)
     small = resizing(size, grid) @ camera
     return see_from(far, small, motion.rotation, motion.translation), how
 

@@ -135,7 +135,7 @@ def test_without_depth_a_plane_is_tried_and_then_the_filter() -> None:
         expected, _, _ = into_dark_view(p_day, black, day.image, RefinementSettings(), None)
         assert np.array_equal(smooth, expected)
     _, _, how = into_dark_view(p_day, black, day.image, GEOMETRY, day.depth)
-    assert how['kind'] == 'filtered' and how['reason'] == 'fewer than 14 matches'
+    assert how == dict(kind='filtered', reason='fewer than 14 matches', matches=0, inliers=0)
 
 
 def test_without_a_day_image_the_prediction_stays() -> None:
