@@ -45,6 +45,7 @@ ELSEWHERE = {
     'a part of a data set or sampler, tested through it': {
         'test_draw_sampler.py': ('draw',),
         'test_rare_classes.py': ('class_pixels',),
+        'test_lab_transfer.py': ('cielab',),
     },
     'a part of a metric or submission, tested through it': {
         'test_night_iou_metric.py': ('report',),

@@ -44,6 +44,8 @@ def test_every_room_imports_downwards_only(house) -> None:
         ('runtime/ranks.py', 'from ..datasets import drawn', 'The rooms of the package'),
         ('datasets/drawn.py', 'from ..models import losses', 'The rooms of the package'),
         ('runtime/ranks.py', 'from . import start_together', 'No circles'),
+        ('curriculum/camera.py', 'import torch', 'Refinement of labels'),
+        ('curriculum/camera.py', 'from ..runtime import random_state', 'Refinement of labels'),
         ('new_room/idea.py', 'import math', 'The rooms of the package'),
         ('errors.py', 'import benchmarks.timing', 'Benchmarks measure'),
     ],

@@ -17,6 +17,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
+from ...cielab import bgr_to_lab
 from ...errors import UserInputError
 
 #: Mean and population standard deviation of L, a and b; two float64 arrays ``(3,)``.
@@ -27,40 +28,6 @@ LABStatistics = tuple[np.ndarray, np.ndarray]
 MIN_STD = 1e-3
 
 _STATISTICS_KEY = 'lab_statistics'
-
-
-def _linear_light() -> np.ndarray:
-    """Linear intensity of the sRGB levels 0..255 (IEC 61966-2-1): float32 ``(256,)`` in [0, 1]."""
-    srgb = np.arange(256) / 255
-    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-    return linear.astype(np.float32)
-
-
-#: Linear intensity of each sRGB level: float32 ``(256,)`` in [0, 1].
-LINEAR_LIGHT = _linear_light()
-
-
-def bgr_to_lab(image: np.ndarray) -> np.ndarray:
-    """Convert an image to CIELAB (D65, sRGB transfer curve).
-
-    Args:
-        image: uint8 BGR, ``(H, W, 3)``.
-
-    Returns:
-        float32 ``(H, W, 3)``: L in 0..100, a and b about -128..127. The pure red pixel gives
-        (53.24, 80.09, 67.20).
-
-    Raises:
-        TypeError: If the image is not uint8 with three channels, e.g. if it has already been
-            normalised.
-    """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise UserInputError(
-            f'LAB transfer got an image of shape {image.shape} and type {image.dtype}: '
-            'expected uint8 BGR (H, W, 3); leave normalisation to the data preprocessor.'
-        )
-    # from linear light, OpenCV evaluates the formula itself: exact to 1e-4, and faster
-    return cv2.cvtColor(cv2.LUT(image, LINEAR_LIGHT), cv2.COLOR_LBGR2LAB)
 
 
 def lab_to_bgr(lab: np.ndarray) -> np.ndarray:

@@ -14,9 +14,9 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
+from ...cielab import LINEAR_LIGHT
 from ...errors import UserInputError
 from ...runtime.random_state import side_stream
-from .lab_transfer import LINEAR_LIGHT
 
 #: Stream of the random numbers, see ``side_stream``.
 _STREAM = 12

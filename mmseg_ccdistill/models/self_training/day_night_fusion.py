@@ -10,10 +10,8 @@ import math
 import torch
 from torch import Tensor
 
-#: Weight of the day's confidence against the night's, and the one where the two cannot both be right (MGCDA's code).
-DAY_WEIGHT, LOW_DAY_WEIGHT = 0.6, 0.3
-#: A dynamic class that one side predicts and the other gives at most this probability is traffic that has moved on.
-DYNAMIC_DOUBT = 0.2
+from ...curriculum.confidence_fusion import DAY_WEIGHT, DYNAMIC_DOUBT, LOW_DAY_WEIGHT
+
 #: Trust in the day where its image is not aligned with the night's (Refign's code).
 UNALIGNED_TRUST = 0.5
 

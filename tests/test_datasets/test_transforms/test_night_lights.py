@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from mmseg_ccdistill.cielab import LINEAR_LIGHT
 from mmseg_ccdistill.datasets.domain_flow import plan_flow
 from mmseg_ccdistill.datasets.draw import Draw
 from mmseg_ccdistill.datasets.transforms import LABTransfer, NightLights, PackCrossDomainInputs
-from mmseg_ccdistill.datasets.transforms.lab_transfer import LINEAR_LIGHT
 from mmseg_ccdistill.datasets.transforms.night_lights import relight
 from mmseg_ccdistill.runtime.random_state import get_random_state, same_random_state, seeded
 
