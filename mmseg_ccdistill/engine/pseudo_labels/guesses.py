@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from mmseg.models.segmentors import BaseSegmentor
 from mmseg.models.utils import resize
@@ -107,11 +106,9 @@ def best_guess(
     Returns:
         The likeliest class of each pixel, the lowest if several are, and its probability.
     """
-    full = resize(
-        probabilities[None], size=tuple(size), mode='bilinear', align_corners=align_corners
-    )
+    full = resize(probabilities[None], tuple(size), None, 'bilinear', align_corners, warning=False)
     height, width = shown
     confidence, classes = full[0, :, :height, :width].max(0)
     return Guess(
-        classes.to(torch.uint8).cpu().numpy(), confidence.float().cpu().numpy().astype(np.float32)
+        classes.to(torch.uint8).cpu().numpy(), confidence.float().cpu().numpy()
     )

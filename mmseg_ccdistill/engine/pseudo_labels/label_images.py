@@ -12,6 +12,7 @@ from mmengine.dataset import Compose
 from mmseg.models.segmentors import BaseSegmentor
 
 from ...datasets.file_scan import progress_bar
+from ...datasets.night_labels import read_label_manifest
 from ..inference import file_loader
 from .guesses import GuessedImage, Refine, check_model, guess_images
 from .label_folder import LabelFolder
@@ -40,20 +41,19 @@ def label_images(
         images: Files by name; the name says where the label goes.
         out: Folder of the labels.
         rule: How sure a prediction must be.
-        settings: What the labels depend on, plain values by name, for the manifest; with ``classes``. What ``refine``
-            depends on must be among them.
+        settings: What the labels depend on, plain values by name, for the manifest: :func:`label_settings`, and what
+            ``refine`` depends on.
         refine: Changes the probabilities ``(K, h, w)`` of an image at the stride of the head, given its file, before
             they are upsampled. Defaults to None.
         num_workers: Processes that load images. Defaults to 0.
 
     Returns:
-        The manifest, on the first process; on the others what is known of the settings.
+        The manifest; nothing on other processes than the first.
 
     Raises:
         UserInputError: If the folder holds something else, the model cannot label these classes, or an image cannot be
             read.
     """
-    settings = {**settings, 'rule': rule.check()._asdict()}
     check_model(model, list(settings['classes']))
     folder = LabelFolder(out, list(images), settings)
     dist.barrier()  # all have looked before one writes
@@ -72,9 +72,9 @@ def label_images(
     def write_label(name: str, image: GuessedImage) -> None:
         folder.write_label(name, sure_labels(image.guess, thresholds), image.size)
 
-    thresholds = rule.constant(model.num_classes)
     if folder.finished:
-        return {'settings': settings}
+        return read_label_manifest(out)
+    thresholds = rule.constant(model.num_classes)
     if not rule.needs_all_images:
         predict(folder.without_label(own), write_label)
     else:
@@ -88,7 +88,7 @@ def label_images(
         for name in _counted(folder.without_label(own), 'Writing labels'):
             write_label(name, folder.read_draft(name))
     dist.barrier()
-    return folder.finish(thresholds) if dist.is_main_process() else {'settings': settings}
+    return folder.finish(thresholds) if dist.is_main_process() else {}
 
 
 def _counted(names: Sequence[str], title: str) -> Iterable[str]:
