@@ -127,9 +127,7 @@ def main() -> None:
         dist.init_dist(args.launcher, **config.get('env_cfg', {}).get('dist_cfg', {}))
     model = load_segmentor(config, args.checkpoint)
     workers = config.test_dataloader.get('num_workers', 0)
-    manifest = label_images(
-        model, pipeline, images, args.out, rule, settings, num_workers=workers
-    )
+    manifest = label_images(model, pipeline, images, args.out, rule, settings, num_workers=workers)
     if manifest:
         pixels = manifest['pixels']
         share = 1 - pixels['ignored'] / sum(pixels.values())

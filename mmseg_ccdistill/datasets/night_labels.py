@@ -76,7 +76,9 @@ def read_label_manifest(folder: str) -> dict[str, Any]:
     try:
         with open(path, encoding='utf-8') as file:
             manifest = json.load(file)
-        if manifest['format'] == MANIFEST_FORMAT and {'finished', 'settings', 'images'} <= {*manifest}:
+        if manifest['format'] == MANIFEST_FORMAT and {'finished', 'settings', 'images'} <= {
+            *manifest
+        }:
             return manifest
         reason = f'its format is {manifest["format"]!r}'
     except FileNotFoundError:

@@ -63,7 +63,9 @@ def test_a_label_moves_with_its_image_and_the_day_has_none(root: Path) -> None:
         label = night['gt_seg_map']
         assert label.shape == night['img'].shape[:2] == (32, 32)
         assert set(np.unique(label)) == {0, 1}  # nearest: no value between
-        assert np.mean(label == (night['img'][..., 0] > 120)) > 0.85  # the image is blurred at the edges
+        assert (
+            np.mean(label == (night['img'][..., 0] > 120)) > 0.85
+        )  # the image is blurred at the edges
         assert 'gt_seg_map' not in sample['target_day']
         assert 'seg_map_path' not in sample['target_day']
         flips.add(night['flip'])
@@ -96,7 +98,9 @@ def test_classes_are_those_of_the_labels(root: Path) -> None:
     check_dataset(dataset, str(root))
     wrong = cv2.imread(label_path(str(root / 'labels'), NAMES[1]), cv2.IMREAD_UNCHANGED)
     write(Path(label_path(str(root / 'labels'), NAMES[1])), np.where(wrong == 2, 33, wrong))
-    with pytest.raises(DatasetCheckError, match=r'A_frame_000002_rgb_anon\.png.* holds the value.* 33'):
+    with pytest.raises(
+        DatasetCheckError, match=r'A_frame_000002_rgb_anon\.png.* holds the value.* 33'
+    ):
         check_dataset(dataset, str(root))
 
 
@@ -116,7 +120,9 @@ def test_labels_of_other_classes_meet_no_source(root: Path) -> None:
     make_labels(root / 'own', NAMES, SIZE, classes=classes)
     config = cross_config(root / 'cs', root / 'dz')
     config['target'] = target_config(root / 'dz', night_label_dir=str(root / 'own'))
-    with pytest.raises(DatasetCheckError, match="only in source: 'bicycle', only in target: 'tricycle'"):
+    with pytest.raises(
+        DatasetCheckError, match="only in source: 'bicycle', only in target: 'tricycle'"
+    ):
         DATASETS.build(config)
     named = target_config(root / 'dz', night_label_dir=str(root / 'own'), metainfo=CITYSCAPES)
     with pytest.raises(DatasetCheckError) as caught:
@@ -176,7 +182,9 @@ PAIR = f'{NIGHTS[0]},train/day/C/C_frame_000001'
             f'does not name; expected labels of exactly these nights; {REMAKE}',
         ),
         (
-            lambda root: _other_list(root, [PAIR, 'train/night/B/B_f_2,train/day/C/C_frame_000001']),
+            lambda root: _other_list(
+                root, [PAIR, 'train/night/B/B_f_2,train/day/C/C_frame_000001']
+            ),
             {},
             "The pseudo labels in '{root}/labels' are of another list: there is no label for "
             "'train/night/B/B_f_2_rgb_anon.png', which the list '{root}/dz/lists/zurich_dn_pair_train.csv' names; "

@@ -109,6 +109,4 @@ def best_guess(
     full = resize(probabilities[None], tuple(size), None, 'bilinear', align_corners, warning=False)
     height, width = shown
     confidence, classes = full[0, :, :height, :width].max(0)
-    return Guess(
-        classes.to(torch.uint8).cpu().numpy(), confidence.float().cpu().numpy()
-    )
+    return Guess(classes.to(torch.uint8).cpu().numpy(), confidence.float().cpu().numpy())

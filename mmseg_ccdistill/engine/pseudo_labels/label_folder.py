@@ -64,9 +64,7 @@ class LabelFolder:
             ) from error
         before = manifest['settings']
         changed = sorted(
-            key
-            for key in {*before, *self.settings}
-            if before.get(key) != self.settings.get(key)
+            key for key in {*before, *self.settings} if before.get(key) != self.settings.get(key)
         )
         if changed:
             raise UserInputError(
@@ -148,7 +146,9 @@ class LabelFolder:
         for name, (entry, histogram) in zip(self.names, facts, strict=True):
             images[name] = entry
             counts += histogram
-        pixels = {name: int(count) for name, count in zip(classes, counts[: len(classes)], strict=True)}
+        pixels = {
+            name: int(count) for name, count in zip(classes, counts[: len(classes)], strict=True)
+        }
         manifest = self._write_manifest(
             finished=True,
             thresholds=dict(zip(classes, thresholds.astype(float).tolist(), strict=True)),
@@ -190,7 +190,9 @@ def _warn_of_largest(pixels: Mapping[str, int]) -> None:
     """Report a class that has nearly all labels."""
     total = sum(pixels.values())
     if not total:
-        message = 'no pixel is sure enough for a pseudo label: look at the checkpoint and the threshold'
+        message = (
+            'no pixel is sure enough for a pseudo label: look at the checkpoint and the threshold'
+        )
     else:
         name = max(pixels, key=lambda key: pixels[key])
         if pixels[name] <= LARGEST_SHARE * total:

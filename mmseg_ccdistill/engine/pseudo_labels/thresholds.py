@@ -123,9 +123,7 @@ def class_thresholds(
     return np.where(counts > 0, np.minimum(found, np.float32(rule.cap)), np.float32(0))
 
 
-def _histograms(
-    guesses: Iterable[Guess], num_classes: int, upper: np.ndarray | None
-) -> np.ndarray:
+def _histograms(guesses: Iterable[Guess], num_classes: int, upper: np.ndarray | None) -> np.ndarray:
     """How often each upper half of the bits occurs, by class; or each lower half beside the given upper ones."""
     counts = np.zeros(num_classes * _BINS, np.int64)
     for classes, confidence in guesses:

@@ -59,16 +59,17 @@ def test_probabilities_are_upsampled_and_not_logits(
     model: BaseSegmentor, config: Config, image: str
 ) -> None:
     assert not model.training
+    model.night.decode_head.conv_seg.weight.data *= 1000  # sure enough for the two to differ
     found = only(model, config, image)
     logits = small_logits(model, image)
     size = TEST_SIZE[::-1]
     up = functional.interpolate(logits.softmax(1), size, mode='bilinear', align_corners=True)
     confidence, classes = up[0].max(0)
-    np.testing.assert_allclose(found.guess.confidence, confidence.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(found.guess.confidence, confidence.numpy(), rtol=1e-3)
     assert np.mean(found.guess.classes == classes.numpy()) > 0.999
     assert found.size == SIZE and found.guess.classes.shape == size
     late = functional.interpolate(logits, size, mode='bilinear', align_corners=True).softmax(1)
-    assert np.abs(found.guess.confidence - late[0].max(0).values.numpy()).max() > 1e-4
+    assert np.abs(found.guess.confidence - late[0].max(0).values.numpy()).max() > 0.01
 
 
 def test_a_refinement_sees_the_small_probabilities_and_may_change_their_size(
@@ -95,23 +96,26 @@ def test_weights_of_the_test_count(config: Config, image: str) -> None:
     config.model.test_reweight_std = 0.16
     model = load_segmentor(config, 'tiny.pth')
     up = small_logits(model, image) * model.test_weight.view(1, -1, 1, 1)
-    up = functional.interpolate(
-        up.softmax(1), TEST_SIZE[::-1], mode='bilinear', align_corners=True
-    )
+    up = functional.interpolate(up.softmax(1), TEST_SIZE[::-1], mode='bilinear', align_corners=True)
     found = only(model, config, image).guess.confidence
     np.testing.assert_allclose(found, up[0].max(0).values.numpy(), rtol=1e-5)
 
 
 def test_padding_for_the_network_is_no_part_of_the_label(config: Config, image: str) -> None:
-    config.model.data_preprocessor.test_cfg = dict(size_divisor=32)
+    for part in (config.model, config.model.segmentor):
+        part.data_preprocessor.test_cfg = dict(size_divisor=64)
     model = load_segmentor(config, 'tiny.pth')
-    assert only(model, config, image).guess.classes.shape == TEST_SIZE[::-1]  # 48 is padded to 64
+    assert (
+        only(model, config, image).guess.classes.shape == TEST_SIZE[::-1]
+    )  # 48 x 32, padded to 64 x 64
 
 
 def test_models_that_cannot_label(config: Config) -> None:
     model = load_segmentor(config, 'tiny.pth')
     check_model(model, ['a'] * 19)
-    with pytest.raises(UserInputError, match='the model has 19 classes and the data of the config 5'):
+    with pytest.raises(
+        UserInputError, match='the model has 19 classes and the data of the config 5'
+    ):
         check_model(model, ['a'] * 5)
     config.model.segmentor.test_cfg = dict(mode='slide', crop_size=(32, 32), stride=(16, 16))
     with pytest.raises(UserInputError) as caught:

@@ -181,9 +181,7 @@ def test_a_finished_folder_is_left_alone(files: Path, whole: Path) -> None:
 
 def _one_of_two(rank: int, files: str, out: str) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group(
-        'gloo', init_method=f'file://{out}.rendezvous', rank=rank, world_size=2
-    )
+    dist.init_process_group('gloo', init_method=f'file://{out}.rendezvous', rank=rank, world_size=2)
     label(Path(files), Path(out))
     dist.destroy_process_group()
 

@@ -59,7 +59,9 @@ def test_upsampled_logits_would_give_other_labels() -> None:
             3 * normal(3100 + i, 1, 19, 9, 13), (64, 96), mode='bilinear', align_corners=True
         )
         confidence, classes = z.softmax(1)[0].max(0)
-        guesses.append(Guess(classes.numpy().astype(np.uint8), confidence.numpy().astype(np.float32)))
+        guesses.append(
+            Guess(classes.numpy().astype(np.uint8), confidence.numpy().astype(np.float32))
+        )
     thresholds = class_thresholds(lambda: guesses, 19, MEDIAN)
     expected = [0.39864073, 0.43090589, 0.44959197, 0.44003469, 0.37884062]
     np.testing.assert_allclose(thresholds[[0, 5, 12, 14, 18]], expected, rtol=0, atol=3e-8)
