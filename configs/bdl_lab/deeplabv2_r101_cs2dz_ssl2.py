@@ -1,6 +1,6 @@
-"""BDL-LAB, third training: from the source-only weights again, with the pseudo labels that ssl1 gave the nights.
+"""BDL-LAB, third training: from the source-only weights again, with the pseudo labels of the stage before.
 
-The labels: python tools/pseudo_label.py configs/bdl_lab/deeplabv2_r101_cs2dz_ssl1.py <its checkpoint> --out <its folder>/labels
+How they are made stands in README.md.
 """
 
 _base_ = './deeplabv2_r101_cs2dz_ssl0.py'

@@ -1,6 +1,6 @@
-"""BDL-LAB, second training: from the source-only weights again, with the pseudo labels that ssl0 gave the nights.
+"""BDL-LAB, second training: from the source-only weights again, with the pseudo labels of the stage before.
 
-The labels: python tools/pseudo_label.py configs/bdl_lab/refinenet_r101_cs2dz_ssl0.py <its checkpoint> --out <its folder>/labels
+How they are made stands in README.md.
 """
 
 _base_ = './refinenet_r101_cs2dz_ssl0.py'

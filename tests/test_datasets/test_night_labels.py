@@ -171,8 +171,8 @@ PAIR = f'{NIGHTS[0]},train/day/C/C_frame_000001'
         (
             lambda root: _manifest(root, finished=False),
             {},
-            "The pseudo labels in '{root}/labels' are not finished: expected the labels of all nights; give the command "
-            'of tools/pseudo_label.py again, it goes on where it stopped.',
+            "The pseudo labels in '{root}/labels' are not finished: expected the labels of all nights; give the "
+            'command of tools/pseudo_label.py again, it goes on where it stopped.',
         ),
         (
             lambda root: _other_list(root, [PAIR]),

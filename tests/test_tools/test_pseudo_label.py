@@ -34,6 +34,8 @@ optim_wrapper = dict(
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=1)
 default_hooks = dict(checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False),
                      dataset_check=dict(type='DatasetCheckHook'))
+test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_cfg = dict(type='TestLoop')
 load_from = 'tiny.pth'
 """
 
@@ -145,8 +147,8 @@ def test_named_images_need_no_adaptation(
     [
         (
             ['tiny.py', 'gone.pth'],
-            "the argument CHECKPOINT: the checkpoint 'gone.pth' does not exist; name a .pth file of a finished training "
-            'run',
+            "the argument CHECKPOINT: the checkpoint 'gone.pth' does not exist; name a .pth file of a finished "
+            'training run',
         ),
         (
             ['tiny.py', 'tiny.pth', '--threshold', 'mean'],

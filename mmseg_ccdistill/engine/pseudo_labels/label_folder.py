@@ -59,8 +59,8 @@ class LabelFolder:
             manifest = read_label_manifest(path)
         except DatasetCheckError as error:
             raise UserInputError(
-                f'--out {path!r} exists and is no folder of pseudo labels: expected a new folder, or one to go on with; '
-                'name another'
+                f'--out {path!r} exists and is no folder of pseudo labels: expected a new folder, or one to go on '
+                'with; name another'
             ) from error
         before = manifest['settings']
         changed = sorted(
@@ -68,8 +68,8 @@ class LabelFolder:
         )
         if changed:
             raise UserInputError(
-                f'--out {path!r} holds labels of other settings (other {", ".join(changed)}): expected to go on with '
-                'the same ones; name another folder, or remove this one'
+                f'--out {path!r} holds labels of other settings (other {", ".join(changed)}): expected to go on '
+                'with the same ones; name another folder, or remove this one'
             )
         self.finished = bool(manifest['finished'])
         gone = [name for name in self.names if not os.path.isfile(label_path(path, name))]

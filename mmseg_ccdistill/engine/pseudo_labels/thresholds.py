@@ -41,7 +41,8 @@ class ThresholdRule(NamedTuple):
     """How sure a prediction must be.
 
     Attributes:
-        kind: ``'median'``: the rule of BDL. ``'none'``: every pixel is labelled. ``'fixed'``: ``value`` for every class.
+        kind: ``'median'``: the rule of BDL. ``'none'``: every pixel has a label. ``'fixed'``: ``value`` for
+            all classes.
         value: The threshold of ``'fixed'``, 0 to 1.
         quantile: For ``'median'``: the place r = round(n * quantile) in the sorted confidences; 0.5 in BDL.
         cap: For ``'median'``: no threshold is above it; 0.9 in BDL.

@@ -85,7 +85,7 @@ class BDLSegmentor(AdaptSegNetSegmentor):
         if all('gt_sem_seg' in sample for sample in samples):
             return samples
         raise UserInputError(
-            f'pseudo_label_weight={self.pseudo_label_weight} needs labels of target_night, and the training set has none: '
-            'set train_dataloader.dataset.target.night_label_dir to a folder of tools/pseudo_label.py, or '
+            f'pseudo_label_weight={self.pseudo_label_weight} needs labels of target_night, and the training set has '
+            'none: set train_dataloader.dataset.target.night_label_dir to a folder of tools/pseudo_label.py, or '
             'model.pseudo_label_weight=0.'
         )
