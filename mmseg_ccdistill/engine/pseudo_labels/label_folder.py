@@ -75,8 +75,8 @@ class LabelFolder:
         gone = [name for name in self.names if not os.path.isfile(label_path(path, name))]
         if self.finished and gone:
             raise UserInputError(
-                f'--out {path!r} is finished, but the label of {gone[0]!r} is missing: expected all of them; remove the '
-                'folder and label again'
+                f'--out {path!r} is finished, but the label of {gone[0]!r} is missing: expected all of them; remove '
+                'the folder and label again'
             )
 
     def _refuse_same_labels(self) -> None:
