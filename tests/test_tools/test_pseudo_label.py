@@ -32,7 +32,8 @@ optim_wrapper = dict(
     type='OptimWrapper', constructor='JointOptimWrapperConstructor',
     optimizer=dict(night=dict(type='SGD', lr=0.01), discriminators=dict(type='Adam', lr=1e-4)))
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=1)
-default_hooks = dict(checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False),
+default_hooks = dict(logger=dict(type='LoggerHook', interval=1),
+                     checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False),
                      dataset_check=dict(type='DatasetCheckHook'))
 test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_cfg = dict(type='TestLoop')

@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 from mmengine.logging import print_log
+from PIL import Image
 
 from ...datasets.file_check import DatasetCheckError
 from ...datasets.file_scan import map_parallel
@@ -163,7 +164,7 @@ class LabelFolder:
         """What the manifest says of a label, and how often it holds each value."""
         with open(label_path(self.path, name), 'rb') as file:
             content = file.read()
-        label = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        label = np.asarray(Image.open(io.BytesIO(content)))
         histogram = np.bincount(label.ravel(), minlength=256)
         share = 1 - histogram[IGNORE_INDEX] / label.size
         entry = dict(
