@@ -98,6 +98,7 @@ def test_a_model_says_what_its_config_says(path: str, model: dict[str, Any]) -> 
         'CCDistillSegmentor': ['CCDistill'],
         'AdaptSegNetSegmentor': ['AdaptSegNet'],
         'AdvEntSegmentor': ['AdvEnt'],
+        'BDLSegmentor': ['BDL-LAB'],
         'MinEntSegmentor': ['MinEnt'],
         'DANNetSegmentor': ['DANNet'],
     }

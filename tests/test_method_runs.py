@@ -34,6 +34,7 @@ def train(monkeypatch: pytest.MonkeyPatch, config: Path, work_dir: Path, *option
     [
         ('AdaptSegNetSegmentor', {'discriminators'}),
         ('AdvEntSegmentor', {'discriminators'}),
+        ('BDLSegmentor', {'discriminators'}),
         ('MinEntSegmentor', set()),
         ('DANNetSegmentor', {'discriminators'}),
         pytest.param('MeanTeacher', {'teacher', 'ema'}, marks=pytest.mark.slow),

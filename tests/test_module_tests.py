@@ -37,6 +37,8 @@ ELSEWHERE = {
         'test_domain_flow.py': ('domain_check',),
         'test_night2mmseg.py': ('safetensors_copy',),
         'test_predict.py': ('label_needs', 'prediction_folders'),
+        'test_pseudo_label.py': ('label_settings',),
+        'test_label_images.py': ('label_folder',),
         'test_read_settings.py': ('config_overrides',),
         'test_part_checks.py': ('config_parts',),
         'test_train_test_cli.py': ('numbered_pictures_hook',),

@@ -1,4 +1,4 @@
-"""Day-night pairs: T_d and T_n, unlabelled, with one crop and flip for both."""
+"""Day-night pairs: T_d and T_n, with one crop and flip for both; unlabelled, or T_n with pseudo labels."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from mmcv.transforms import LoadAnnotations, LoadImageFromFile
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from ..errors import UserInputError
 from .file_check import check_roots
+from .night_labels import LoadNightLabels, check_night_labels, label_metainfo, label_path
 from .one_draw import run_alike
 from .pair_list import read_pair_list
 
@@ -19,7 +21,7 @@ _DOMAINS = ('target_day', 'target_night')
 
 @DATASETS.register_module()
 class DayNightPairDataset(BaseSegDataset):
-    """Unlabelled day-night pairs: T_d and T_n of the paper.
+    """Day-night pairs: T_d and T_n of the paper, unlabelled unless pseudo labels of T_n are named.
 
     Both images run through the same pipeline with the same random numbers, so that crop, scale and
     flip agree. A sample is ``{'target_day': results, 'target_night': results}``; an image that is
@@ -34,14 +36,20 @@ class DayNightPairDataset(BaseSegDataset):
             ``CrossDomainDataset`` those of the source count. Defaults to None, no classes.
         domains: Which of ``'target_day'`` and ``'target_night'`` a sample holds; the draw is the same.
             ``CrossDomainDataset(domains=...)`` sets it. Defaults to both.
+        night_label_dir: Folder of pseudo labels of the nights, as ``tools/pseudo_label.py`` makes it;
+            absolute or relative to the working directory. They are loaded with the night image alone and
+            get its crop and flip; classes are those of the folder. Defaults to None, no labels.
+        night_labels_of: Checkpoint that must have made these labels. Defaults to None, any.
         **kwargs: ``data_root``, ``pipeline``, ``indices``, ``test_mode``, ``lazy_init``, … of
             ``BaseSegDataset``.
 
     Raises:
         DatasetCheckError: At ``full_init``, if the root, the image folder or the list is missing,
             empty or malformed.
+            Or if the pseudo labels are not those of these images (:func:`check_night_labels`).
         UserInputError: If ``ann_file`` is empty, ``data_prefix`` names other folders, ``domains``
-            names others, or the pipeline needs labels to choose its crop.
+            names others, the pipeline needs labels to choose its crop or loads labels itself, or
+            ``night_labels_of`` stands alone.
     """
 
     def __init__(
@@ -51,6 +59,8 @@ class DayNightPairDataset(BaseSegDataset):
         data_prefix: dict | None = None,
         metainfo: dict | None = None,
         domains: Sequence[str] = _DOMAINS,
+        night_label_dir: str | None = None,
+        night_labels_of: str | None = None,
         **kwargs: Any,
     ) -> None:
         name = type(self).__name__
@@ -70,12 +80,19 @@ class DayNightPairDataset(BaseSegDataset):
             raise UserInputError(
                 f'domains of {name} is {domains!r}: expected some of {_DOMAINS}; correct it.'
             )
+        if night_labels_of is not None and night_label_dir is None:
+            raise UserInputError(
+                f'night_labels_of of {name} is set and night_label_dir is not: expected the folder of the labels that '
+                'this checkpoint made; set night_label_dir, or take night_labels_of out.'
+            )
         self.domains = tuple(domains)
+        self.night_label_dir = night_label_dir
+        self.night_labels_of = night_labels_of
         super().__init__(
             ann_file=ann_file,
             img_suffix=img_suffix,
             data_prefix=data_prefix,
-            metainfo={'classes': (), **(metainfo or {})},
+            metainfo={'classes': (), **label_metainfo(night_label_dir), **(metainfo or {})},
             **kwargs,
         )
         for transform in self.pipeline.transforms:
@@ -84,9 +101,23 @@ class DayNightPairDataset(BaseSegDataset):
                     f'{type(transform).__name__} of {name} has cat_max_ratio='
                     f'{transform.cat_max_ratio}: expected 1.0, as there are no labels; remove it.'
                 )
+        if night_label_dir is not None:
+            self._load_labels()
+
+    def _load_labels(self) -> None:
+        """Let the pipeline load labels right after the image."""
+        steps = self.pipeline.transforms
+        if any(isinstance(step, LoadAnnotations) for step in steps):
+            raise UserInputError(
+                f'the pipeline of {type(self).__name__} holds LoadAnnotations: expected none beside night_label_dir, '
+                'which loads the labels of the night and none of the day; take it out.'
+            )
+        loaders = [i for i, step in enumerate(steps) if isinstance(step, LoadImageFromFile)]
+        if loaders:
+            steps.insert(loaders[0] + 1, LoadNightLabels())
 
     def full_init(self) -> None:
-        """Check root, folder and list, then load the pairs."""
+        """Check root, folder, list and pseudo labels, then load the pairs."""
         if not self._fully_initialized:
             check_roots(self)
         super().full_init()
@@ -94,6 +125,18 @@ class DayNightPairDataset(BaseSegDataset):
     def load_data_list(self) -> list[dict]:
         """Turn the pairs into infos: ``img_path`` is the night, ``day_img_path`` the day image."""
         folder = self.data_prefix['img_path']
+        pairs = read_pair_list(self.ann_file)
+        labels: dict[str, dict[str, str]] = {}
+        if self.night_label_dir is not None:
+            names = dict.fromkeys(night + self.img_suffix for night, _ in pairs)
+            check_night_labels(
+                self.night_label_dir,
+                names,
+                self.metainfo['classes'],
+                f'the list {self.ann_file!r}',
+                self.night_labels_of,
+            )
+            labels = {n: dict(seg_map_path=label_path(self.night_label_dir, n)) for n in names}
         return [
             dict(
                 img_path=os.path.join(folder, night + self.img_suffix),
@@ -101,8 +144,9 @@ class DayNightPairDataset(BaseSegDataset):
                 label_map=self.label_map,
                 reduce_zero_label=self.reduce_zero_label,
                 seg_fields=[],
+                **labels.get(night + self.img_suffix, {}),
             )
-            for night, day in read_pair_list(self.ann_file)
+            for night, day in pairs
         ]
 
     def get_data_info(self, idx: int) -> dict:
@@ -129,9 +173,8 @@ class DayNightPairDataset(BaseSegDataset):
         Raises:
             UserInputError: If the two runs differ in geometry or in the random numbers they took.
         """
-        info = self.get_data_info(idx)
-        paths = {'target_day': info.pop('day_img_path', None), 'target_night': info['img_path']}
-        wanted = [name for name in paths if name in self.domains]
-        return run_alike(
-            self.pipeline, {name: {**info, 'img_path': paths[name]} for name in wanted}
-        )
+        night = self.get_data_info(idx)
+        day_path = night.pop('day_img_path', None)
+        day = {key: value for key, value in night.items() if key != 'seg_map_path'}
+        infos = {'target_day': {**day, 'img_path': day_path}, 'target_night': night}
+        return run_alike(self.pipeline, {d: i for d, i in infos.items() if d in self.domains})

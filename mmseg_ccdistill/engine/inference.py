@@ -20,6 +20,7 @@ from mmseg.structures import SegDataSample
 from torch.utils.data import DataLoader, Dataset
 
 from ..datasets.file_scan import progress_bar
+from ..datasets.unreadable import NamingPipeline
 from ..errors import UserInputError
 from ..models.segmentors import AdaptationSegmentor
 from ..runtime.checkpoint_file import read_checkpoint
@@ -114,7 +115,7 @@ def unlabelled_pipeline(config: Config) -> Compose:
             'it says how an image is resized for the network: take the config of a training run'
         )
     init_default_scope(config.get('default_scope', 'mmseg'))
-    return Compose(without_annotations(steps))
+    return NamingPipeline(without_annotations(steps))
 
 
 class ImageFiles(Dataset):
@@ -140,6 +141,26 @@ class ImageFiles(Dataset):
             index: Number of the file.
         """
         return self.pipeline(dict(img_path=self.paths[index], seg_fields=[]))
+
+
+def file_loader(
+    paths: Sequence[str | os.PathLike[str]], pipeline: Compose, num_workers: int
+) -> DataLoader:
+    """A loader of image files, one by one and in order.
+
+    Args:
+        paths: The files.
+        pipeline: See :class:`ImageFiles`.
+        num_workers: Processes that load, at most one for each file.
+
+    Returns:
+        The loader.
+    """
+    return DataLoader(
+        ImageFiles(paths, pipeline),
+        num_workers=min(num_workers, len(paths)),
+        collate_fn=pseudo_collate,
+    )
 
 
 def predict_batches(
@@ -182,11 +203,8 @@ def predict_files(
         For each file ``seg_logits`` ``(K, H, W)`` and ``pred_sem_seg`` ``(1, H, W)`` at its own
         size, on the model's device.
     """
-    loader = DataLoader(
-        ImageFiles(paths, unlabelled_pipeline(config)),
-        num_workers=min(config.test_dataloader.get('num_workers', 0), len(paths)),
-        collate_fn=pseudo_collate,
-    )
+    workers = config.test_dataloader.get('num_workers', 0)
+    loader = file_loader(paths, unlabelled_pipeline(config), workers)
     with progress_bar(len(paths), title) as advance:
         for _, samples in predict_batches(model, loader):
             yield samples[0]

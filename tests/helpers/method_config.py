@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from made_labels import make_labels
 from mmengine.config import Config
 from torch import Tensor
+
+from mmseg_ccdistill.datasets import read_pair_list
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 #: The shipped config of a method; of any other one, that of AdaptSegNet with its own type.
 SHIPPED = {
     'AdaptSegNetSegmentor': 'adaptsegnet/refinenet_small_mini_day2night.py',
     'AdvEntSegmentor': 'advent/refinenet_small_mini_day2night.py',
+    'BDLSegmentor': 'bdl_lab/refinenet_small_mini_day2night_ssl1.py',
     'DANNetSegmentor': 'dannet/refinenet_small_mini_day2night.py',
     'MinEntSegmentor': 'advent/refinenet_small_mini_day2night_minent.py',
 }
@@ -50,6 +54,11 @@ def write_config(folder: Path, data: Path, method: str) -> Path:
         config.optim_wrapper.optimizer.pop('discriminators')
     dataset.source.data_root = str(data / 'cityscapes')
     dataset.target.data_root = str(data / 'dark_zurich')
+    if method == 'BDLSegmentor':
+        nights = read_pair_list(str(data / 'dark_zurich/lists/zurich_dn_pair_train.csv'))
+        names = [f'{night}_rgb_anon.png' for night, _ in nights]
+        make_labels(folder / 'labels', names, (128, 72))
+        dataset.target.update(night_label_dir=str(folder / 'labels'), night_labels_of=None)
     for step in [*dataset.source.pipeline, *dataset.target.pipeline]:
         sizes = dict(RandomResize=(128, 64), RandomCrop=(32, 32), Resize=(32, 32))
         if step.type in sizes:

@@ -66,10 +66,10 @@ def build(**changes: Any) -> Any:
     return model
 
 
-def batch(seed: int = 1) -> dict[str, Any]:
-    """S_d with labels and T_n."""
+def batch(seed: int = 1, source: str = 'source_day') -> dict[str, Any]:
+    """The source with labels and T_n."""
     whole = domain_batch(seed=seed)
-    domains = ('source_day', 'target_night')
+    domains = (source, 'target_night')
     return {key: {d: whole[key][d] for d in domains} for key in whole}
 
 

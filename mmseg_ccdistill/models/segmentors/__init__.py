@@ -3,6 +3,7 @@
 from .adaptation_segmentor import AdaptationSegmentor
 from .adaptsegnet_segmentor import AdaptSegNetSegmentor
 from .advent_segmentor import AdvEntSegmentor
+from .bdl_segmentor import BDLSegmentor
 from .ccdistill_segmentor import CCDistillSegmentor
 from .cross_domain_segmentor import CrossDomainSegmentor
 from .dannet_segmentor import DANNetSegmentor
@@ -15,6 +16,7 @@ __all__ = [
     'AdaptSegNetSegmentor',
     'AdaptationSegmentor',
     'AdvEntSegmentor',
+    'BDLSegmentor',
     'CCDistillSegmentor',
     'CrossDomainSegmentor',
     'DANNetSegmentor',

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.utils import ConfigType
+from mmseg.utils import ConfigType, SampleList
 from torch import Tensor, nn
 
 from ...domains import DomainSamples, DomainTensors
@@ -33,11 +33,14 @@ class OutputLevels(NamedTuple):
 
 
 class OutputSpaceSegmentor(AdaptationSegmentor):
-    """One network on labelled S_d and unlabelled T_n, with a loss on its outputs.
+    """One network on a labelled source and unlabelled T_n, with a loss on its outputs.
 
     A method writes :meth:`adaptation_losses`. Source and target are separate forward passes, S first: batch statistics
     never mix. With two levels the outputs of the auxiliary head are adapted too. It is trained and saved; prediction
     does not use it.
+
+    Attributes:
+        source: The labelled domain: S_d, unless a method takes another one.
 
     Args:
         segmentor (dict): Config of one ``EncoderDecoder``; for two levels with one ``auxiliary_head``, whose
@@ -51,6 +54,7 @@ class OutputSpaceSegmentor(AdaptationSegmentor):
             classes.
     """
 
+    source: ClassVar[str] = 'source_day'
     networks = ('night',)
     routes = {'source_day': 'night', 'target_night': 'night'}
 
@@ -90,22 +94,15 @@ class OutputSpaceSegmentor(AdaptationSegmentor):
         """Losses and diagnostics of one iteration.
 
         Args:
-            inputs (dict[str, Tensor]): Normalised images ``(B, 3, H, W)`` of ``source_day`` and ``target_night``.
-            data_samples (dict[str, list]): Samples per domain; S_d carries ``gt_sem_seg``.
+            inputs (dict[str, Tensor]): Normalised images ``(B, 3, H, W)`` of the source and of ``target_night``.
+            data_samples (dict[str, list]): Samples per domain; those of the source carry ``gt_sem_seg``.
 
         Returns:
             dict[str, Tensor]: Weighted terms whose keys contain ``loss`` (they sum to the total), and what the method
             logs.
         """
-        source = self.output_levels(inputs['source_day'])
-        log = self.supervised_loss(
-            self.night,
-            'source_day',
-            source.head_inputs,
-            source.logits[MAIN],
-            self.ground_truth(data_samples['source_day']),
-            [source.logits[AUXILIARY]] if AUXILIARY in source.logits else None,
-        )
+        source = self.output_levels(inputs[self.source])
+        log = self.labelled_loss(self.source, source, data_samples[self.source])
         target = self.output_levels(inputs['target_night'])
         return log | self.adaptation_losses(source, target)
 
@@ -113,6 +110,19 @@ class OutputSpaceSegmentor(AdaptationSegmentor):
     def adaptation_losses(self, source: OutputLevels, target: OutputLevels) -> dict[str, Tensor]:
         """Weighted terms and diagnostics of the method, beside the supervised loss of the source."""
         raise NotImplementedError(f'{type(self).__name__} must define adaptation_losses().')
+
+    def labelled_loss(
+        self, domain: str, outputs: OutputLevels, samples: SampleList
+    ) -> dict[str, Tensor]:
+        """L_seg of a domain whose samples carry ``gt_sem_seg``, at every level."""
+        return self.supervised_loss(
+            self.night,
+            domain,
+            outputs.head_inputs,
+            outputs.logits[MAIN],
+            self.ground_truth(samples),
+            [outputs.logits[AUXILIARY]] if AUXILIARY in outputs.logits else None,
+        )
 
     def level_head(self, level: str) -> BaseDecodeHead:
         """The head of a level."""
