@@ -100,6 +100,7 @@ def test_a_model_says_what_its_config_says(path: str, model: dict[str, Any]) -> 
         'AdvEntSegmentor': ['AdvEnt'],
         'MinEntSegmentor': ['MinEnt'],
         'DANNetSegmentor': ['DANNet'],
+        'UDAClusteringSegmentor': ['UDAclustering'],
     }
     assert metadata['Architecture'][2:] == methods[cfg.model.type]
 
