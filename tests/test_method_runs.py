@@ -36,6 +36,7 @@ def train(monkeypatch: pytest.MonkeyPatch, config: Path, work_dir: Path, *option
         ('AdvEntSegmentor', {'discriminators'}),
         ('MinEntSegmentor', set()),
         ('DANNetSegmentor', {'discriminators'}),
+        ('UDAClusteringSegmentor', set()),
         pytest.param('MeanTeacher', {'teacher', 'ema'}, marks=pytest.mark.slow),
     ],
 )

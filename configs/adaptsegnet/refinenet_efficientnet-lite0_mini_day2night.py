@@ -1,4 +1,4 @@
-"""AdaptSegNet on mini night from a pretrained network: the method of deeplabv2_r101_cs2dz.py with EfficientNet-Lite0."""
+"""AdaptSegNet on mini night from a pretrained network: deeplabv2_r101_cs2dz.py with EfficientNet-Lite0."""
 
 _base_ = [
     '../_base_/models/refinenet_efficientnet-lite0.py',

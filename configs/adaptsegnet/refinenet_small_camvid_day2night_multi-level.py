@@ -1,4 +1,4 @@
-"""AdaptSegNet of two levels on real frames: refinenet_small_mini_day2night_multi-level.py with other data roots and sizes."""
+"""AdaptSegNet of two levels on real frames: its parent on mini night with other data roots and sizes."""
 
 _base_ = ['./refinenet_small_mini_day2night_multi-level.py', '../_base_/datasets/camvid_frames.py']
 test_size = _base_.camvid_test_size

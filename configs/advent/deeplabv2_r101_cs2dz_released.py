@@ -2,9 +2,7 @@
 
 _base_ = ['./deeplabv2_r101_cs2dz.py', '../_base_/models/deeplabv2_released.py']
 crop_size = target_crop_size = None  # whole images
-model = dict(
-    data_preprocessor=_base_.released_preprocessor, segmentor=_base_.released_segmentor
-)
+model = dict(data_preprocessor=_base_.released_preprocessor, segmentor=_base_.released_segmentor)
 train_dataloader = _base_.released_training
 rates = dict(custom_keys=_base_.released_rates)
 optim_wrapper = dict(optimizer=dict(night=dict(paramwise_cfg=rates)))

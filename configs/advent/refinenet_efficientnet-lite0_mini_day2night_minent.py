@@ -1,4 +1,4 @@
-"""ADVENT, MinEnt on mini night from a pretrained network: the method of deeplabv2_r101_cs2dz_minent.py with EfficientNet-Lite0."""
+"""ADVENT, MinEnt on mini night from a pretrained network: deeplabv2_r101_cs2dz_minent.py with EfficientNet-Lite0."""
 
 _base_ = './refinenet_efficientnet-lite0_mini_day2night.py'
 model = dict(

@@ -1,4 +1,4 @@
-"""ADVENT, MinEnt on RefineNet-R101: the method of deeplabv2_r101_cs2dz_minent.py with another segmentor, one rate for all of it."""
+"""ADVENT, MinEnt on RefineNet-R101: deeplabv2_r101_cs2dz_minent.py with another segmentor, one rate for all of it."""
 
 _base_ = './refinenet_r101_cs2dz.py'
 model = dict(

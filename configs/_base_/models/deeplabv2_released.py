@@ -46,6 +46,4 @@ released_training = dict(
         target=dict(pipeline=released_target_pipeline),
     ),
 )
-released_decay = [
-    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=250000, by_epoch=False)
-]
+released_decay = [dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=250000, by_epoch=False)]

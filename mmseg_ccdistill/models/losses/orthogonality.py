@@ -40,7 +40,7 @@ def centroid_scores(
 
 
 def _log_assignment(scores: Tensor) -> Tensor:
-    """ln q, and 0 for a class that is not present, so that q ln q and its gradient are 0 there."""
+    """Logarithm of q, and 0 for a class that is not present, so that q ln q and its gradient are 0 there."""
     return scores.log_softmax(1).masked_fill(scores == -torch.inf, 0)
 
 

@@ -30,9 +30,7 @@ GOLDEN: list[tuple[dict[str, Any], tuple[float, float, float]]] = [
 
 
 @pytest.mark.parametrize(('case', 'expected'), GOLDEN)
-def test_published_numbers(
-    case: dict[str, Any], expected: tuple[float, float, float]
-) -> None:
+def test_published_numbers(case: dict[str, Any], expected: tuple[float, float, float]) -> None:
     """c, f_S and f_T: one image, two, seven classes, labels as classes of S."""
     source, target = golden(**case).clustered
     centroids = class_centroids([source, target])
