@@ -1,7 +1,7 @@
 """AdaptSegNet of two levels as its released code trains: see deeplabv2_released.py.
 
-Two of the four branches are summed. The weights of the losses are the authors' later ones: with torch 0.4 and later they
-found the paper's too large.
+Two of the four branches are summed. The weights of the losses are the authors' later ones: with torch 0.4 and later
+they found the paper's too large.
 """
 
 _base_ = ['./deeplabv2_r101_cs2dz_multi-level.py', '../_base_/models/deeplabv2_released.py']

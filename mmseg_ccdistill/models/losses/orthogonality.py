@@ -71,8 +71,8 @@ def orthogonality_scale(scores: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         tuple[Tensor, Tensor]: Mean over the positions of the largest score minus the mean score of the present classes;
-        norm of the gradient of L_or with respect to the scores. A first number above 100 comes with a second of 0: the
-        loss is off.
+        norm of the gradient of L_or with respect to the scores. Where the first is in the hundreds, the second is
+        usually near 0: the loss is off.
     """
     is_present = scores > -torch.inf
     present = is_present.sum(1).clamp_min(1)
