@@ -5,9 +5,8 @@ schedule of the CCDistill configs, so that the two can be compared.
 """
 
 _base_ = ['./refinenet_r101_cs2dz.py', '../_base_/models/deeplabv2_r101.py']
-segmentor = _base_.deeplabv2
-segmentor.decode_head.loss_decode.class_weight = None  # AdaptSegNet does not weigh classes
-model = dict(segmentor=dict(_delete_=True, **segmentor))
+_base_.deeplabv2.decode_head.loss_decode.class_weight = None  # AdaptSegNet does not weigh classes
+model = dict(segmentor=dict(_delete_=True, **_base_.deeplabv2))
 fast_heads = dict(decode_head=dict(lr_mult=10.0))
 optim_wrapper = dict(optimizer=dict(night=dict(paramwise_cfg=dict(custom_keys=fast_heads))))
 load_from = 'work_dirs/deeplabv2/deeplabv2_r101_cityscapes/iter_40000.pth'

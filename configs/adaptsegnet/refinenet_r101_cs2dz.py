@@ -7,12 +7,11 @@ _base_ = [
     '../_base_/schedules/schedule_50k.py',
     '../_base_/default_runtime.py',
 ]
-segmentor = _base_.refinenet
-segmentor.decode_head.loss_decode.class_weight = None  # AdaptSegNet does not weigh classes
+_base_.refinenet.decode_head.loss_decode.class_weight = None  # AdaptSegNet does not weigh classes
 model = dict(
     _base_.adaptsegnet,
-    data_preprocessor=dict(segmentor.data_preprocessor, type='CrossDomainPreprocessor'),
-    segmentor=segmentor,
+    data_preprocessor=dict(_base_.refinenet.data_preprocessor, type='CrossDomainPreprocessor'),
+    segmentor=_base_.refinenet,
 )
 train_dataloader = dict(dataset=dict(domains=_base_.adaptsegnet_domains))
 optim_wrapper = dict(
