@@ -105,6 +105,16 @@ def test_the_paper_in_numbers() -> None:
             'ccdistill/refinenet_small_mini_day2night_matched.py',
             'ccdistill/refinenet_small_camvid_day2night_matched.py',
         ),
+        *[
+            (f'{stem}.py', f'{stem.replace("_mini_", "_camvid_")}.py')
+            for stem in (
+                'adaptsegnet/refinenet_small_mini_day2night',
+                'adaptsegnet/refinenet_small_mini_day2night_multi-level',
+                'advent/refinenet_small_mini_day2night',
+                'advent/refinenet_small_mini_day2night_minent',
+                'udaclustering/refinenet_small_mini_day2night',
+            )
+        ],
     ],
 )
 def test_real_frames_change_only_roots_and_sizes(base: str, child: str) -> None:
@@ -126,6 +136,25 @@ def test_real_frames_change_only_roots_and_sizes(base: str, child: str) -> None:
     ]
     assert used
     assert {key.split('.')[-1] for key in used} <= {'data_root', 'scale', 'crop_size', 'size'}
+
+
+@pytest.mark.parametrize(
+    'stem',
+    [
+        'adaptsegnet/refinenet_small_camvid_day2night',
+        'adaptsegnet/refinenet_small_camvid_day2night_multi-level',
+        'advent/refinenet_small_camvid_day2night',
+        'advent/refinenet_small_camvid_day2night_minent',
+        'udaclustering/refinenet_small_camvid_day2night',
+    ],
+)
+def test_a_rival_sees_the_real_frames_that_ccdistill_sees(stem: str) -> None:
+    path = 'ccdistill/refinenet_small_camvid_day2night.py'
+    config, reference = (Config.fromfile(str(CONFIGS / p)) for p in (f'{stem}.py', path))
+    assert config.train_dataloader.dataset.pop('domains') == ('source_day', 'target_night')
+    loaders = tuple(f'{part}_dataloader' for part in ('train', 'val', 'test'))
+    for key in (*loaders, 'test_pipeline', 'tta_pipeline', 'test_size', 'load_from'):
+        assert config[key] == reference[key], key
 
 
 def test_the_sizes_of_the_real_frames() -> None:
@@ -154,7 +183,10 @@ def test_the_sizes_of_the_real_frames() -> None:
 
 @pytest.mark.parametrize('path', FILES, ids=name)
 def test_sizes_are_those_of_the_variables(path: Path) -> None:
-    """One crop for every image of training and for the preprocessor, one size for tests, with and without TTA."""
+    """One crop for every image of training and for the preprocessor, one size for tests, with and without TTA.
+
+    A crop of None: whole images, one of each domain in a batch.
+    """
     cfg = Config.fromfile(str(path))
     assert cfg.model.data_preprocessor.size == cfg.crop_size
     trained = [
@@ -162,8 +194,12 @@ def test_sizes_are_those_of_the_variables(path: Path) -> None:
         for key, value in sizes(cfg.train_dataloader)
         if not key.endswith('RandomResize.scale')
     ]
-    assert cfg.crop_size in trained
-    assert set(trained) <= {cfg.crop_size, cfg.get('target_crop_size')}
+    if cfg.crop_size is None:
+        assert cfg.train_dataloader.batch_size == 1
+        assert set(trained) <= {cfg.released_source_size, cfg.released_target_size}
+    else:
+        assert cfg.crop_size in trained
+        assert set(trained) <= {cfg.crop_size, cfg.get('target_crop_size')}
     for pipeline in (cfg.test_dataloader.dataset.pipeline, cfg.test_pipeline, cfg.tta_pipeline):
         assert [step.scale for step in pipeline if step.type == 'Resize'] == [cfg.test_size]
 
@@ -260,3 +296,74 @@ def test_the_pretrained_rows_go_on_at_a_low_rate_from_one_source_stage() -> None
         assert (
             config.load_from == f'work_dirs/refinenet/{LITE}/iter_{source.train_cfg.max_iters}.pth'
         )
+
+
+@pytest.mark.parametrize(
+    'stem',
+    [
+        'adaptsegnet/refinenet_small_mini_day2night',
+        'adaptsegnet/refinenet_small_mini_day2night_multi-level',
+        'advent/refinenet_small_mini_day2night',
+        'advent/refinenet_small_mini_day2night_minent',
+        'dannet/refinenet_small_mini_day2night',
+        'udaclustering/refinenet_small_mini_day2night',
+    ],
+)
+def test_the_pretrained_network_of_a_rival_changes_network_and_schedule_alone(stem: str) -> None:
+    """It starts from the source stage of CCDistill's pretrained rows and has their optimizer."""
+    parent = Config.fromfile(str(CONFIGS / f'{stem}.py'))
+    path = f'{stem.replace("refinenet_small_mini", LITE)}.py'
+    config = Config.fromfile(str(CONFIGS / path))
+    allowed = ('model.segmentor.', 'optim', 'param_scheduler.0.end', 'train_cfg.', 'load_from')
+    # names of variables, and the map of stride 16 in place of 32
+    allowed += ('refinenet_', 'segmentor.', 'auxiliary_head.', 'model.feature')
+    assert [key for key in changed(parent, config) if not key.startswith(allowed)] == []
+    recipe = config.optim_wrapper.optimizer
+    assert recipe.get('night', recipe) == dict(type='AdamW', lr=1e-4, weight_decay=0.01)
+    assert config.load_from == f'work_dirs/refinenet/{LITE}/iter_4000.pth'
+    assert config.train_cfg.max_iters == config.param_scheduler[0].end == 1500
+    head = config.model.segmentor.get('auxiliary_head')
+    assert head is None or (head.in_channels, head.in_index) == (112, 2)
+
+
+@pytest.mark.parametrize(
+    ('stem', 'active', 'iterations', 'end'),
+    [
+        ('adaptsegnet/deeplabv2_r101_cs2dz_multi-level', 2, 150000, 250000),
+        ('advent/deeplabv2_r101_cs2dz', None, 120000, 250000),
+        ('udaclustering/deeplabv2_r101_cs2dz', 2, 24750, 24760),
+        ('deeplabv2/deeplabv2_r101_cityscapes', 2, 80000, 200000),
+    ],
+)
+def test_the_released_variants(stem: str, active: int | None, iterations: int, end: int) -> None:
+    """Caffe network and images, whole images one by one, triple rate of the backbone, the schedule stopped early."""
+    config = Config.fromfile(str(CONFIGS / f'{stem}_released.py'))
+    network = config.model.get('segmentor', config.model)
+    for preprocessor in (config.model.data_preprocessor, network.data_preprocessor):
+        assert preprocessor.mean == [104.00698793, 116.66876762, 122.67891434]
+        assert preprocessor.std == [1.0, 1.0, 1.0] and not preprocessor.bgr_to_rgb
+        assert (preprocessor.size, preprocessor.size_divisor) == (None, 1)
+    assert network.backbone.style == 'caffe'
+    heads = [network[name] for name in ('decode_head', 'auxiliary_head') if name in network]
+    assert {head.get('num_active') for head in heads} == {active}
+    assert all(head.loss_decode.get('class_weight') is None for head in heads)
+    assert config.train_dataloader.batch_size == 1
+    assert config.train_cfg.max_iters == iterations
+    assert config.param_scheduler[0].end == end and config.param_scheduler[0].power == 0.9
+    wrapper = config.optim_wrapper
+    night = wrapper.optimizer.get('night', dict(wrapper.optimizer, **wrapper))
+    keys = night['paramwise_cfg']['custom_keys']
+    assert (keys['backbone']['lr_mult'], keys['decode_head']['lr_mult']) == (3.0, 10.0)
+    assert (night['lr'], night.get('nesterov', False)) == (2.5e-4, False)
+
+
+def test_the_rates_of_the_released_schedule() -> None:
+    """At iterations 0, 1, 80,000 and 120,000; those of the discriminators are 0.4 times that."""
+    path = CONFIGS / 'adaptsegnet/deeplabv2_r101_cs2dz_multi-level_released.py'
+    config = Config.fromfile(str(path))
+    schedule, optimizers = config.param_scheduler[0], config.optim_wrapper.optimizer
+    rates = (2.5e-4, 2.4999910e-4, 1.7668433e-4, 1.3878516e-4)
+    for iteration, rate in zip((0, 1, 80000, 120000), rates, strict=True):
+        found = optimizers.night.lr * (1 - iteration / schedule.end) ** schedule.power
+        assert found == pytest.approx(rate, abs=1e-11)
+    assert optimizers.discriminators.lr == pytest.approx(0.4 * optimizers.night.lr)

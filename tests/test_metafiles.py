@@ -101,6 +101,7 @@ def test_a_model_says_what_its_config_says(path: str, model: dict[str, Any]) -> 
         'BDLSegmentor': ['BDL-LAB'],
         'MinEntSegmentor': ['MinEnt'],
         'DANNetSegmentor': ['DANNet'],
+        'UDAClusteringSegmentor': ['UDAclustering'],
     }
     assert metadata['Architecture'][2:] == methods[cfg.model.type]
 

@@ -37,6 +37,7 @@ def train(monkeypatch: pytest.MonkeyPatch, config: Path, work_dir: Path, *option
         ('BDLSegmentor', {'discriminators'}),
         ('MinEntSegmentor', set()),
         ('DANNetSegmentor', {'discriminators'}),
+        ('UDAClusteringSegmentor', set()),
         pytest.param('MeanTeacher', {'teacher', 'ema'}, marks=pytest.mark.slow),
     ],
 )

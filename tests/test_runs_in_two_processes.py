@@ -72,6 +72,7 @@ def of_method(name: str, folder: Path) -> Path:
         ('MeanTeacher', {'night', 'teacher', 'ema'}, {'teacher', 'ema'}),
         ('AdaptSegNetSegmentor', {'night', 'discriminators'}, {'discriminators'}),
         ('DANNetSegmentor', {'night', 'discriminators'}, {'discriminators'}),
+        ('UDAClusteringSegmentor', {'night'}, set()),
     ],
 )
 def test_two_processes_train_resume_export_and_test(

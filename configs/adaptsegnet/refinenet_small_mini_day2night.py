@@ -14,14 +14,11 @@ model = dict(
     data_preprocessor=dict(segmentor.data_preprocessor, type='CrossDomainPreprocessor'),
     segmentor=segmentor,
 )
-train_dataloader = dict(dataset=dict(domains=('source_day', 'target_night')))
+train_dataloader = dict(dataset=dict(domains=_base_.adaptsegnet_domains))
 optim_wrapper = dict(
     _delete_=True,
     type='OptimWrapper',
     constructor='JointOptimWrapperConstructor',
-    optimizer=dict(
-        night=_base_.optimizer,
-        discriminators=dict(type='Adam', lr=1e-4, betas=(0.9, 0.99)),
-    ),
+    optimizer=dict(night=_base_.optimizer, discriminators=_base_.adaptsegnet_discriminators),
 )
 load_from = 'work_dirs/refinenet/refinenet_small_mini/iter_600.pth'

@@ -20,6 +20,7 @@ SHIPPED = {
     'BDLSegmentor': 'bdl_lab/refinenet_small_mini_day2night_ssl1.py',
     'DANNetSegmentor': 'dannet/refinenet_small_mini_day2night.py',
     'MinEntSegmentor': 'advent/refinenet_small_mini_day2night_minent.py',
+    'UDAClusteringSegmentor': 'udaclustering/refinenet_small_mini_day2night.py',
 }
 #: Iterations of a run, and of the half after which it is stopped.
 ITERATIONS, STOP = 4, 2

@@ -380,6 +380,29 @@ def test_a_wrong_suffix_of_the_source_is_named_at_build(roots):
         DATASETS.build(config)
 
 
+@pytest.mark.parametrize('listed', [False, True])
+def test_a_target_without_images_is_named_at_build(roots, listed):
+    """Night images alone, as the general systems read them, and pairs."""
+    config = cross_config(*roots)
+    config['domains'] = ('source_day', 'target_night')
+    config['pipeline'] = [dict(type='PackCrossDomainInputs')]
+    sentence = r"The pair list '.*zurich_dn_pair_train.csv' is empty: expected night,day stems"
+    if listed:
+        (roots[1] / 'lists/zurich_dn_pair_train.csv').write_text('')
+    else:
+        (roots[1] / 'empty').mkdir()
+        config['target'] = dict(
+            type='DarkZurichDataset',
+            data_root=str(roots[1]),
+            data_prefix=dict(img_path='empty'),
+            test_mode=True,
+            pipeline=[dict(type='LoadImageFromFile')],
+        )
+        sentence = r"DarkZurichDataset has no images: expected files in '.*empty' that end in"
+    with pytest.raises(DatasetCheckError, match=sentence):
+        DATASETS.build(config)
+
+
 def test_the_sampler_works_without_a_runner(dataset):
     draws = list(islice(DrawSampler(dataset, seed=0), 3))
     assert [draw.number for draw in draws] == [0, 1, 2]

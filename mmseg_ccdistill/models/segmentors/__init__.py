@@ -11,6 +11,7 @@ from .ema_teacher import EMATeacher
 from .minent_segmentor import MinEntSegmentor
 from .output_space_segmentor import OutputSpaceSegmentor
 from .relit_encoder_decoder import RelitEncoderDecoder
+from .udaclustering_segmentor import UDAClusteringSegmentor
 
 __all__ = [
     'AdaptSegNetSegmentor',
@@ -24,4 +25,5 @@ __all__ = [
     'MinEntSegmentor',
     'OutputSpaceSegmentor',
     'RelitEncoderDecoder',
+    'UDAClusteringSegmentor',
 ]

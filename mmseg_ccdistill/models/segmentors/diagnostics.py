@@ -110,6 +110,21 @@ def pseudo_label_diagnostics(
 
 
 @torch.no_grad()
+def largest_class(logits: Tensor) -> Tensor:
+    """Share of the positions that the most frequent predicted class has.
+
+    Args:
+        logits (Tensor): ``(B, K, h, w)``.
+
+    Returns:
+        Tensor: Scalar from 1 / K to 1.
+    """
+    classes = logits.argmax(1, keepdim=True)
+    numbers = torch.arange(logits.shape[1], device=classes.device).view(1, -1, 1, 1)
+    return (classes == numbers).sum((0, 2, 3)).max() / classes.numel()
+
+
+@torch.no_grad()
 def light_diagnostics(
     images: DomainTensors, changes: DomainTensors, level: Tensor
 ) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ...errors import UserInputError
 from ..losses.class_weights import CITYSCAPES_FREQUENCIES
 from ..losses.entropy import check_hardest, class_prior_loss, entropy_loss
+from .diagnostics import largest_class
 from .output_space_segmentor import MAIN, OutputLevels, OutputSpaceSegmentor
 
 
@@ -89,7 +90,5 @@ class MinEntSegmentor(OutputSpaceSegmentor):
             if level == MAIN and self.class_prior is not None:
                 prior = class_prior_loss(logits, self.class_prior)
                 log['night.loss_prior'] = self.class_prior_weight * prior
-        classes = target.logits[MAIN].detach().argmax(1, keepdim=True)
-        counts = classes == torch.arange(self.out_channels, device=classes.device).view(1, -1, 1, 1)
-        log['night.largest_class'] = counts.sum((0, 2, 3)).max() / classes.numel()
+        log['night.largest_class'] = largest_class(target.logits[MAIN])
         return log

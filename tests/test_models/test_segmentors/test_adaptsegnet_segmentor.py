@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 from meta_device import meta_device
 from mmengine.config import Config, ConfigDict
-from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
@@ -25,9 +23,9 @@ from output_space import (
     losses_of,
     parts_trained,
 )
+from output_space_ranks import train_two_ranks
 from torch import Tensor
 from torch.nn import functional
-from two_ranks import run_two_ranks
 
 import mmseg_ccdistill  # noqa: F401
 
@@ -182,45 +180,13 @@ def test_mistakes_end_at_build(changes: dict[str, Any], sentence: str) -> None:
     assert str(caught.value).endswith(sentence)
 
 
-def _two_steps(rank: int, folder: str, changes: dict[str, Any]) -> None:
-    """One of two processes: its own batch, gradients of the first step, weights after two."""
-    torch.set_num_threads(1)
-    init = f'file://{folder}/rendezvous'
-    dist.init_process_group('gloo', init_method=init, rank=rank, world_size=2)
-    model = build(
-        **changes
-    ).eval()  # no dropout, no batch statistics: gradients are those of the data alone
-    wrapped = MMDistributedDataParallel(model)
-    wrapper = build_optim_wrapper(wrapped, ConfigDict(copy.deepcopy(OPTIM)))
-    gradients: list[Tensor] = []
-    for _ in range(2):
-        data = wrapped.module.data_preprocessor(batch(rank + 1), True)
-        losses, _ = wrapped.module.parse_losses(wrapped(**data, mode='loss'))
-        wrapper.zero_grad()
-        losses.backward()
-        gradients = gradients or [p.grad.clone() for p in model.parameters()]
-        wrapper.step()
-    torch.save([gradients, model.state_dict()], f'{folder}/{rank}.pt')
-    dist.destroy_process_group()
-
-
 @pytest.mark.parametrize(
     'changes',
     [{}, dict(TWO_LEVELS, type='AdvEntSegmentor')],
     ids=['single', 'AdvEnt of two levels'],
 )
 def test_two_processes_train_one_model(tmp_path: Path, changes: dict[str, Any]) -> None:
-    run_two_ranks(_two_steps, str(tmp_path), changes)
-    found = [torch.load(tmp_path / f'{rank}.pt', weights_only=True) for rank in (0, 1)]
-    assert all(torch.equal(value, found[1][1][name]) for name, value in found[0][1].items())
-    model = build(**changes).eval()
-    single = []
-    for rank in (0, 1):
-        model.zero_grad()
-        model.parse_losses(losses_of(model, batch(rank + 1)))[0].backward()
-        single.append([p.grad.clone() for p in model.parameters()])
-    for a, b, mean in zip(*single, found[0][0], strict=True):
-        torch.testing.assert_close((a + b) / 2, mean, rtol=1e-4, atol=1e-7)
+    train_two_ranks(tmp_path, changes, ConfigDict(copy.deepcopy(OPTIM)))
 
 
 @pytest.mark.parametrize(

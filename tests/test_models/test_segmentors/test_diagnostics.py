@@ -10,6 +10,7 @@ from mmseg_ccdistill.models.segmentors.diagnostics import (
     content_contrast,
     correlation_diagnostics,
     effective_rank,
+    largest_class,
     pseudo_label_diagnostics,
     style_diagnostics,
 )
@@ -104,3 +105,11 @@ def test_shares_of_the_pseudo_labels() -> None:
     assert log['pseudo.largest_class'].item() == pytest.approx(0.75)
     empty = pseudo_label_diagnostics(torch.full((1, 2, 2), 255), 19)
     assert empty['pseudo.share'].item() == empty['pseudo.largest_class'].item() == 0
+
+
+def test_share_of_the_largest_class() -> None:
+    """Eight positions of two images: five of class 2, two of class 0, one of class 1."""
+    classes = torch.tensor([[2, 2, 0, 1], [2, 0, 2, 2]])
+    logits = F.one_hot(classes, 3).permute(0, 2, 1).unsqueeze(2).float().requires_grad_()
+    share = largest_class(logits)
+    assert share.item() == 5 / 8 and not share.requires_grad
