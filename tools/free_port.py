@@ -12,12 +12,6 @@ _FIRST_PORT, _LAST_PORT = 1, 65535
 def is_free(port: int) -> bool:
     """Tell whether a program can listen on a port of this machine, as torchrun is going to.
 
-    Args:
-        port: Its number.
-
-    Returns:
-        Whether listening on it works, on all addresses.
-
     Raises:
         OSError: If listening fails for another reason than a port in use (a reserved one, for example).
     """

@@ -83,12 +83,7 @@ def domains_of(dataset: Any, alone: str) -> tuple[str, ...]:
 
 
 def select_domains(dataset: Any, wanted: Collection[str]) -> None:
-    """Tell datasets that return several domains which of them to decode.
-
-    Args:
-        dataset: A dataset or wrapper.
-        wanted: Names of domains.
-    """
+    """Tell datasets that return several domains which of them to decode."""
     for leaf in leaf_datasets(dataset):
         if hasattr(leaf, 'domains'):
             leaf.domains = tuple(domain for domain in leaf.domains if domain in wanted)

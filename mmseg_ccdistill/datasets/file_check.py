@@ -43,9 +43,6 @@ def build_dataset(cfg: Mapping) -> Any:
     Args:
         cfg: Config of a dataset class with mmengine's interface (``lazy_init``, ``full_init``).
 
-    Returns:
-        The fully initialised dataset.
-
     Raises:
         DatasetCheckError: If a folder or list is missing or no image is found.
     """
@@ -97,9 +94,6 @@ def build_lazily(cfg: Mapping | Dataset) -> Any:
 
 def initialise(dataset: Any) -> None:
     """Initialise a lazily built dataset and insist on at least one image.
-
-    Args:
-        dataset: A dataset with mmengine's interface.
 
     Raises:
         DatasetCheckError: If a folder or list is missing or no image is found.
@@ -184,11 +178,7 @@ def _empty_message(dataset: Any) -> str:
 
 
 def leaf_datasets(dataset: Any) -> Iterator[Any]:
-    """Yield the datasets inside wrappers: source and target, concatenated, repeated, sliced.
-
-    Args:
-        dataset: A dataset or wrapper.
-    """
+    """Yield the datasets inside wrappers: source and target, concatenated, repeated, sliced."""
     if hasattr(dataset, 'source') and hasattr(dataset, 'target'):
         parts: Iterable = (dataset.source, dataset.target)
     elif isinstance(getattr(dataset, 'datasets', None), (list, tuple)):

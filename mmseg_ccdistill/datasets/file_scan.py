@@ -153,10 +153,6 @@ def _init_worker(is_forked: bool) -> None:
 def progress_bar(total: int, title: str) -> Iterator[Callable[[], None]]:
     """A bar with ETA on a terminal, a line every few seconds elsewhere.
 
-    Args:
-        total: Number of steps.
-        title: Name of the bar.
-
     Yields:
         What to call after each step.
     """

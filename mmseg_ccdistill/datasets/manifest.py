@@ -48,13 +48,7 @@ class Manifest:
         self._known = [_load(path) for path in self._places]
 
     def get(self, path: str, stamp: FileStamp, with_values: bool) -> ImageFacts | None:
-        """Return what is known of an unchanged file.
-
-        Args:
-            path: The file.
-            stamp: Its present stamp.
-            with_values: The label values are needed, too.
-        """
+        """Return what is known of an unchanged file."""
         key = self._key(path)
         for entries in self._known:
             facts = _facts(entries.get(key), stamp, with_values)
@@ -63,14 +57,7 @@ class Manifest:
         return None
 
     def put(self, path: str, stamp: FileStamp, facts: ImageFacts, with_values: bool) -> None:
-        """Remember the facts of a file.
-
-        Args:
-            path: The file.
-            stamp: Its stamp from before it was read.
-            facts: What was read.
-            with_values: The label values were asked for.
-        """
+        """Remember the facts of a file."""
         for entries in self._known:
             entries[self._key(path)] = [*stamp, with_values, *facts]
 

@@ -132,12 +132,6 @@ class NamingPipeline(Compose):
     def __call__(self, data: dict) -> dict | None:
         """Run the transforms.
 
-        Args:
-            data: What the dataset knows of one sample.
-
-        Returns:
-            What the last transform returns.
-
         Raises:
             BadSampleError: If the image or the label cannot be read.
         """

@@ -31,11 +31,7 @@ from .start_up_checks import check_checkpoint_file
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of tools that run a trained model, named as in ``tools/test.py``.
-
-    Args:
-        parser: Parser to extend.
-    """
+    """Add the arguments of tools that run a trained model, named as in ``tools/test.py``."""
     add_override_argument(parser)
     parser.add_argument(
         '--trust-pickle',
@@ -97,9 +93,6 @@ def load_segmentor(
 def unlabelled_pipeline(config: Config) -> Compose:
     """The config's own test pipeline without its labels.
 
-    Args:
-        config: Config with a ``test_dataloader``.
-
     Returns:
         The pipeline, from ``{'img_path': …}`` to a packed sample.
 
@@ -134,11 +127,7 @@ class ImageFiles(Dataset):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Any:
-        """One packed sample.
-
-        Args:
-            index: Number of the file.
-        """
+        """One packed sample."""
         return self.pipeline(dict(img_path=self.paths[index], seg_fields=[]))
 
 

@@ -27,32 +27,19 @@ _WITHOUT_LABELS = 'has no labels (no data_prefix.seg_map_path)'
 
 
 def type_name(cfg: Mapping[str, Any]) -> str:
-    """Name of what a config builds, without a scope.
-
-    Args:
-        cfg: Config with a ``type``: a name or a class.
-    """
+    """Name of what a config builds, without a scope."""
     kind = cfg.get('type')
     return str(getattr(kind, '__name__', kind)).rpartition('.')[2]
 
 
 def evaluators_of(config: Config, stage: str) -> list[Any]:
-    """The metrics of a stage as a list.
-
-    Args:
-        config: Config.
-        stage: ``'val'`` or ``'test'``.
-    """
+    """The metrics of a stage as a list."""
     evaluators = config.get(f'{stage}_evaluator') or []
     return list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
 
 
 def metric_class(evaluator: Mapping[str, Any]) -> type | None:
-    """Class of a metric, or None if it is unknown.
-
-    Args:
-        evaluator: Config of the metric.
-    """
+    """Class of a metric, or None if it is unknown."""
     kind = evaluator.get('type')
     return kind if isinstance(kind, type) else METRICS.get(str(kind))
 
@@ -89,9 +76,6 @@ def _flat(steps: Sequence[Any]) -> Iterator[Any]:
 
 def without_annotations(steps: Sequence[Any]) -> list[Any]:
     """A pipeline without what loads labels, also inside ``TestTimeAug``.
-
-    Args:
-        steps: Configs of the transforms.
 
     Returns:
         The other ones; lists that become empty are left out.

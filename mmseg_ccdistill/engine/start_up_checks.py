@@ -62,9 +62,6 @@ def check_initial_weights(config: Config) -> None:
 
     That is ``load_from`` and, in the model, each ``pretrained`` and each Pretrained ``init_cfg``.
 
-    Args:
-        config: Config.
-
     Raises:
         UserInputError: If one of them is a local path without a file, or a file that is not read.
     """
@@ -116,9 +113,6 @@ def dataset_configs(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any
     Args:
         node: Config of a dataset or wrapper.
         key: Its dotted key in the config.
-
-    Yields:
-        Dotted key and config.
     """
     if isinstance(node, Mapping):
         if 'data_prefix' in node or 'data_root' in node:

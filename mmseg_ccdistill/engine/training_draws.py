@@ -21,12 +21,6 @@ from .start_up_checks import check_data_roots
 def training_dataset(config: Config) -> Any:
     """Build the config's training set, with plain words for missing folders.
 
-    Args:
-        config: Config.
-
-    Returns:
-        The dataset.
-
     Raises:
         UserInputError: If the config trains on nothing, or a folder or list is missing or empty.
     """

@@ -193,9 +193,6 @@ class NightIoUMetric(IoUMetric):
     def make_report(self, results: list) -> SetReport:
         """Sum the counts over the set and lay the scores out.
 
-        Args:
-            results: What :meth:`process` kept of every image, in the order of the data set.
-
         Returns:
             The scores, with those of :meth:`compute_metrics` as ``summary``.
         """

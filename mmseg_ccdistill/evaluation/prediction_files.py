@@ -39,10 +39,6 @@ def prediction_path(image: str, output_dir: str, image_root: str | None) -> str:
 def root_of_images(images: Iterable[str], folders: Iterable[str]) -> str:
     """Find the folder from which predictions keep the folders of their images.
 
-    Args:
-        images: All images.
-        folders: Image folders of the data sets, if they have some.
-
     Returns:
         The folder, absolute: what the image folders have in common if all images lie below, else what
         the images have in common.
@@ -129,12 +125,6 @@ class PredictionFiles(BaseMetric):
     def write(self, sample: Mapping[str, Any]) -> str:
         """Write one prediction.
 
-        Args:
-            sample: As in :meth:`process`.
-
-        Returns:
-            The file.
-
         Raises:
             PredictionNameError: If another image has been written under this name.
         """
@@ -151,14 +141,7 @@ class PredictionFiles(BaseMetric):
         return path
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Say how many there are.
-
-        Args:
-            results: The files.
-
-        Returns:
-            Nothing: there is no score.
-        """
+        """Say how many there are."""
         if is_main_process():
             print_log(f'{len(results)} predictions in {self.output_dir}', logger='current')
         return {}

@@ -120,11 +120,6 @@ def absent_class_notes(
 ) -> tuple[str, ...]:
     """Say how the classes without ground truth are read.
 
-    Args:
-        classes: Names.
-        label_pixels: Pixels in the ground truth.
-        predicted_pixels: Pixels in the prediction.
-
     Returns:
         A sentence for each kind of absent class that occurs, and one on what the means run over.
     """
@@ -173,9 +168,6 @@ def table_rows(reports: Sequence[SetReport]) -> list[list[str]]:
 def class_table(report: SetReport) -> list[list[str]]:
     """Lay one set out with a row for each class: IoU, accuracy, pixels and, where known, UIoU.
 
-    Args:
-        report: Results.
-
     Returns:
         Rows of text: a head and one row for each class.
     """
@@ -223,12 +215,7 @@ def published_table() -> Table:
 
 
 def rich_table(reports: Sequence[SetReport], title: str | None = None) -> Table:
-    """Make a console table with a column for each set, and the paper's means below it.
-
-    Args:
-        reports: Results of one model on several sets.
-        title: Title of the table.
-    """
+    """Make a console table with a column for each set, and the paper's means below it."""
     table = score_table(reports, [report.title for report in reports], title)
     table.caption, table.caption_justify = published_line(), 'left'
     return table
@@ -258,11 +245,7 @@ def score_table(
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """Format rows of text as a Markdown table.
-
-    Args:
-        rows: A head and its rows.
-    """
+    """Format rows of text as a Markdown table."""
     head, *body = rows
     rule = ['---', *('---:' for _ in head[1:])]
     return '\n'.join(f'| {" | ".join(row)} |' for row in (head, rule, *body))
@@ -270,10 +253,6 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
 
 def class_columns(reports: Sequence[SetReport], method: str = 'this model') -> list[list[str]]:
     """Lay results out as the paper's Table 1: a row for each set, a column for each class.
-
-    Args:
-        reports: Results.
-        method: Name of the model.
 
     Returns:
         Rows of text with one decimal, as in the paper.
@@ -287,13 +266,7 @@ def class_columns(reports: Sequence[SetReport], method: str = 'this model') -> l
 
 
 def markdown_report(reports: Sequence[SetReport], title: str, method: str = 'this model') -> str:
-    """Write results as a Markdown page.
-
-    Args:
-        reports: Results.
-        title: Heading.
-        method: Name of the model.
-    """
+    """Write results as a Markdown page."""
     notes = [f'- {report.title}: {note}' for report in reports for note in report.notes]
     parts = [
         f'# {title}',
@@ -322,9 +295,6 @@ def write_reports(
         title: Heading of the page.
         method: Name of the model.
         **facts: More entries of the JSON file.
-
-    Returns:
-        The two paths.
     """
     mkdir_or_exist(os.path.dirname(os.path.abspath(stem)))
     content = dict(

@@ -199,11 +199,7 @@ class SubmissionParts:
             )
 
     def missing(self, images: Sequence[Path]) -> list[Path]:
-        """The images whose predictions are not there yet.
-
-        Args:
-            images: Images of the test set.
-        """
+        """The images whose predictions are not there yet."""
         return [
             image
             for image in images
@@ -227,9 +223,6 @@ class SubmissionParts:
     def pack(self, names: Sequence[str]) -> Path:
         """Put the images into one zip beside the final one; its time stamps are constant.
 
-        Args:
-            names: File names of the images.
-
         Returns:
             The temporary zip: :meth:`publish` gives it its name.
         """
@@ -243,11 +236,7 @@ class SubmissionParts:
         return partial
 
     def publish(self, partial: Path) -> None:
-        """Give a packed zip its name and remove the folder of parts.
-
-        Args:
-            partial: What :meth:`pack` returned.
-        """
+        """Give a packed zip its name and remove the folder of parts."""
         self._refuse_to_overwrite()
         os.replace(partial, self.out)
         shutil.rmtree(self.folder)

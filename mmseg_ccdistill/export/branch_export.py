@@ -105,9 +105,6 @@ def export_files(
         force (bool): Whether existing files may be replaced. Defaults to False.
         on_step (Callable): Called with each of :data:`STEPS` as it begins. Defaults to nothing.
 
-    Returns:
-        ExportReport: What was written.
-
     Raises:
         UserInputError: If a file exists, or config and checkpoint do not fit.
         ExportMismatchError: If the written files predict something else; they are not kept.
@@ -160,10 +157,6 @@ def _quiet() -> Iterator[None]:
 
 def output_files(out: Path, force: bool) -> tuple[Path, Path]:
     """Paths of the weights and the config of an export.
-
-    Args:
-        out (Path): Path, with or without the suffix of one of the two.
-        force (bool): Whether they may exist.
 
     Returns:
         tuple[Path, Path]: ``<out>.pth`` and ``<out>.py``.
@@ -298,10 +291,6 @@ def write_config(exported: PlainSegmentor, path: Path, source: str) -> None:
 def load_plain(checkpoint: Path, config: Path) -> EncoderDecoder:
     """The segmentor of an exported pair, built from its config and loaded strictly.
 
-    Args:
-        checkpoint (Path): ``.pth`` file.
-        config (Path): ``.py`` file.
-
     Returns:
         EncoderDecoder: On the CPU.
     """
@@ -316,11 +305,6 @@ def compare_logits(method: AdaptationSegmentor, branch: str, plain: EncoderDecod
 
     Both run ``test_step`` (normalisation, whole or slide inference, resizing) on one image of
     uniform noise, without the re-weighting of ``test_reweight_std``, which is not exported.
-
-    Args:
-        method (AdaptationSegmentor): Model with the branch.
-        branch (str): Name of the network.
-        plain (EncoderDecoder): What is compared with it.
 
     Raises:
         ExportMismatchError: If one bit of the logits differs.

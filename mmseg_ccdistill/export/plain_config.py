@@ -50,9 +50,6 @@ def package_components() -> set[str]:
 def components_from_package(node: Any) -> list[str]:
     """Types in a config, or part of one, that only this package provides.
 
-    Args:
-        node: Config, dict or list.
-
     Returns:
         list[str]: Their names, sorted.
     """

@@ -28,11 +28,7 @@ class FileNotWrittenError(OSError):
 
 
 def fault_point(step: str) -> None:
-    """Do nothing: the place between two steps of a write, where tests put an interruption.
-
-    Args:
-        step: What has just been done, or is about to be.
-    """
+    """Do nothing: the place between two steps of a write, where tests put an interruption."""
 
 
 def write_atomically(
@@ -95,9 +91,6 @@ def check_free_space(folder: str | os.PathLike[str], size: int) -> None:
 
 def remove_unfinished(folder: str | os.PathLike[str]) -> list[Path]:
     """Remove what interrupted writes left in a folder.
-
-    Args:
-        folder: Folder; it need not exist.
 
     Returns:
         The removed files.

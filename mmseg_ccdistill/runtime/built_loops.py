@@ -16,9 +16,6 @@ _LOOPS = {
 def built_loops(runner: Runner) -> dict[str, BaseLoop]:
     """The loops of this run. One that it does not need stays a config.
 
-    Args:
-        runner: The runner.
-
     Returns:
         Loops by the key of their data loader in the config.
     """

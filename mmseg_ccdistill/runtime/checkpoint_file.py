@@ -146,9 +146,6 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     The file is mapped, not copied: an optimizer state that nobody reads costs no memory.
 
-    Args:
-        path: File of a training run.
-
     Returns:
         dict: ``state_dict`` (names to tensors, without the ``module.`` of a wrapped model), ``meta``
         (a dict, maybe empty) and whatever else the file holds.
@@ -181,9 +178,6 @@ def verify_checkpoint(path: str | os.PathLike[str]) -> None:
 
     ``torch.save`` writes a zip archive with a CRC-32 of each part, which ``torch.load`` does not
     look at. About 0.8 s per GB from memory.
-
-    Args:
-        path: File of ``torch.save``.
 
     Raises:
         CheckpointFileError: If it is cut short, altered, or not readable.

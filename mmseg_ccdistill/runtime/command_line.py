@@ -32,11 +32,7 @@ NAMED_BY_CHECKPOINT = {
 
 
 def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that training and testing share, named as in MMSegmentation's tools.
-
-    Args:
-        parser: Parser to extend.
-    """
+    """Add the arguments that training and testing share, named as in MMSegmentation's tools."""
     parser.add_argument(
         '--work-dir',
         help='folder for logs and checkpoints; else that of the config, '
@@ -86,9 +82,6 @@ def load_config(
         overrides: Dotted keys and their values, from ``--cfg-options``.
         overruled: Top-level names that the tool sets itself, and what to do instead.
 
-    Returns:
-        The merged config.
-
     Raises:
         UserInputError: If the file or one of its bases is missing or not a config, a segmentor lacks what its way
             to predict needs, or a multiplier has nothing to multiply.
@@ -120,9 +113,6 @@ def run_main(main: Callable[[], None]) -> int:
     """Run a tool; a :class:`PlainError` ends it in one sentence, a fault of the code in a traceback.
 
     Every process says its own sentence, with its rank in front if the launcher has started several.
-
-    Args:
-        main: The tool.
 
     Returns:
         Exit code: 0, 1 for a run that could not go on, 2 for a mistake in the input, 128 plus the

@@ -40,12 +40,6 @@ def named_mistakes(config: Config) -> Iterator[None]:
     An error that may be such a refusal is looked for in the config: each of its parts is built alone, the inner ones
     first, and the first that raises the same error is named. Nothing is done as long as nothing is raised.
 
-    Args:
-        config: What is built inside the context.
-
-    Yields:
-        Nothing.
-
     Raises:
         UserInputError: If a part of the config raises the same error by itself.
     """

@@ -51,11 +51,7 @@ def signal_of_workers(batches: Any) -> str:
 
 
 def end_workers(runner: Runner) -> None:
-    """Let the data workers go now; collected with the runner, each of them takes five seconds.
-
-    Args:
-        runner: The runner, whose train loop is over.
-    """
+    """Let the data workers go now; collected with the runner, each of them takes five seconds."""
     loop: Any = runner.train_loop
     loop.dataloader_iterator = None
     loaders = (

@@ -28,11 +28,7 @@ class WorkerWatch:
         self._torchs: Any = None
 
     def install(self, num_workers: int) -> None:
-        """Take torch's handler over. Nothing happens before a data loader has installed it, or a second time.
-
-        Args:
-            num_workers: Workers of the train loader, for the report.
-        """
+        """Take torch's handler over. Nothing happens before a data loader has installed it, or a second time."""
         if self._is_installed:
             return
         torchs = signal.getsignal(signal.SIGCHLD)

@@ -12,9 +12,6 @@ from torch import Tensor
 def to_host(values: Sequence[Any]) -> list[float]:
     """Numbers of scalars that lie on one device, in one transfer.
 
-    Args:
-        values (Sequence): Scalar tensors or numbers.
-
     Returns:
         list[float]: In the same order.
     """

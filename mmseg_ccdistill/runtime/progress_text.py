@@ -21,14 +21,7 @@ class IterationLineFilter(logging.Filter):
     """Drops LoggerHook's lines about single iterations and lets everything else pass."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a record is kept.
-
-        Args:
-            record: Log record.
-
-        Returns:
-            False for the lines of single iterations.
-        """
+        """Tell whether a record is kept."""
         return _ITERATION_LINE.match(record.getMessage()) is None
 
 
@@ -37,15 +30,6 @@ def validations_left(done: int, total: int, interval: int, begin: int = 1) -> in
 
     mmengine validates after every multiple of ``interval`` from ``begin`` on, and after the last
     iteration.
-
-    Args:
-        done: Iterations done.
-        total: Iterations in all.
-        interval: Iterations between validations.
-        begin: First iteration that may be followed by a validation.
-
-    Returns:
-        Number of validations to come.
     """
     if done >= total:
         return 0
@@ -74,14 +58,7 @@ def mean_losses(hub: MessageHub, window: int) -> dict[str, float]:
 
 
 def short_name(key: str) -> str:
-    """Shorten a loss key for the console: ``source_day.loss_seg`` -> ``source_day.seg``.
-
-    Args:
-        key: Key of the model's output.
-
-    Returns:
-        The key without ``loss_``.
-    """
+    """Shorten a loss key for the console: ``source_day.loss_seg`` -> ``source_day.seg``."""
     return key.replace('loss_', '') or key
 
 
@@ -100,9 +77,6 @@ def memory_text() -> str:
 
 def duration_text(seconds: float) -> str:
     """Write a duration as hours, minutes and seconds.
-
-    Args:
-        seconds: Duration in seconds.
 
     Returns:
         For example ``'0:03:12'``.

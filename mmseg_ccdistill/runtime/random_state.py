@@ -37,23 +37,14 @@ def get_random_state() -> RandomState:
 
 
 def set_random_state(state: RandomState) -> None:
-    """Set the global generators to ``state``.
-
-    Args:
-        state: What :func:`get_random_state` returned earlier.
-    """
+    """Set the global generators to ``state``."""
     random.setstate(state.python)
     np.random.set_state(state.numpy)
     torch.set_rng_state(state.torch)
 
 
 def same_random_state(first: RandomState, second: RandomState) -> bool:
-    """Say whether two states produce the same numbers from here on.
-
-    Args:
-        first: One state.
-        second: The other state.
-    """
+    """Say whether two states produce the same numbers from here on."""
     ours, theirs = first.numpy['state'], second.numpy['state']
     return (
         first.python == second.python
@@ -78,11 +69,7 @@ def seed_generators(sequence: np.random.SeedSequence) -> None:
 
 @contextmanager
 def seeded(sequence: np.random.SeedSequence) -> Iterator[None]:
-    """Run a block on freshly seeded generators and restore the caller's streams afterwards.
-
-    Args:
-        sequence: Source of the seeds.
-    """
+    """Run a block on freshly seeded generators and restore the caller's streams afterwards."""
     before = get_random_state()
     seed_generators(sequence)
     try:

@@ -78,9 +78,6 @@ def process_of(launcher: str) -> Process:
 def speaker(process: Process) -> str:
     """Say which process speaks.
 
-    Args:
-        process: The process.
-
     Returns:
         ``'rank 3: '``, or nothing if there is one process.
     """

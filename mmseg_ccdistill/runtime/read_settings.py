@@ -206,15 +206,6 @@ def _instead(name: str, rest: str, values: Mapping[str, Any], read: Collection[s
     """What to write in the place of an override that nothing reads.
 
     A variable of the file stands in every place that was made from it; of other names the nearest are a guess.
-
-    Args:
-        name: Top-level name.
-        rest: The key behind it, with its dot.
-        values: Config.
-        read: Top-level names that are read.
-
-    Returns:
-        A half sentence.
     """
     used = {key: value for key, value in values.items() if key in read}
     names = sorted((place for place, _ in dotted_places(used)), key=lambda place: place.count('.'))

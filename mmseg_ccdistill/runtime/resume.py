@@ -47,9 +47,6 @@ def newest_good_checkpoint(work_dir: str | Path) -> ResumeChoice:
     was finished just before its name reached ``last_checkpoint`` counts. mmengine's ``best_*`` files
     hold no optimizer and count only if ``last_checkpoint`` names them.
 
-    Args:
-        work_dir: Folder of the run.
-
     Returns:
         The choice. Files that are no training checkpoints are passed over in silence.
     """
@@ -76,9 +73,6 @@ def newest_good_checkpoint(work_dir: str | Path) -> ResumeChoice:
 def agreed_choice(find: Callable[[], ResumeChoice]) -> ResumeChoice:
     """Have the first process of the group choose, for all.
 
-    Args:
-        find: Chooses; called in the first process alone.
-
     Returns:
         Its choice; no checkpoint, and the reason, where it has raised: the others wait, whatever happens.
     """
@@ -95,9 +89,6 @@ def agreed_choice(find: Callable[[], ResumeChoice]) -> ResumeChoice:
 
 def misplaced_checkpoint(words: Sequence[str]) -> str | None:
     """Say what to use instead of ``--resume PATH``.
-
-    Args:
-        words: Arguments of the training tool.
 
     Returns:
         One sentence; None if ``--resume`` is not followed by anything but another option or the config.
@@ -133,9 +124,6 @@ def resume_last_checkpoint(config: Config, process: Process | None = None) -> st
         config: Config with its ``work_dir``; ``resume`` and ``load_from`` are set in place.
         process: This process, before the process group exists: the first of several chooses and verifies, the
             others are told. None for a single one.
-
-    Returns:
-        Path of the checkpoint.
 
     Raises:
         UserInputError: If the work dir holds no checkpoint to resume from.

@@ -58,20 +58,12 @@ def resume_command() -> str:
 
 
 def is_loading_timeout(error: BaseException) -> bool:
-    """Tell whether torch's data loader says with this error that no batch has come in time.
-
-    Args:
-        error: Any error.
-    """
+    """Tell whether torch's data loader says with this error that no batch has come in time."""
     return isinstance(error, RuntimeError) and _LOADING_TIMEOUT.search(str(error)) is not None
 
 
 def is_loading_failure(error: BaseException) -> bool:
-    """Tell whether torch's data loader says that one of its processes died or that no batch came.
-
-    Args:
-        error: Any error.
-    """
+    """Tell whether torch's data loader says that one of its processes died or that no batch came."""
     if is_loading_timeout(error):
         return True
     return isinstance(error, RuntimeError) and _WORKER_DEATH.search(str(error)) is not None
@@ -144,9 +136,6 @@ def memory_text() -> str:
 def lost_rank(error: BaseException) -> LostRankError | None:
     """Recognise an error that says that another process of the run is gone.
 
-    Args:
-        error: Any error.
-
     Returns:
         What to report instead, or None if it is something else or there is one process only.
     """
@@ -166,9 +155,6 @@ def lost_rank(error: BaseException) -> LostRankError | None:
 def port_in_use(error: BaseException) -> str | None:
     """Recognise an error that says that the port on which the processes meet is taken.
 
-    Args:
-        error: Any error.
-
     Returns:
         The sentence, or None if it is something else.
     """
@@ -184,9 +170,6 @@ def port_in_use(error: BaseException) -> str | None:
 
 def ending_of(error: BaseException) -> tuple[str, int] | None:
     """Put an error that ends a run into one sentence, if it is one that can.
-
-    Args:
-        error: What left the runner.
 
     Returns:
         ``(sentence, exit code)`` of a :class:`PlainError`; for a port in use (2); for

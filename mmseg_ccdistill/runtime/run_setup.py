@@ -27,9 +27,6 @@ def by_name(entry: Any) -> dict[str, Any]:
 def run_setup(runner: Any) -> dict[str, Any]:
     """Describe a run.
 
-    Args:
-        runner: The runner, with optimizer and schedulers built.
-
     Returns:
         Plain values: ``processes``; ``batch_size`` (per process, None if the loader does not tell);
         ``accumulative_counts``; the types of optimizer and schedulers, by the optimizer's name.

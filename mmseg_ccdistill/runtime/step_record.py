@@ -50,9 +50,6 @@ def whole_step(step: list[StepRecord]) -> StepRecord:
 
     Args:
         step: The iterations that were accumulated, at least one.
-
-    Returns:
-        One record.
     """
     paths: dict[str, list[str]] = {}
     for record in step:

@@ -40,14 +40,7 @@ if TYPE_CHECKING:
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line.
-
-    Args:
-        argv: Arguments; None takes those of the process.
-
-    Returns:
-        The parsed arguments.
-    """
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -76,10 +69,6 @@ def labels_of(sample: Any) -> np.ndarray:
 def source_columns(sample: Mapping[str, Any], model: BaseSegmentor | None) -> dict[str, np.ndarray]:
     """Columns of a source-only sample; two-dimensional ones are label maps.
 
-    Args:
-        sample: Packed sample of a plain data set.
-        model: Trained model.
-
     Returns:
         Photographs ``(H, W, 3)`` and label maps ``(H, W)`` by column title.
     """
@@ -97,10 +86,6 @@ def cross_domain_columns(
     sample: Mapping[str, Any], model: AdaptationSegmentor | None
 ) -> dict[str, np.ndarray]:
     """Columns of a cross-domain sample; two-dimensional ones are label maps.
-
-    Args:
-        sample: Packed sample of ``CrossDomainDataset``.
-        model: Trained model.
 
     Returns:
         Photographs ``(H, W, 3)`` and label maps ``(H, W)`` by column title.
@@ -147,9 +132,6 @@ def captions_of(sample: Mapping[str, Any], suffixes: Sequence[str]) -> dict[str,
     Args:
         sample: Packed sample.
         suffixes: Ends of file names that all images of a data set share; they are left out.
-
-    Returns:
-        Names by column title.
     """
 
     def stem(path: str) -> str:
@@ -170,15 +152,7 @@ def captions_of(sample: Mapping[str, Any], suffixes: Sequence[str]) -> dict[str,
 
 
 def load_model(config: Config, checkpoint: str | None) -> BaseSegmentor | None:
-    """The model of the pseudo labels and predictions, every network filled.
-
-    Args:
-        config: Config.
-        checkpoint: Its checkpoint; None: no model.
-
-    Returns:
-        The model.
-    """
+    """The model of the pseudo labels and predictions, every network filled."""
     if checkpoint is None:
         return None
     networks = getattr(MODELS.get(config.model.type), 'networks', None)
@@ -222,9 +196,6 @@ def pages_of(numbers: Sequence[int], rows: int, out: Path, suffix: str) -> dict[
         rows: Draws in one panel.
         out: Folder of the panels.
         suffix: Suffix of their names.
-
-    Returns:
-        Paths by draw.
     """
     pages = [numbers[i : i + rows] for i in range(0, len(numbers), rows)]
     return {page[-1]: out / f'draws_{page[0]:06d}-{page[-1]:06d}{suffix}' for page in pages}

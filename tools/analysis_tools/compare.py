@@ -48,14 +48,7 @@ if TYPE_CHECKING:
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line.
-
-    Args:
-        argv: Arguments; None takes those of the process.
-
-    Returns:
-        The parsed arguments.
-    """
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -87,9 +80,6 @@ def read_models(
             checkpoints lie in one folder.
         options: Overrides for every config.
 
-    Returns:
-        The models in their order.
-
     Raises:
         UserInputError: If a pair has no colon, or the number of names differs.
     """
@@ -117,12 +107,6 @@ def read_models(
 def test_set(config: Config) -> BaseSegDataset:
     """Build the config's test set; of its pipeline the way images are loaded is kept.
 
-    Args:
-        config: Config.
-
-    Returns:
-        The dataset.
-
     Raises:
         UserInputError: If it is missing or empty.
     """
@@ -135,10 +119,6 @@ def test_set(config: Config) -> BaseSegDataset:
 
 def name_and_size(config: Config, dataset: BaseSegDataset) -> tuple[str, int]:
     """Say what a test set is: the label of its ``NightIoUMetric``, else the folder of its images.
-
-    Args:
-        config: Config.
-        dataset: Its test set.
 
     Returns:
         The name, and the number of images of the whole set.
@@ -159,9 +139,6 @@ def scenes_of_test_set(
         dataset: The test set.
         num: How many, evenly spread over the set.
         indices: Places in the set instead.
-
-    Returns:
-        The scenes.
 
     Raises:
         UserInputError: If the set has no such place.
@@ -207,14 +184,7 @@ def read_image(path: str, turns: bool = True) -> np.ndarray:
 
 
 def meta_of_test_set(config: Config) -> dict[str, Any]:
-    """Classes and palette of the config's test set, without its files.
-
-    Args:
-        config: Config.
-
-    Returns:
-        ``classes`` and ``palette``.
-    """
+    """Classes and palette of the config's test set, without its files."""
     init_default_scope(config.get('default_scope', 'mmseg'))
     dataset = config.test_dataloader.dataset
     return {**DATASETS.get(dataset.type).METAINFO, **dataset.get('metainfo', {})}

@@ -60,10 +60,6 @@ def check_references(listed: ListedSplit, splits: Mapping[str, ListedSplit]) -> 
 def check_pairs(root: str, splits: Mapping[str, ListedSplit]) -> list[Finding]:
     """Check the day-night pairs of Dark Zurich.
 
-    Args:
-        root: Root of Dark Zurich.
-        splits: Its splits that are there, by name.
-
     Returns:
         One line if every night image has one day image and all files exist, else the faults.
     """

@@ -121,9 +121,6 @@ def list_members(archive: str, limits: Limits | None = None) -> list[Member]:
 def one_name(path: str) -> str:
     """Fold a path as file systems do that ignore case or the encoding of accents.
 
-    Args:
-        path: A path.
-
     Returns:
         The same text for all paths that are one to some file system.
     """

@@ -75,9 +75,6 @@ def write_train_ids(
         splits: Sub-folders of ``gtFine``.
         workers: Processes. Defaults to one for each available core.
 
-    Returns:
-        How many were written and kept.
-
     Raises:
         PreparationError: If there are no labels, a file is not a labelIds image, or a labelTrainIds
             file is there with other values; the other files have been converted then.

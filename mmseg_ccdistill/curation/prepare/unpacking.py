@@ -66,9 +66,6 @@ def place_sources(
         copy: Copy the files of folders instead of linking them.
         limits: Bounds of an archive.
 
-    Returns:
-        How many files were written, kept and left out.
-
     Raises:
         PreparationError: If a source is missing, unsafe or of another set, if a file is there with
             other contents, or if the disk is too full; nothing has been written then, except when

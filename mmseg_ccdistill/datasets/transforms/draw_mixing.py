@@ -91,9 +91,6 @@ class DrawMixing(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Draw for each target domain.
 
-        Args:
-            results: Results by domain.
-
         Raises:
             UserInputError: If the source that would be pasted has no labels.
         """

@@ -182,11 +182,7 @@ class RecordLABStatistics(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
-        """Add the statistics.
-
-        Args:
-            results: Results of one image, right after loading.
-        """
+        """Add the statistics."""
         results[_STATISTICS_KEY] = lab_statistics(results['img'])
         return results
 
@@ -229,9 +225,6 @@ class LABTransfer(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Add ``source_night``.
-
-        Args:
-            results: Results by domain.
 
         Raises:
             ValueError: If a domain is missing, or ``stats='full'`` and a pipeline did not record the

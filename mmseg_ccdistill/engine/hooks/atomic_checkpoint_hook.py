@@ -43,11 +43,7 @@ class _DeferringBackend(AtomicBackend):
         self.removals: list[str] = []
 
     def remove(self, filepath: str | Path) -> None:
-        """Note a file.
-
-        Args:
-            filepath: File.
-        """
+        """Note a file."""
         self.removals.append(str(filepath))
 
 
@@ -89,11 +85,7 @@ class AtomicCheckpointHook(CheckpointHook):
         self._is_saving_best = False
 
     def before_train(self, runner: Runner) -> None:
-        """Choose the backend and clear away what an interrupted write left.
-
-        Args:
-            runner: The runner.
-        """
+        """Choose the backend and clear away what an interrupted write left."""
         folder = str(self.out_dir or runner.work_dir)
         if '://' not in folder and self.backend_args is None and self.file_client_args is None:
             self.backend_args = dict(backend=ATOMIC_BACKEND)
@@ -104,12 +96,7 @@ class AtomicCheckpointHook(CheckpointHook):
                     print_log(f'Removed {leftover}, left by an interrupted write', 'current')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Convert what is saved to tensors and plain values, and mark it as of this package.
-
-        Args:
-            runner: The runner.
-            checkpoint: What is about to be saved; changed in place.
-        """
+        """Convert what is saved to tensors and plain values, and mark it as of this package."""
         # Hooks before this one may have written to the hub; mmengine copied it before it asked them.
         plain = to_plain({**checkpoint, 'message_hub': runner.message_hub.state_dict()})
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
@@ -119,20 +106,12 @@ class AtomicCheckpointHook(CheckpointHook):
         checkpoint.update(plain)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Give mmengine its objects back.
-
-        Args:
-            runner: The runner.
-            checkpoint: What was read; changed in place.
-        """
+        """Give mmengine its objects back."""
         if isinstance(checkpoint.get('message_hub'), dict):
             restore_log(checkpoint['message_hub'])
 
     def after_train(self, runner: Runner) -> None:
         """Publish, and stop with an error if the state of the end is in no file.
-
-        Args:
-            runner: The runner.
 
         Raises:
             RunError: If the latest checkpoint could not be written.

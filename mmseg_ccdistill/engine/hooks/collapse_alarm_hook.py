@@ -55,14 +55,7 @@ class CollapseAlarmHook(Hook):
         data_batch: Any = None,
         outputs: Mapping[str, Any] | None = None,
     ) -> None:
-        """Compare the diagnostics with their limits.
-
-        Args:
-            runner: The runner.
-            batch_idx: Not used.
-            data_batch: Not used.
-            outputs: What the model's ``train_step`` returned.
-        """
+        """Compare the diagnostics with their limits."""
         watched = [(key, alarm) for alarm in self.alarms for key in alarm.keys]
         watched = [(key, alarm) for key, alarm in watched if outputs and key in outputs]
         if not watched or outputs is None or runner.iter < self.begin:

@@ -51,9 +51,6 @@ class ExactResumeHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Choose the checkpoint, before the runner loads one.
 
-        Args:
-            runner: The runner.
-
         Raises:
             CheckpointFileError: On every process, if the work dir holds checkpoints and none is
                 whole.
@@ -70,20 +67,11 @@ class ExactResumeHook(Hook):
             raise CheckpointFileError(f'nothing to resume from: {choice.describe()}')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Note how the run is set up.
-
-        Args:
-            runner: The runner.
-            checkpoint: What is about to be saved; its ``meta`` gets one key.
-        """
+        """Note how the run is set up."""
         checkpoint.setdefault('meta', {})[SETUP_KEY] = run_setup(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Let the settings of the config count where a run is resumed.
-
-        Args:
-            runner: The runner, with fresh optimizer and schedulers.
-            checkpoint: What was read, before anything is taken from it; changed in place.
 
         Raises:
             ValueError: If its state does not go with the configured settings, or the run was made
@@ -107,11 +95,7 @@ class ExactResumeHook(Hook):
             _warn(note)
 
     def before_train(self, runner: Runner) -> None:
-        """Set the sampler to the first sample that was not trained on; say if nothing is left to do.
-
-        Args:
-            runner: The runner.
-        """
+        """Set the sampler to the first sample that was not trained on; say if nothing is left to do."""
         loop = runner.train_loop
         if 0 < runner.max_iters <= runner.iter:
             _warn(
@@ -134,13 +118,7 @@ class ExactResumeHook(Hook):
             )
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Seed the step.
-
-        Args:
-            runner: The runner.
-            batch_idx: Number of the iteration, from 0.
-            data_batch: Not used.
-        """
+        """Seed the step."""
         key = (STEP_STREAM, runner.iter, get_rank())
         seed_generators(np.random.SeedSequence(runner.seed, spawn_key=key))
         if torch.cuda.is_available():
