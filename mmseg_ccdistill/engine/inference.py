@@ -24,6 +24,7 @@ from ..errors import UserInputError
 from ..models.segmentors import AdaptationSegmentor
 from ..runtime.checkpoint_file import read_checkpoint
 from ..runtime.checkpoint_match import check_match
+from ..runtime.command_line import add_trust_argument
 from ..runtime.config_errors import named_mistakes
 from ..runtime.override_syntax import add_override_argument
 from .label_needs import without_annotations
@@ -33,12 +34,7 @@ from .start_up_checks import check_checkpoint_file
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of tools that run a trained model, named as in ``tools/test.py``."""
     add_override_argument(parser)
-    parser.add_argument(
-        '--trust-pickle',
-        action='store_true',
-        help='unpickle checkpoints that hold more than tensors and plain values; such a file can '
-        'run any program as you',
-    )
+    add_trust_argument(parser)
 
 
 def load_segmentor(

@@ -45,14 +45,19 @@ def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='what started this process (default: none, a single process)',
     )
+    add_trust_argument(parser)
+    # torch.distributed.launch of torch >= 2.0 passes the spelling with a hyphen.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust-pickle``, which :func:`trust_pickle` obeys."""
     parser.add_argument(
         '--trust-pickle',
         action='store_true',
         help='unpickle checkpoints that hold more than tensors and plain values; such a file can '
         'run any program as you',
     )
-    # torch.distributed.launch of torch >= 2.0 passes the spelling with a hyphen.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
 def trust_pickle(is_trusted: bool) -> None:
