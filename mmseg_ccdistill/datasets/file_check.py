@@ -7,16 +7,15 @@
 from __future__ import annotations
 
 import glob
-import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
 from ..errors import UserInputError
+from ..runtime.run_log import warn
 from .file_faults import (
     Sample,
     missing_fault,
@@ -224,7 +223,7 @@ def _check_leaf(dataset: Any, manifest_dir: str | None) -> None:
         samples = list(_list_samples(dataset))
     if not samples:
         message = f'{name} is not checked: it lists no local image files'
-        print_log(message, logger='current', level=logging.WARNING)
+        warn(message)
         return
     paths = list(dict.fromkeys(path for sample in samples for path in sample if path is not None))
     found = map_parallel(read_stamp, paths, f'Looking for the files of {name}')

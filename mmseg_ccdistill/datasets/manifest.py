@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import secrets
 
-from mmengine.logging import print_log
-
+from ..runtime.run_log import warn
 from .image_facts import FileStamp, ImageFacts
 
 MANIFEST_NAME = '.ccdistill_manifest.json'
@@ -74,7 +72,7 @@ class Manifest:
                 message = f'Cannot keep the manifest {place}: {error}'
             else:
                 return
-        print_log(message, logger='current', level=logging.WARNING)
+        warn(message)
 
     def _key(self, path: str) -> str:
         path = os.path.abspath(path)

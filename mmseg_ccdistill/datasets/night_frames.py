@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import Any, ClassVar
 
-from mmengine.logging import print_log
 from mmseg.datasets import CityscapesDataset
 
 from ..errors import UserInputError
+from ..runtime.run_log import warn
 from .file_check import DatasetCheckError, check_roots
 from .published_sets import ANON_LABEL_SUFFIX, ANON_SUFFIX, PublishedSet
 
@@ -103,11 +102,9 @@ class NightFramesDataset(CityscapesDataset):
             else:
                 night.append(info)
         if num_references:
-            print_log(
+            warn(
                 f'{type(self).__name__} leaves out {num_references} reference frames below '
-                f'{self.data_prefix["img_path"]}',
-                logger='current',
-                level=logging.WARNING,
+                f'{self.data_prefix["img_path"]}'
             )
         return night
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmcv.transforms import LoadAnnotations
 from mmengine.config import Config
-from mmengine.logging import print_log
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import METRICS, TRANSFORMS
 
 from ..datasets.file_check import build_dataset
 from ..errors import UserInputError
 from ..evaluation.prediction_files import PredictionFiles
+from ..runtime.run_log import warn
 from .start_up_checks import dataset_configs
 
 _LOADING = 'LoadAnnotations'
@@ -190,8 +189,6 @@ def adapt_to_unlabelled(config: Config, shows_predictions: bool) -> None:
         node['pipeline'] = without_annotations(node.get('pipeline') or ())  # type: ignore[index]
     config.test_evaluator = others
     if scorers:
-        print_log(
-            f'{unlabelled or unloaded} has no labels: its frames are predicted and nothing is scored',
-            logger='current',
-            level=logging.WARNING,
+        warn(
+            f'{unlabelled or unloaded} has no labels: its frames are predicted and nothing is scored'
         )

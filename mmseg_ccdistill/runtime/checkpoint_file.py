@@ -18,7 +18,6 @@ refused here, and says so.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import pickle
 import pickletools
@@ -30,10 +29,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
-from mmengine.logging import print_log
 from torch import Tensor
 
 from ..errors import UserInputError
+from .run_log import warn
 
 #: Set to 1, it lets refused files be unpickled; ``--trust-pickle`` sets it.
 TRUST_VARIABLE = 'MMSEG_CCDISTILL_TRUST_PICKLE'
@@ -290,11 +289,9 @@ def _decoded(text: str) -> Any:
 
 def _unpickle(path: Path, map_location: Any, refusal: Exception) -> Any:
     """Execute the file, because the user has asked for it."""
-    print_log(
+    warn(
         f'--trust-pickle: unpickling {path}, which can run any program as you. '
-        f'{_refusal(path, refusal)}',
-        logger='current',
-        level=logging.WARNING,
+        f'{_refusal(path, refusal)}'
     )
     try:
         return torch.load(str(path), map_location=map_location, weights_only=False)

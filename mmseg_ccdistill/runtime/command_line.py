@@ -2,14 +2,12 @@
 
 import argparse
 import gc
-import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.logging import print_log
 from torch import distributed as torch_dist
 
 from ..errors import UserInputError
@@ -22,6 +20,7 @@ from .processes import LAUNCHERS
 from .ranks import launcher_of_command, process_of, speaker
 from .rate_multipliers import check_multipliers
 from .run_errors import StoppedBySignal, ending_of
+from .run_log import warn
 from .start_together import end_together, leave_store
 
 #: What ``--cfg-options`` cannot set in a tool whose weights an argument names.
@@ -68,11 +67,7 @@ def trust_pickle(is_trusted: bool) -> None:
     """
     if is_trusted:
         os.environ[TRUST_VARIABLE] = '1'
-        print_log(
-            '--trust-pickle: checkpoints of this run may execute code',
-            logger='current',
-            level=logging.WARNING,
-        )
+        warn('--trust-pickle: checkpoints of this run may execute code')
 
 
 def load_config(

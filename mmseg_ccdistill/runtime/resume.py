@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,11 +10,11 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, is_main_process
-from mmengine.logging import print_log
 
 from ..errors import UserInputError
 from .checkpoint_file import CheckpointFileError, load_checkpoint_file, verify_checkpoint
 from .ranks import Process
+from .run_log import warn
 from .start_together import told_by_first
 
 #: mmengine's file with the path of the latest checkpoint.
@@ -144,7 +143,7 @@ def _last_checkpoint(work_dir: str) -> str:
             'leave --resume out to start anew, or name the run to continue with --work-dir'
         )
     if choice.skipped:
-        print_log(choice.describe(), logger='current', level=logging.WARNING)
+        warn(choice.describe())
     return str(choice.checkpoint)
 
 

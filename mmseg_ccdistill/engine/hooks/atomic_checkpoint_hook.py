@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import logging
 import math
 from collections import deque
 from collections.abc import Iterable
@@ -25,6 +24,7 @@ from ...runtime.checkpoint_io import ATOMIC_BACKEND, AtomicBackend
 from ...runtime.checkpoint_values import restore_log, to_plain
 from ...runtime.resume import POINTER
 from ...runtime.run_errors import resume_command
+from ...runtime.run_log import warn
 from ...runtime.tied_tensors import tie_tensors
 from ...version import __version__
 
@@ -173,7 +173,7 @@ class AtomicCheckpointHook(CheckpointHook):
         try:
             write_atomically(Path(runner.work_dir, POINTER), path.encode())
         except OSError as error:
-            _warn(f'{POINTER} in {runner.work_dir} still names the checkpoint before: {error}')
+            warn(f'{POINTER} in {runner.work_dir} still names the checkpoint before: {error}')
 
     def _delete_oldest(self, runner: Runner, kept: list[int]) -> None:
         """Delete checkpoints until ``max_keep_ckpts`` are left; the one just written is among them."""
@@ -194,13 +194,13 @@ class AtomicCheckpointHook(CheckpointHook):
                 if self.file_backend.isfile(path):
                     self.file_backend.remove(path)
             except OSError as error:
-                _warn(f'{path} cannot be deleted: {error}')
+                warn(f'{path} cannot be deleted: {error}')
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Save the best checkpoint as mmengine does, but delete the one before afterwards."""
         bad = [k for k, v in metrics.items() if isinstance(v, float) and not math.isfinite(v)]
         if self.save_best and bad:
-            _warn(
+            warn(
                 f'{", ".join(bad)} not finite at iteration {runner.iter}: not counted for the best'
             )
             metrics = {**metrics, **dict.fromkeys(bad)}  # mmengine passes over None
@@ -234,7 +234,7 @@ class AtomicCheckpointHook(CheckpointHook):
                 self._delete(path for path in deferring.removals if path not in written)
 
     def _warn_of_failure(self, name: str, reason: str) -> None:
-        _warn(
+        warn(
             f'{name} could not be written to {self.out_dir} ({reason}); '
             'the older checkpoints are kept, and the next interval tries again'
         )
@@ -258,7 +258,3 @@ def _reason_on_all_ranks(error: Exception | None) -> str | None:
     reasons = [None if error is None else str(error) or type(error).__name__]
     broadcast_object_list(reasons)
     return reasons[0]
-
-
-def _warn(message: str) -> None:
-    print_log(message, logger='current', level=logging.WARNING)

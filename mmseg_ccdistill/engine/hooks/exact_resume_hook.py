@@ -21,6 +21,7 @@ from ...runtime.checkpoint_file import CheckpointFileError
 from ...runtime.random_state import seed_generators
 from ...runtime.resume import agreed_choice, newest_good_checkpoint
 from ...runtime.resume_settings import settle_settings
+from ...runtime.run_log import warn
 from ...runtime.run_setup import SETUP_KEY, batch_change, run_setup
 from ...runtime.schedule_end import check_schedule_end
 from ...runtime.train_batches import PositionedBatches
@@ -86,19 +87,19 @@ class ExactResumeHook(Hook):
             check_schedule_end(runner, known.get('max_iters'))
         changes = settle_settings(runner, checkpoint)
         if changes:
-            _warn(
+            warn(
                 f'resuming at iteration {iteration}: the settings of this run count, not those of the '
                 f'checkpoint: {"; ".join(changes)}'
             )
         note = batch_change(meta.get(SETUP_KEY) or {}, run_setup(runner), iteration)
         if note is not None:
-            _warn(note)
+            warn(note)
 
     def before_train(self, runner: Runner) -> None:
         """Set the sampler to the first sample that was not trained on; say if nothing is left to do."""
         loop = runner.train_loop
         if 0 < runner.max_iters <= runner.iter:
-            _warn(
+            warn(
                 f'this run is finished: {runner.iter} iterations are done, train_cfg asks for '
                 f'{runner.max_iters}, so nothing is trained; to train on, raise train_cfg.max_iters '
                 'and the end of param_scheduler'
@@ -123,10 +124,6 @@ class ExactResumeHook(Hook):
         seed_generators(np.random.SeedSequence(runner.seed, spawn_key=key))
         if torch.cuda.is_available():
             torch.cuda.manual_seed_all(torch.initial_seed())
-
-
-def _warn(message: str) -> None:
-    print_log(message, logger='current', level=logging.WARNING)
 
 
 def _lies_in(path: str | None, folder: str) -> bool:
