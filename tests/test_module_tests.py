@@ -21,7 +21,6 @@ ELSEWHERE = {
     'a part of a hook, tested through the hook or a run': {
         'test_bad_data.py': ('batch_labels', 'data_guard_hook'),
         'test_dataset_check_hook.py': ('built_loops',),
-        'test_collapse_alarm_hook.py': ('collapse_alarms',),
         'test_finite_guard_hook.py': ('finite_state', 'host_values', 'step_record'),
         'test_hangs.py': ('loading_limit_hook', 'shared_memory'),
         'test_progress_hook.py': ('progress_text',),
@@ -36,7 +35,7 @@ ELSEWHERE = {
         'test_domain_flow.py': ('domain_check',),
         'test_night2mmseg.py': ('safetensors_copy',),
         'test_predict.py': ('label_needs', 'prediction_folders'),
-        'test_read_settings.py': ('config_overrides',),
+        'test_read_settings.py': ('config_overrides', 'config_places'),
         'test_part_checks.py': ('config_parts',),
         'test_train_test_cli.py': ('numbered_pictures_hook',),
         'test_checkpoint_weights.py': ('checkpoint_match',),

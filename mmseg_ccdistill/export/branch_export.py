@@ -41,22 +41,6 @@ class ExportMismatchError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class PlainSegmentor:
-    """A branch as an ordinary segmentor: what goes to disk, whatever the format.
-
-    Attributes:
-        state_dict: Weights by name, as ``EncoderDecoder`` has them, on the CPU.
-        config: Self-contained config.
-        dataset_meta: ``classes``, a list of names, and ``palette``, a list of RGB triples in
-            [0, 255]; plain values, as JSON has them.
-    """
-
-    state_dict: Mapping[str, Tensor]
-    config: Config
-    dataset_meta: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class ExportReport:
     """What an export did.
 
@@ -120,13 +104,13 @@ def export_files(
     load_branch(model, branch, saved['state_dict'], checkpoint)
     is_reweighted = model.test_weight is not None
     state, _ = model.export_branch(branch)
-    exported = PlainSegmentor(state, plain, class_meta(saved['meta'], config, model.num_classes))
+    classes = class_meta(saved['meta'], config, model.num_classes)
     on_step(STEPS[2])
     files[0].parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=files[0].parent, prefix='.export-') as folder:
         drafts = [Path(folder) / file.name for file in files]
-        write_checkpoint(exported, drafts[0])
-        write_config(exported, drafts[1], f'{branch} branch of {checkpoint.name}')
+        write_checkpoint(drafts[0], state, plain, classes)
+        write_config(drafts[1], plain, f'{branch} branch of {checkpoint.name}')
         on_step(STEPS[3])
         compare_logits(model, branch, load_plain(*drafts))
         for draft, file in zip(drafts, files, strict=True):
@@ -256,35 +240,35 @@ def class_meta(meta: Mapping[str, Any], config: Config, num_classes: int) -> dic
     return dict(classes=classes, palette=palette)
 
 
-def write_checkpoint(exported: PlainSegmentor, path: Path) -> None:
+def write_checkpoint(
+    path: Path, state_dict: Mapping[str, Tensor], config: Config, dataset_meta: Mapping[str, Any]
+) -> None:
     """Write the weights as MMSegmentation reads them: tensors and plain values alone.
 
     Args:
-        exported (PlainSegmentor): What to write.
         path (Path): ``.pth`` file; ``meta`` holds classes, palette and the text of the config.
+        state_dict (Mapping): Weights by name, as ``EncoderDecoder`` has them, on the CPU.
+        config (Config): Self-contained config.
+        dataset_meta (Mapping): From :func:`class_meta`.
     """
-    meta = {
-        OWN_KEY: __version__,
-        'dataset_meta': dict(exported.dataset_meta),
-        'cfg': exported.config.pretty_text,
-    }
-    torch.save(dict(meta=meta, state_dict=dict(exported.state_dict)), path)
+    meta = {OWN_KEY: __version__, 'dataset_meta': dict(dataset_meta), 'cfg': config.pretty_text}
+    torch.save(dict(meta=meta, state_dict=dict(state_dict)), path)
 
 
-def write_config(exported: PlainSegmentor, path: Path, source: str) -> None:
+def write_config(path: Path, config: Config, source: str) -> None:
     """Write the config as a Python file.
 
     Args:
-        exported (PlainSegmentor): What to write.
         path (Path): ``.py`` file.
+        config (Config): What to write.
         source (str): Where the model comes from, for the first line.
 
     Raises:
         ExportMismatchError: If the file reads back as another config.
     """
     text = f'# A plain segmentor: {source}.\n# Written by tools/model_converters/night2mmseg.py.\n'
-    path.write_text(text + exported.config.pretty_text, encoding='utf-8')
-    if Config.fromfile(str(path)).to_dict() != exported.config.to_dict():
+    path.write_text(text + config.pretty_text, encoding='utf-8')
+    if Config.fromfile(str(path)).to_dict() != config.to_dict():
         raise ExportMismatchError(f'{path.name} does not read back as it was written')
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import mmseg.registry
@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 
 from ..errors import UserInputError
+from ..runtime.config_places import dotted_places
 
 _PACKAGE = __name__.partition('.')[0]
 
@@ -53,19 +54,16 @@ def components_from_package(node: Any) -> list[str]:
     Returns:
         list[str]: Their names, sorted.
     """
-    return sorted(set(_types(node)) & package_components())
+    return sorted(_types(node) & package_components())
 
 
-def _types(node: Any) -> Iterator[str]:
-    """Yield every ``type`` below ``node``, without its scope (``mmseg.``)."""
-    if isinstance(node, Mapping):
-        if isinstance(node.get('type'), str):
-            yield node['type'].rpartition('.')[2]
-        for child in node.values():
-            yield from _types(child)
-    elif isinstance(node, list | tuple):
-        for child in node:
-            yield from _types(child)
+def _types(node: Any) -> set[str]:
+    """Every ``type`` below ``node``, without its scope (``mmseg.``)."""
+    return {
+        value.rpartition('.')[2]
+        for place, value in dotted_places(node, 'config')
+        if place.endswith('.type') and isinstance(value, str)
+    }
 
 
 def plain_config(config: Config) -> Config:
@@ -158,7 +156,7 @@ def _for_inference(node: Any, ours: set[str]) -> Any:
 
 
 def _stock_loss(loss: Mapping[str, Any], ours: set[str]) -> dict[str, Any]:
-    if set(_types(loss)) & ours:
+    if _types(loss) & ours:
         return dict(type='CrossEntropyLoss', loss_weight=loss.get('loss_weight', 1.0))
     return dict(loss)
 

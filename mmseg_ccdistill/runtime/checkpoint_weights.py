@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..errors import UserInputError
@@ -120,13 +121,7 @@ def renaming_advice(loaded: Mapping[str, Any], expected: Mapping[str, Tensor]) -
     """
     shapes = {name: value.shape for name, value in expected.items() if value.ndim}
     found = {name: value.shape for name, value in loaded.items() if isinstance(value, Tensor)}
-    stripped: Counter[str] = Counter()
-    for name, shape in found.items():
-        parts = name.split('.')
-        for k in range(1, len(parts)):
-            if shapes.get('.'.join(parts[k:])) == shape:
-                stripped['.'.join(parts[:k]) + '.'] += 1
-                break
+    stripped = _prefixes(found, shapes)
     if stripped:
         (prefix, count), *others = stripped.most_common(4)
         also = f' (or {", ".join(repr(p) for p, _ in others)})' if others else ''
@@ -145,13 +140,7 @@ def renaming_advice(loaded: Mapping[str, Any], expected: Mapping[str, Tensor]) -
                 f'{count} of its tensors fit without {part!r} in their names: write them without it: '
                 f'{RENAME_TOOL} --drop {part}'
             )
-    endings: Counter[str] = Counter()
-    for name, shape in shapes.items():
-        parts = name.split('.')
-        for k in range(1, len(parts)):
-            if found.get('.'.join(parts[k:])) == shape:
-                endings['.'.join(parts[:k]) + '.'] += 1
-                break
+    endings = _prefixes(shapes, found)
     if endings:
         prefix, count = endings.most_common(1)[0]
         return (
@@ -159,3 +148,15 @@ def renaming_advice(loaded: Mapping[str, Any], expected: Mapping[str, Tensor]) -
             f'{RENAME_TOOL} --add {prefix}'
         )
     return None
+
+
+def _prefixes(long: Mapping[str, torch.Size], short: Mapping[str, torch.Size]) -> Counter[str]:
+    """Count the prefixes without which long names are short ones of the same shape."""
+    counts: Counter[str] = Counter()
+    for name, shape in long.items():
+        parts = name.split('.')
+        for k in range(1, len(parts)):
+            if short.get('.'.join(parts[k:])) == shape:
+                counts['.'.join(parts[:k]) + '.'] += 1
+                break
+    return counts

@@ -31,29 +31,20 @@ def check_references(listed: ListedSplit, splits: Mapping[str, ListedSplit]) -> 
     references = splits.get(listed.split.references or '')
     if references is None:
         return []
-    images = {frame_key(path): path for path in listed.images}
-    partners = {frame_key(path): path for path in references.images}
     faults = []
-    alone = [path for key, path in images.items() if key not in partners]
-    if alone:
-        faults.append(
-            with_example(
-                f'The image {alone[0]!r} has no reference frame in '
-                f'{os.path.join(references.root, references.split.images)!r}: expected one for '
-                'every image; unpack the archive again.',
-                alone,
+    for role, split, partner, others in (
+        ('image', listed, 'reference frame', references),
+        ('reference frame', references, 'image', listed),
+    ):
+        known = {frame_key(path) for path in others.images}
+        alone = [path for path in split.images if frame_key(path) not in known]
+        if alone:
+            text = (
+                f'The {role} {alone[0]!r} has no {partner} in '
+                f'{os.path.join(others.root, others.split.images)!r}: expected one for every {role}; '
+                'unpack the archive again.'
             )
-        )
-    extra = [path for key, path in partners.items() if key not in images]
-    if extra:
-        faults.append(
-            with_example(
-                f'The reference frame {extra[0]!r} has no image in '
-                f'{os.path.join(listed.root, listed.split.images)!r}: expected one for every '
-                'reference frame; unpack the archive again.',
-                extra,
-            )
-        )
+            faults.append(with_example(text, alone))
     return [Finding(listed.published.name, listed.split.name, 'fault', text) for text in faults]
 
 

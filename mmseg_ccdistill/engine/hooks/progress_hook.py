@@ -152,7 +152,8 @@ class RichProgressHook(Hook):
                 eta = duration_text(seconds * (total - done) + self._validation_eta(runner, done))
             values = self._values(runner, seconds)
             if self._progress is None:
-                self._print(f'train {done:>{len(str(total))}}/{total}  eta {eta}  {values}')
+                line = f'train {done:>{len(str(total))}}/{total}  eta {eta}  {values}'
+                print(line, flush=True)
             else:
                 self._details.plain = values
                 self._progress.update(self._task('train', total), eta=eta)
@@ -190,9 +191,7 @@ class RichProgressHook(Hook):
         """Start the clock of a validation."""
         self._stage_start = time.monotonic()
 
-    def before_test(self, runner: Any) -> None:
-        """Start the clock of a test."""
-        self._stage_start = time.monotonic()
+    before_test = before_val
 
     def after_val_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Sequence | None = None
@@ -220,18 +219,13 @@ class RichProgressHook(Hook):
         eta = duration_text((time.monotonic() - self._stage_start) / done * (total - done))
         if self._progress is None:
             if due:
-                self._print(
-                    f'{stage} {done:>{len(str(total))}}/{total}  eta {eta}  {memory_text()}'
-                )
+                line = f'{stage} {done:>{len(str(total))}}/{total}  eta {eta}  {memory_text()}'
+                print(line, flush=True)
         else:
             self._progress.update(self._task(stage, total), eta=eta)
         self._draw(stage, done, total, force=due)
 
     # Drawing.
-
-    def _print(self, line: str) -> None:
-        """Print one line as it is: no markup, no colour, no wrapping, at once."""
-        print(line, flush=True)
 
     def _task(self, stage: str, total: int) -> TaskID:
         """Return the bar of a stage; make it at its first iteration."""
