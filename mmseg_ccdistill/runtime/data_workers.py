@@ -34,22 +34,6 @@ def init_worker(worker_id: int, then: Callable[[int], None] | None) -> None:
         then(worker_id)
 
 
-def signal_of_workers(batches: Any) -> str:
-    """Find the signal that ended a worker of a loader.
-
-    Args:
-        batches: Iterator of the train loop over the loader, as it is or inside iterators that keep it as ``batches``.
-
-    Returns:
-        Its name, such as ``'SIGKILL'``; nothing if no worker was ended by one.
-    """
-    while hasattr(batches, 'batches'):
-        batches = batches.batches
-    workers = getattr(getattr(batches, '_iterator', None), '_workers', None) or ()
-    codes = [worker.exitcode or 0 for worker in workers]
-    return signal.Signals(-min(codes)).name if min(codes, default=0) < 0 else ''
-
-
 def end_workers(runner: Runner) -> None:
     """Let the data workers go now; collected with the runner, each of them takes five seconds."""
     loop: Any = runner.train_loop

@@ -15,7 +15,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 
 from ...errors import UserInputError
-from ...runtime.data_workers import end_workers, init_worker, signal_of_workers
+from ...runtime.data_workers import end_workers, init_worker
 from ...runtime.dead_workers import WorkerWatch
 from ...runtime.rank_consensus import RankConsensus
 from ...runtime.run_errors import (
@@ -163,8 +163,7 @@ class SafeStopHook(Hook):
         if not self._is_active or not is_loading_failure(error):
             return
         loop: Any = runner.train_loop
-        ended_by = signal_of_workers(loop.dataloader_iterator)
-        self._workers.note(error, loop.dataloader.num_workers, ended_by)
+        self._workers.note(error, loop.dataloader.num_workers)
         if self._ranks.is_alone:
             self._stop(runner, self._request, runner.iter)
         raise DataWorkerError(self._workers.sentence()) from error
