@@ -17,6 +17,7 @@ ELSEWHERE = {
     'a table of broken trees tests the examination as a whole, sentence by sentence': {
         'test_examination.py': ('file_checks', 'listing', 'pair_checks'),
         'test_image_facts.py': ('file_facts',),
+        'test_unpacking.py': ('targets',),
     },
     'a part of a hook, tested through the hook or a run': {
         'test_bad_data.py': ('batch_labels', 'data_guard_hook'),
