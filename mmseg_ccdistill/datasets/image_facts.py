@@ -168,10 +168,9 @@ def read_facts(
 
 
 def unreadable_reason(path: str) -> str | None:
-    """Read a whole image file with both libraries that the loading transforms use.
+    """Why a whole image file cannot be read, None if it can.
 
-    Returns:
-        Why it cannot be read, or None if it can.
+    It is read with both libraries that the loading transforms use.
     """
     try:
         read_facts(path, with_values=False, decode=True)
@@ -194,14 +193,7 @@ def _pixels(path: str, image: Image.Image) -> np.ndarray:
 
 
 def distinct_values(pixels: np.ndarray) -> tuple[int, ...]:
-    """List the values of an image of one channel.
-
-    Args:
-        pixels: Image ``(H, W)`` of integers or booleans.
-
-    Returns:
-        The values, sorted.
-    """
+    """The sorted values of an image of one channel, ``(H, W)`` of integers or booleans."""
     if pixels.dtype != np.uint8:
         return tuple(int(value) for value in np.unique(pixels))
     counts = cv2.calcHist([pixels], [0], None, [256], [0, 256])

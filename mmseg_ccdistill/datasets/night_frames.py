@@ -14,13 +14,10 @@ from .published_sets import ANON_LABEL_SUFFIX, ANON_SUFFIX, PublishedSet
 
 
 def is_reference_frame(path: str) -> bool:
-    """Tell whether a file is a reference frame: the same place in good light.
+    """Tell whether a file, named from the root of the set, is a reference frame: the same place in good light.
 
     Dark Zurich marks them ``val_ref/day/<SEQ>_ref/<stem>_ref_rgb_anon.png``, which ends like a night
     frame; ACDC ``val_ref/<SEQ>/<stem>_rgb_ref_anon.png`` and, for labels, ``<stem>_gt_ref_*.png``.
-
-    Args:
-        path: Path of the file relative to the root of the set.
     """
     folder, name = os.path.split(path)
     in_folder = any(part.endswith('_ref') for part in folder.split(os.sep))

@@ -11,12 +11,7 @@ from torch import Tensor
 
 
 def sample_groups(data_batch: Any) -> list[Sequence[Any]]:
-    """The data samples of a batch, one group for each domain.
-
-    Args:
-        data_batch (dict): What the data loader gives: ``data_samples`` is a list, or one list per
-            domain.
-    """
+    """The data samples of a batch, one group for each domain: ``data_samples`` is a list, or one list per domain."""
     samples = data_batch.get('data_samples') if isinstance(data_batch, Mapping) else None
     return list(samples.values()) if isinstance(samples, Mapping) else [samples or []]
 

@@ -74,11 +74,7 @@ def _flat(steps: Sequence[Any]) -> Iterator[Any]:
 
 
 def without_annotations(steps: Sequence[Any]) -> list[Any]:
-    """A pipeline without what loads labels, also inside ``TestTimeAug``.
-
-    Returns:
-        The other ones; lists that become empty are left out.
-    """
+    """A pipeline without what loads labels, also inside ``TestTimeAug``; lists that become empty are left out."""
     left: list[Any] = []
     for step in steps:
         if isinstance(step, list | tuple):

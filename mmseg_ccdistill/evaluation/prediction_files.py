@@ -113,12 +113,7 @@ class PredictionFiles(BaseMetric):
         self._written: dict[str, str] = {}
 
     def process(self, data_batch: Mapping, data_samples: Sequence[dict]) -> None:
-        """Write the predictions of a batch.
-
-        Args:
-            data_batch: Not used.
-            data_samples: Samples with ``img_path`` and ``pred_sem_seg``, ``(1, H, W)``.
-        """
+        """Write the predictions of a batch: samples with ``img_path`` and ``pred_sem_seg``, ``(1, H, W)``."""
         for sample in data_samples:
             self.results.append(self.write(sample))
 

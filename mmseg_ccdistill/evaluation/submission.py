@@ -207,13 +207,7 @@ class SubmissionParts:
         ]
 
     def write(self, name: str, logits: Tensor, confidence_threshold: float) -> None:
-        """Write the prediction for one image.
-
-        Args:
-            name: File name of the image.
-            logits: ``(K, H, W)`` at the image's own size.
-            confidence_threshold: See :func:`prediction_images`.
-        """
+        """Write the :func:`prediction_images` of one image, from logits ``(K, H, W)`` at its own size."""
         self._begin()
         pictures = prediction_images(logits, confidence_threshold)
         for folder in self.target.folders:
@@ -221,10 +215,9 @@ class SubmissionParts:
             write_atomically(self.folder / folder / name, encoded.tobytes())
 
     def pack(self, names: Sequence[str]) -> Path:
-        """Put the images into one zip beside the final one; its time stamps are constant.
+        """Put the images into one temporary zip beside the final one; its time stamps are constant.
 
-        Returns:
-            The temporary zip: :meth:`publish` gives it its name.
+        :meth:`publish` gives it its name.
         """
         partial = self.folder / self.out.name
         with zipfile.ZipFile(partial, 'w', zipfile.ZIP_STORED) as archive:  # PNG is compressed

@@ -125,11 +125,7 @@ def uncertainty_counts(
 
 
 def uiou(counts: UncertaintyCounts) -> np.ndarray:
-    """UIoU of every class at every threshold.
-
-    Returns:
-        ``(T, K)`` float64 in [0, 1]; NaN where the union is empty.
-    """
+    """UIoU of every class at every threshold: ``(T, K)`` float64 in [0, 1]; NaN where the union is empty."""
 
     def accepted(bins: np.ndarray) -> np.ndarray:
         return bins[:, ::-1].cumsum(1)[:, ::-1][:, 1:]

@@ -273,11 +273,7 @@ def write_config(path: Path, config: Config, source: str) -> None:
 
 
 def load_plain(checkpoint: Path, config: Path) -> EncoderDecoder:
-    """The segmentor of an exported pair, built from its config and loaded strictly.
-
-    Returns:
-        EncoderDecoder: On the CPU.
-    """
+    """The segmentor of an exported pair, built on the CPU from its config and loaded strictly."""
     model = MODELS.build(Config.fromfile(str(config)).model)
     model.load_state_dict(read_checkpoint(checkpoint)['state_dict'], strict=True)
     return model

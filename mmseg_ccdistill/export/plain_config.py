@@ -49,11 +49,7 @@ def package_components() -> set[str]:
 
 
 def components_from_package(node: Any) -> list[str]:
-    """Types in a config, or part of one, that only this package provides.
-
-    Returns:
-        list[str]: Their names, sorted.
-    """
+    """Types in a config, or part of one, that only this package provides, sorted."""
     return sorted(_types(node) & package_components())
 
 
@@ -113,14 +109,7 @@ def plain_config(config: Config) -> Config:
 
 
 def plain_model(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Config of one network of an adaptation.
-
-    Args:
-        model (Mapping): Config of the ``AdaptationSegmentor``; not changed.
-
-    Returns:
-        dict: Config of an ``EncoderDecoder``.
-    """
+    """Config of one network of an adaptation as an ``EncoderDecoder``; that of the adaptation is not changed."""
     plain = copy.deepcopy(dict(model['segmentor']))
     # The model's settings win over the branch's, as when it is built.
     plain.update(

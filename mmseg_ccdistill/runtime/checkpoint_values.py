@@ -89,11 +89,7 @@ def _convert_mapping(value: Mapping, where: str) -> dict:
 
 
 def restore_log(message_hub: dict[str, Any]) -> None:
-    """Make mmengine's objects of the plain values in a message hub's state.
-
-    Args:
-        message_hub: ``checkpoint['message_hub']``; ``log_scalars`` is changed in place.
-    """
+    """Make mmengine's objects of the plain ``log_scalars`` in a saved ``message_hub``, in place."""
     scalars = message_hub.get('log_scalars', {})
     for key, value in scalars.items():
         if isinstance(value, dict) and set(value) == _BUFFER_KEYS:

@@ -110,15 +110,7 @@ def renamed_weights(
 
 
 def renaming_advice(loaded: Mapping[str, Any], expected: Mapping[str, Tensor]) -> str | None:
-    """Say which change of names would make tensors fit a model that they do not fit as they are.
-
-    Args:
-        loaded: Tensors of the checkpoint by name.
-        expected: State dict of the model.
-
-    Returns:
-        A part of a sentence; None if no prefix explains the names.
-    """
+    """Say which change of names would make tensors fit a model's state dict; None if no prefix explains the names."""
     shapes = {name: value.shape for name, value in expected.items() if value.ndim}
     found = {name: value.shape for name, value in loaded.items() if isinstance(value, Tensor)}
     stripped = _prefixes(found, shapes)

@@ -60,11 +60,7 @@ def add_trust_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def trust_pickle(is_trusted: bool) -> None:
-    """Let this process unpickle checkpoints that are not safe to read, and say so.
-
-    Args:
-        is_trusted: Value of ``--trust-pickle``; False changes nothing.
-    """
+    """Let this process unpickle checkpoints that are not safe to read if ``--trust-pickle`` was given, and say so."""
     if is_trusted:
         os.environ[TRUST_VARIABLE] = '1'
         warn('--trust-pickle: checkpoints of this run may execute code')

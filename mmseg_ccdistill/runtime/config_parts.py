@@ -133,11 +133,7 @@ class Part(NamedTuple):
 
 
 def config_parts(config: Mapping[str, Any]) -> Iterator[Part]:
-    """Find the parts of a config, outer ones before those inside them.
-
-    Yields:
-        Every dict in the place of a part, with a ``type`` or where one is needed.
-    """
+    """Yield every dict with a ``type``, or where one is needed, the outer ones before those inside them."""
     for name, value in config.items():
         if name.endswith('_dataloader') and isinstance(value, Mapping):
             for key, registry in _OF_LOADERS.items():
@@ -201,11 +197,7 @@ def registry_of(part: Part, scope: str) -> Registry:
 
 
 def class_of(part: Part, scope: str) -> Callable[..., Any] | None:
-    """What a part is built with.
-
-    Returns:
-        The class or function; None if no registry holds the name.
-    """
+    """The class or function that a part is built with; None if no registry holds the name."""
     kind = part.node['type']
     if not isinstance(kind, str):
         return kind if callable(kind) else None

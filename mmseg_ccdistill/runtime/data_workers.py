@@ -22,9 +22,7 @@ def _exit_with_parent() -> None:
 def init_worker(worker_id: int, then: Callable[[int], None] | None) -> None:
     """Let a data worker outlive a SIGTERM that is not its parent's: the parent saves first.
 
-    Args:
-        worker_id: Number of the worker in its loader.
-        then: What the loader does in a new worker, called with the number.
+    ``then`` is what the loader does in a new worker, called with the worker's number.
     """
     forget_in_child()
     if hasattr(signal, 'sigwaitinfo'):

@@ -54,13 +54,9 @@ class WorkerWatch:
             self.report = describe_loading_failure(error, num_workers, ended_by)
 
     def sentence(self, saved: str = '') -> str:
-        """Say what has happened and how to go on.
+        """Say what has happened and how to go on; without a report of its own, that of another process.
 
-        Args:
-            saved: What there is of the run, ``'after iteration 7, saved as ...'``.
-
-        Returns:
-            The sentence; without a report of its own, that of another process.
+        ``saved`` is what there is of the run, ``'after iteration 7, saved as ...'``.
         """
         report = self.report or 'Another process reports that one of its data workers died'
         end = f'the run ends {saved}' if saved else 'the run ends'

@@ -63,11 +63,7 @@ def unknown_type(part: Part, scope: str, path: str) -> str:
 
 
 def such_as(name: str, names: Collection[str]) -> str:
-    """The names that are most alike, for a sentence.
-
-    Returns:
-        ``", such as 'momentum' or 'nesterov'"``; nothing if none is alike.
-    """
+    """The names that are most alike, as ``", such as 'momentum' or 'nesterov'"``; nothing if none is alike."""
     similar = difflib.get_close_matches(name, sorted(names), n=2, cutoff=_LIKE)
     return f', such as {" or ".join(map(repr, similar))}' if similar else ''
 

@@ -63,12 +63,7 @@ def short_name(key: str) -> str:
 
 
 def memory_text() -> str:
-    """State the peak memory of this process.
-
-    Returns:
-        ``'3.2 GB GPU'`` (allocated by torch) with CUDA, else ``'1.1 GB RAM'`` (resident set), in
-        units of 1e9 bytes.
-    """
+    """Peak memory in 1e9 bytes: ``'3.2 GB GPU'`` (allocated by torch), without CUDA ``'1.1 GB RAM'`` (resident set)."""
     if torch.cuda.is_available():
         return f'{torch.cuda.max_memory_allocated() / 1e9:.1f} GB GPU'
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -76,9 +71,5 @@ def memory_text() -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Write a duration as hours, minutes and seconds.
-
-    Returns:
-        For example ``'0:03:12'``.
-    """
+    """Write a duration in seconds as hours, minutes and seconds: ``'0:03:12'``."""
     return str(datetime.timedelta(seconds=round(seconds)))

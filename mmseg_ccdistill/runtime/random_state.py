@@ -57,8 +57,7 @@ def same_random_state(first: RandomState, second: RandomState) -> bool:
 def seed_generators(sequence: np.random.SeedSequence) -> None:
     """Seed ``random``, numpy and torch's CPU generator from independent parts of one sequence.
 
-    Args:
-        sequence: Source of the seeds; equal sequences give equal states on every platform.
+    Equal sequences give equal states on every platform.
     """
     words = sequence.generate_state(8)
     random.seed(int(words[0]) << 32 | int(words[1]))
@@ -81,13 +80,8 @@ def seeded(sequence: np.random.SeedSequence) -> Iterator[None]:
 def side_stream(number: int) -> np.random.RandomState:
     """Random numbers of a transform's own, which leave the global generators where they are.
 
-    They follow from the state of numpy's global generator, so within :func:`seeded` they belong to the draw.
-
-    Args:
-        number: Streams of different numbers are independent.
-
-    Returns:
-        A generator of numpy's frozen stream.
+    They follow from the state of numpy's global generator, so within :func:`seeded` they belong to the draw. Streams of
+    different numbers are independent; each is numpy's frozen stream.
     """
     state = np.random.get_state(legacy=False)['state']
     words = [int(word) for word in state['key'][:8]]

@@ -70,10 +70,9 @@ def newest_good_checkpoint(work_dir: str | Path) -> ResumeChoice:
 
 
 def agreed_choice(find: Callable[[], ResumeChoice]) -> ResumeChoice:
-    """Have the first process of the group choose, for all.
+    """Have the first process of the group choose, for all; ``find`` is called there alone.
 
-    Returns:
-        Its choice; no checkpoint, and the reason, where it has raised: the others wait, whatever happens.
+    Where it raises, the choice is no checkpoint and the reason: the others wait, whatever happens.
     """
     choices: list[Any] = [None]
     if is_main_process():
@@ -87,11 +86,7 @@ def agreed_choice(find: Callable[[], ResumeChoice]) -> ResumeChoice:
 
 
 def misplaced_checkpoint(words: Sequence[str]) -> str | None:
-    """Say what to use instead of ``--resume PATH``.
-
-    Returns:
-        One sentence; None if ``--resume`` is not followed by anything but another option or the config.
-    """
+    """Say what to use instead of ``--resume PATH``; None if only an option or the config follows ``--resume``."""
     given = None
     for word, following in zip(words, [*words[1:], '-'], strict=True):
         if word.startswith('--resume='):

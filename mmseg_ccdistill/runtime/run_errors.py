@@ -41,11 +41,7 @@ class StoppedBySignal(SystemExit):  # noqa: N818  (an exit, not an error)
 
 
 def resume_command() -> str:
-    """The command line that continues this run.
-
-    Returns:
-        The present one with ``--resume``, with torchrun before it if torchrun started it.
-    """
+    """The command line that continues this run, with ``--resume``, and torchrun before it if torchrun started it."""
     arguments = [*sys.argv] if '--resume' in sys.argv else [*sys.argv, '--resume']
     if not arguments[0].endswith('train.py'):
         return 'the same program with resume=True in its config'
@@ -117,11 +113,7 @@ def _signal_name(description: str) -> str:
 
 
 def memory_text() -> str:
-    """State the free shared memory and the available memory of this machine, in 1e9 bytes.
-
-    Returns:
-        For example ``'3.1 of 8.0 GB of /dev/shm and 12.4 GB of memory are free'``.
-    """
+    """Free memory of this machine, as ``'3.1 of 8.0 GB of /dev/shm and 12.4 GB of memory are free'``, in 1e9 bytes."""
     parts = []
     if os.path.isdir(SHARED_MEMORY):
         usage = shutil.disk_usage(SHARED_MEMORY)
@@ -134,11 +126,7 @@ def memory_text() -> str:
 
 
 def lost_rank(error: BaseException) -> LostRankError | None:
-    """Recognise an error that says that another process of the run is gone.
-
-    Returns:
-        What to report instead, or None if it is something else or there is one process only.
-    """
+    """The error to report where another process of the run is gone; None if it is something else, or there is none."""
     if isinstance(error, LostRankError):
         return error
     if int(os.environ.get('WORLD_SIZE', '1')) < 2 or not isinstance(error, RuntimeError):
@@ -153,11 +141,7 @@ def lost_rank(error: BaseException) -> LostRankError | None:
 
 
 def port_in_use(error: BaseException) -> str | None:
-    """Recognise an error that says that the port on which the processes meet is taken.
-
-    Returns:
-        The sentence, or None if it is something else.
-    """
+    """The sentence for an error that says that the port on which the processes meet is taken; None for another."""
     if not isinstance(error, RuntimeError | OSError) or not _PORT_IN_USE.search(str(error)):
         return None
     port = os.environ.get('MASTER_PORT', '29500')

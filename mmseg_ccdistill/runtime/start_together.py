@@ -38,11 +38,7 @@ class OtherRankError(UserInputError):
 
 
 def others_sentence(rank: int, sentence: str) -> str:
-    """Put the sentence of another process into one of this process.
-
-    Returns:
-        ``'rank 1 reported an error: ...'``.
-    """
+    """Put the sentence of another process into one of this process: ``'rank 1 reported an error: ...'``."""
     return f'rank {rank} reported an error: {sentence}'
 
 

@@ -28,13 +28,9 @@ class StepRecord(NamedTuple):
 
 
 def batch_paths(data_batch: Any) -> dict[str, list[str]]:
-    """Image files of a batch, by domain (``''`` for a plain batch).
+    """Image files of a batch, by domain (``''`` for a plain batch); empty if the samples do not know their files.
 
-    Args:
-        data_batch (dict): What the data loader gives: ``data_samples`` is a list, or one list per domain.
-
-    Returns:
-        dict[str, list[str]]: Empty if the samples do not know their files.
+    In what the data loader gives, ``data_samples`` is a list, or one list per domain.
     """
     samples = data_batch.get('data_samples') if isinstance(data_batch, Mapping) else None
     groups = samples if isinstance(samples, Mapping) else {'': samples or []}
@@ -46,11 +42,7 @@ def batch_paths(data_batch: Any) -> dict[str, list[str]]:
 
 
 def whole_step(step: list[StepRecord]) -> StepRecord:
-    """The last iteration of a step, with the files of all: any of them may have spoiled the gradient.
-
-    Args:
-        step: The iterations that were accumulated, at least one.
-    """
+    """The last iteration of a step, with the files of all: any of them may have spoiled the gradient."""
     paths: dict[str, list[str]] = {}
     for record in step:
         for domain, files in record.paths.items():

@@ -32,13 +32,10 @@ def make_work_dir(path: str) -> None:
 
 
 def default_work_dir(config_path: str) -> str:
-    """Name the folder of a run after its config.
+    """Name the folder of a run after its config: ``work_dirs/ccdistill/run`` for ``configs/ccdistill/run.py``.
 
     The path below the folder ``configs`` is kept, so that two methods' configs of one file name do not share a
     folder. A config elsewhere goes by the name of its folder.
-
-    Returns:
-        ``'work_dirs/ccdistill/run'`` for ``configs/ccdistill/run.py``.
     """
     path = Path(os.path.abspath(config_path)).with_suffix('')
     parts = path.parts[1:]  # without the root

@@ -118,10 +118,9 @@ def test_set(config: Config) -> BaseSegDataset:
 
 
 def name_and_size(config: Config, dataset: BaseSegDataset) -> tuple[str, int]:
-    """Say what a test set is: the label of its ``NightIoUMetric``, else the folder of its images.
+    """Label and number of images of a whole test set, by its ``NightIoUMetric``.
 
-    Returns:
-        The name, and the number of images of the whole set.
+    Without one, the folder of its images and their number.
     """
     evaluators = config.get('test_evaluator') or []
     for evaluator in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:

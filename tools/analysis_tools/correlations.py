@@ -83,15 +83,7 @@ def load_model(config: Config, checkpoint: str) -> CCDistillSegmentor:
 def correlated_inputs(
     model: CCDistillSegmentor, batch: Mapping[str, Any]
 ) -> tuple[DomainTensors, DomainTensors]:
-    """What the two losses are given for a batch: features F_D and embeddings e_D.
-
-    Args:
-        model: Model with ``loss_cdc`` and ``loss_cds``.
-        batch: Collated samples of ``CrossDomainDataset``.
-
-    Returns:
-        Both by domain, ``(B, C, h, w)``.
-    """
+    """Features F_D and embeddings e_D that the two losses are given for a batch: by domain, ``(B, C, h, w)``."""
     seen: dict[str, DomainTensors] = {}
 
     def watch(name: str, loss: nn.Module | None) -> Any:

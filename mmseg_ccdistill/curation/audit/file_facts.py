@@ -72,20 +72,12 @@ def read_file(request: Request) -> FileFacts:
 
 
 def hash_bytes(content: bytes) -> str:
-    """Hash the content of a file.
-
-    Returns:
-        Digest of 16 bytes (BLAKE2b) in hexadecimal.
-    """
+    """Hash the content of a file: 16 bytes (BLAKE2b) in hexadecimal."""
     return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def hash_file(path: str) -> str | None:
-    """Hash a file without decoding it.
-
-    Returns:
-        Its digest, None if it cannot be read.
-    """
+    """Hash a file without decoding it; None if it cannot be read."""
     try:
         with open(path, 'rb') as file:
             return hash_bytes(file.read())
@@ -94,10 +86,9 @@ def hash_file(path: str) -> str | None:
 
 
 def hash_pixels(path: str) -> str | None:
-    """Hash the decoded pixels: equal for two files that hold one picture in different encodings.
+    """Hash size and RGB pixels: equal for two files that hold one picture in different encodings.
 
-    Returns:
-        Digest of size and RGB pixels, None if the image cannot be decoded.
+    None if the image cannot be decoded.
     """
     try:
         with Image.open(path) as image:

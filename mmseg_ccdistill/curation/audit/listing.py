@@ -52,12 +52,7 @@ def frame_key(path: str) -> str:
 
 
 def list_files(folder: str, suffix: str) -> list[str]:
-    """List the files below a folder whose names end in a suffix, sorted; links are followed.
-
-    Args:
-        folder: The folder.
-        suffix: End of the names. Hidden files are left out.
-    """
+    """List the files below a folder whose names end in a suffix, sorted; links are followed, hidden files left out."""
     return sorted(
         os.path.join(parent, name)
         for parent, _, names in os.walk(folder, followlinks=True)
@@ -77,11 +72,7 @@ def find_layout(published: PublishedSet, root: str) -> tuple[Split, ...]:
 def list_split(
     published: PublishedSet, root: str, split: Split
 ) -> tuple[ListedSplit | None, list[Finding]]:
-    """List a split and compare it with what was published.
-
-    Returns:
-        The files, None if the folder is missing; and what is wrong with them.
-    """
+    """List a split, None if its folder is missing, and compare it with what was published."""
     folder = os.path.join(root, split.images)
     if not os.path.isdir(folder):
         return None, [_missing_folder(published, root, split)]

@@ -22,11 +22,8 @@ from .listing import PREPARE, ListedSplit, frame_key
 def check_references(listed: ListedSplit, splits: Mapping[str, ListedSplit]) -> list[Finding]:
     """Check that every image of a split has its reference frame, and the other way round.
 
-    Dark Zurich and ACDC name the two alike up to the frame number; what follows differs.
-
-    Args:
-        listed: The split.
-        splits: The splits of the same set that are there, by name.
+    Dark Zurich and ACDC name the two alike up to the frame number; what follows differs. ``splits`` are those
+    of the set that are there, by name.
     """
     references = splits.get(listed.split.references or '')
     if references is None:
@@ -49,11 +46,7 @@ def check_references(listed: ListedSplit, splits: Mapping[str, ListedSplit]) -> 
 
 
 def check_pairs(root: str, splits: Mapping[str, ListedSplit]) -> list[Finding]:
-    """Check the day-night pairs of Dark Zurich.
-
-    Returns:
-        One line if every night image has one day image and all files exist, else the faults.
-    """
+    """One line if every night image of Dark Zurich has one day image and all files exist, else the faults."""
     night = splits.get('train night')
     if night is None:
         return []  # a fault of its own
