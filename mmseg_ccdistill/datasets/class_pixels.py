@@ -19,6 +19,7 @@ from ..runtime.run_log import warn
 from .file_check import DatasetCheckError, leaf_datasets
 from .file_scan import map_parallel
 from .image_facts import read_stamp, unreadable_sentence
+from .manifest import cache_folder
 from .unreadable import unreadable_reason
 
 #: Of the format of what is remembered.
@@ -98,10 +99,7 @@ def _place(
             bool(info.get('reduce_zero_label')),
         ]
         digest.update(json.dumps(facts).encode())
-    if folder is None:
-        cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-        folder = os.path.join(cache, 'mmseg_ccdistill')
-    return Path(folder) / f'class_pixels_{digest.hexdigest()[:16]}.npy'
+    return Path(folder or cache_folder()) / f'class_pixels_{digest.hexdigest()[:16]}.npy'
 
 
 def _read(place: Path | None, shape: tuple[int, int]) -> np.ndarray | None:

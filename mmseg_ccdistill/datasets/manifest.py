@@ -20,6 +20,12 @@ _VERSION = 2
 _Entries = dict[str, list]
 
 
+def cache_folder() -> str:
+    """The user's folder for what may be lost: ``$XDG_CACHE_HOME/mmseg_ccdistill``, else below ``~/.cache``."""
+    cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+    return os.path.join(cache, 'mmseg_ccdistill')
+
+
 class Manifest:
     """Facts of the files of one data root, kept in a JSON file.
 
@@ -29,7 +35,7 @@ class Manifest:
     Args:
         root: Folder that the files belong to; paths below it are stored relative to it.
         folder: Folder for the JSON file, the only place to look. Defaults to ``root`` itself if it is
-            writable, else ``$XDG_CACHE_HOME/mmseg_ccdistill`` (``~/.cache/mmseg_ccdistill``).
+            writable, else :func:`cache_folder`.
     """
 
     def __init__(self, root: str, folder: str | None = None) -> None:
@@ -38,10 +44,9 @@ class Manifest:
         if folder is not None:
             self._places = [os.path.join(folder, name)]
         else:
-            cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
             self._places = [
                 os.path.join(self.root, MANIFEST_NAME),
-                os.path.join(cache, 'mmseg_ccdistill', name),
+                os.path.join(cache_folder(), name),
             ]
         self._known = [_load(path) for path in self._places]
 

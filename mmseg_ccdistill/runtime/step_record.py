@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -27,16 +27,17 @@ class StepRecord(NamedTuple):
         return [key for key, value in self.values.items() if not math.isfinite(value)]
 
 
-def batch_paths(data_batch: Any) -> dict[str, list[str]]:
-    """Image files of a batch, by domain (``''`` for a plain batch); empty if the samples do not know their files.
-
-    In what the data loader gives, ``data_samples`` is a list, or one list per domain.
-    """
+def samples_by_domain(data_batch: Any) -> dict[str, Sequence[Any]]:
+    """The data samples of a batch: ``data_samples`` is one list per domain, or a list, whose domain is ``''``."""
     samples = data_batch.get('data_samples') if isinstance(data_batch, Mapping) else None
-    groups = samples if isinstance(samples, Mapping) else {'': samples or []}
+    return dict(samples) if isinstance(samples, Mapping) else {'': samples or []}
+
+
+def batch_paths(data_batch: Any) -> dict[str, list[str]]:
+    """Image files of a batch, by domain; empty if the samples do not know their files."""
     paths = {
         domain: [str(sample.get('img_path')) for sample in group if sample.get('img_path')]
-        for domain, group in groups.items()
+        for domain, group in samples_by_domain(data_batch).items()
     }
     return {domain: files for domain, files in paths.items() if files}
 

@@ -31,6 +31,7 @@ from mmseg_ccdistill.engine.inference import (
     load_segmentor,
     predict_files,
 )
+from mmseg_ccdistill.engine.label_needs import evaluators_of
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation import published_table, score_table
@@ -122,8 +123,7 @@ def name_and_size(config: Config, dataset: BaseSegDataset) -> tuple[str, int]:
 
     Without one, the folder of its images and their number.
     """
-    evaluators = config.get('test_evaluator') or []
-    for evaluator in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
+    for evaluator in evaluators_of(config, 'test'):
         if evaluator.get('dataset_name'):
             return evaluator.dataset_name, evaluator.get('expected_images') or len(dataset)
     return os.path.normpath(dataset.data_prefix['img_path']), len(dataset)

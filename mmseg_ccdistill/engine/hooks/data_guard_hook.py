@@ -18,7 +18,8 @@ from ...errors import RunError, UserInputError
 from ...runtime.built_loops import built_loops
 from ...runtime.host_values import is_due
 from ...runtime.run_errors import resume_command
-from ..batch_labels import sample_groups, wrong_ids
+from ...runtime.step_record import samples_by_domain
+from ..batch_labels import wrong_ids
 
 #: Key of the counts in the message hub, which goes into the checkpoints.
 COUNTS_KEY = 'unreadable_samples'
@@ -93,7 +94,7 @@ class DataGuardHook(Hook):
         Raises:
             BadSampleError: If a label holds an id that no class has.
         """
-        groups = sample_groups(data_batch)
+        groups = list(samples_by_domain(data_batch).values())
         self._drawn += len(groups[0]) if groups else 0
         for sample in (sample for group in groups for sample in group):
             self._replaced += sample.metainfo.get(REPLACED_KEY, ())
