@@ -18,17 +18,17 @@ ELSEWHERE = {
     'a table of broken trees tests the examination as a whole, sentence by sentence': {
         'test_examination.py': ('file_checks', 'listing', 'pair_checks'),
         'test_image_facts.py': ('file_facts',),
+        'test_unpacking.py': ('targets',),
     },
     'a part of a hook, tested through the hook or a run': {
         'test_bad_data.py': ('batch_labels', 'data_guard_hook'),
         'test_dataset_check_hook.py': ('built_loops',),
-        'test_collapse_alarm_hook.py': ('collapse_alarms',),
         'test_finite_guard_hook.py': ('finite_state', 'host_values', 'step_record'),
         'test_hangs.py': ('loading_limit_hook', 'shared_memory'),
         'test_progress_hook.py': ('progress_text',),
         'test_ranks.py': ('restart_hook',),
         'test_exact_resume_hook.py': ('train_batches',),
-        'test_resume_settings.py': ('run_setup', 'schedule_end', 'schedule_replay'),
+        'test_resume_settings.py': ('run_log',),
         'test_safe_stop_parts.py': ('dead_workers', 'rank_consensus', 'stop_signals'),
         'test_signals.py': ('data_workers', 'run_errors', 'safe_stop_hook', 'signal_limit'),
     },
@@ -39,10 +39,11 @@ ELSEWHERE = {
         'test_predict.py': ('label_needs', 'prediction_folders'),
         'test_pseudo_label.py': ('label_settings',),
         'test_label_images.py': ('label_folder',),
-        'test_read_settings.py': ('config_overrides',),
+        'test_read_settings.py': ('config_overrides', 'config_places'),
         'test_part_checks.py': ('config_parts',),
         'test_train_test_cli.py': ('numbered_pictures_hook',),
         'test_checkpoint_weights.py': ('checkpoint_match',),
+        'test_rename_keys.py': ('weight_conversion',),
     },
     'a part of a data set or sampler, tested through it': {
         'test_draw_sampler.py': ('draw',),
@@ -51,7 +52,6 @@ ELSEWHERE = {
     },
     'a part of a metric or submission, tested through it': {
         'test_night_iou_metric.py': ('report',),
-        'test_submission.py': ('submission_validator',),
     },
     'a part of a segmentor or optimizer, tested through it': {
         'test_adaptation_segmentor.py': ('checkpoint_routing', 'logits_map', 'network_names'),

@@ -12,12 +12,6 @@ _FIRST_PORT, _LAST_PORT = 1, 65535
 def is_free(port: int) -> bool:
     """Tell whether a program can listen on a port of this machine, as torchrun is going to.
 
-    Args:
-        port: Its number.
-
-    Returns:
-        Whether listening on it works, on all addresses.
-
     Raises:
         OSError: If listening fails for another reason than a port in use (a reserved one, for example).
     """
@@ -33,14 +27,7 @@ def is_free(port: int) -> bool:
 
 
 def main(argv: list[str]) -> int:
-    """Say in one sentence what is wrong with a port.
-
-    Args:
-        argv: The port, then the words of the command that wants it, for the advice.
-
-    Returns:
-        0 if the port is free, 2 if not.
-    """
+    """Say in one sentence what is wrong with a port: 0 if it is free, 2 if not. ``argv``: port, command."""
     text, command = argv[0], shlex.join(['bash', *argv[1:]])
     if not text.isdecimal() or not _FIRST_PORT <= int(text) <= _LAST_PORT:
         problem = f'PORT={text} is no port: expected a number from {_FIRST_PORT} to {_LAST_PORT}'

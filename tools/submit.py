@@ -50,14 +50,7 @@ from mmseg_ccdistill.runtime.command_line import (
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line.
-
-    Args:
-        argv: Arguments; None takes those of the process.
-
-    Returns:
-        The parsed arguments.
-    """
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -84,9 +77,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def check_arguments(args: argparse.Namespace) -> None:
     """Check that the arguments belong together.
 
-    Args:
-        args: Parsed arguments.
-
     Raises:
         UserInputError: If one is missing, superfluous or out of range.
     """
@@ -108,12 +98,6 @@ def check_arguments(args: argparse.Namespace) -> None:
 def data_root_of(config: Config) -> str:
     """Root of the config's test set.
 
-    Args:
-        config: Config.
-
-    Returns:
-        The root.
-
     Raises:
         UserInputError: If the config names none.
     """
@@ -125,10 +109,6 @@ def data_root_of(config: Config) -> str:
 
 def check_sizes(images: Sequence[Path], target: SubmissionSet) -> None:
     """Check the size of every image, so that no prediction comes out at another size.
-
-    Args:
-        images: The test images.
-        target: The test set.
 
     Raises:
         UserInputError: If one is of another size, or no image.
@@ -150,15 +130,7 @@ def check_sizes(images: Sequence[Path], target: SubmissionSet) -> None:
 
 
 def fingerprint(args: argparse.Namespace, config: Config) -> dict[str, Any]:
-    """What the predictions depend on.
-
-    Args:
-        args: Parsed arguments.
-        config: The config.
-
-    Returns:
-        Plain values by name.
-    """
+    """What the predictions depend on."""
     settings = config.to_dict()
     relevant = [settings['model'], settings['test_dataloader']['dataset']['pipeline']]
     text = json.dumps(relevant, sort_keys=True, default=str)
@@ -172,11 +144,6 @@ def fingerprint(args: argparse.Namespace, config: Config) -> dict[str, Any]:
 
 def report(path: Path, target: SubmissionSet, names: Sequence[str] | None) -> None:
     """Check a zip and print every fault.
-
-    Args:
-        path: The zip.
-        target: The test set.
-        names: File names of the test images, if they are known.
 
     Raises:
         UserInputError: If there are faults.
@@ -192,12 +159,7 @@ def report(path: Path, target: SubmissionSet, names: Sequence[str] | None) -> No
 
 
 def predict(args: argparse.Namespace, target: SubmissionSet) -> None:
-    """Predict the test set and pack the zip.
-
-    Args:
-        args: Parsed arguments.
-        target: The test set.
-    """
+    """Predict the test set and pack the zip."""
     config = load_config(args.config, args.cfg_options, NAMED_BY_CHECKPOINT)
     check_checkpoint_file(args.checkpoint, 'the argument CHECKPOINT')
     unlabelled_pipeline(config)  # names what the config lacks

@@ -25,14 +25,7 @@ from mmseg_ccdistill.runtime.work_dir import set_work_dir
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Parse the command line.
-
-    Args:
-        argv: Arguments; None takes those of the process.
-
-    Returns:
-        The parsed arguments.
-    """
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
@@ -49,12 +42,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def draw_predictions(config: Config, show: bool, show_dir: str | None, wait_time: float) -> None:
     """Switch the visualization hook on.
-
-    Args:
-        config: Config, changed in place.
-        show: Whether to open a window for each image.
-        show_dir: Folder for painted images.
-        wait_time: Seconds each window stays.
 
     Raises:
         UserInputError: If the config has no visualization hook.
@@ -78,21 +65,13 @@ def draw_predictions(config: Config, show: bool, show_dir: str | None, wait_time
 
 
 def keep_predictions(config: Config, folder: str) -> None:
-    """Write every prediction, beside what the test metrics do.
-
-    Args:
-        config: Config, changed in place.
-        folder: Folder to write into.
-    """
+    """Write every prediction, beside what the test metrics do."""
     writer = dict(type='PredictionFiles', output_dir=folder)
     config.test_evaluator = [*evaluators_of(config, 'test'), writer]
 
 
 def augment_at_test_time(config: Config) -> None:
     """Wrap the model so that it averages the predictions of several scales and flips.
-
-    Args:
-        config: Config, changed in place.
 
     Raises:
         UserInputError: If the config does not say how to augment.

@@ -47,14 +47,7 @@ _BASES = Path(__file__).resolve().parents[1] / 'configs' / '_base_' / 'datasets'
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Parse the command line.
-
-    Args:
-        argv: Arguments; None takes those of the process.
-
-    Returns:
-        The parsed arguments.
-    """
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog='Data elsewhere: --cfg-options acdc_night_val_dataloader.dataset.data_root=/data/acdc',
@@ -75,12 +68,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def add_night_sets(config: Config, sets: Sequence[str]) -> None:
-    """Add the dataloaders and evaluators of night sets that a config does not define itself.
-
-    Args:
-        config: Config, changed in place.
-        sets: Names, keys of ``SETS``.
-    """
+    """Add the dataloaders and evaluators of night sets that a config does not define itself."""
     for name in sets:
         for key, value in load_config(str(_BASES / f'{SETS[name]}.py')).items():
             config.setdefault(key, value)
@@ -88,10 +76,6 @@ def add_night_sets(config: Config, sets: Sequence[str]) -> None:
 
 def check_night_sets(config: Config, sets: Sequence[str]) -> None:
     """Check folders, lists and that there are images, for every set, before anything is built.
-
-    Args:
-        config: Config with the sets.
-        sets: Names, keys of ``SETS``.
 
     Raises:
         UserInputError: At the first set that cannot be tested; the message names the sets that can.
@@ -114,13 +98,6 @@ def check_night_sets(config: Config, sets: Sequence[str]) -> None:
 
 def report_stem(folder: str, checkpoint: str) -> str:
     """Name the report files of a checkpoint.
-
-    Args:
-        folder: Value of ``--out``.
-        checkpoint: Checkpoint file.
-
-    Returns:
-        Path without suffix.
 
     Raises:
         UserInputError: If there are such files already, or the folder cannot be written to.

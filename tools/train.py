@@ -26,14 +26,7 @@ from mmseg_ccdistill.runtime.work_dir import set_work_dir
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Parse the command line.
-
-    Args:
-        argv: Arguments; None takes those of the process.
-
-    Returns:
-        The parsed arguments.
-    """
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument(

@@ -8,15 +8,9 @@ from collections.abc import Sequence
 def class_difference(
     ours: Sequence[str], theirs: Sequence[str], owners: tuple[str, str]
 ) -> str | None:
-    """Say how two lists of classes differ; ids are places in the list, so the order counts.
+    """Say how two lists of classes differ, as a part of a sentence that names their owners; None if they are equal.
 
-    Args:
-        ours: Names in the order of their ids.
-        theirs: Names of the other side.
-        owners: What the two sides are called.
-
-    Returns:
-        A part of a sentence; None if the lists are equal.
+    Ids are places in the list, so the order counts.
     """
     if list(ours) == list(theirs):
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,13 +12,14 @@ from typing import Any
 
 import numpy as np
 from mmcv.transforms import LoadAnnotations
-from mmengine.logging import print_log
 
 from ..errors import UserInputError
 from ..runtime.atomic_file import write_atomically
+from ..runtime.run_log import warn
 from .file_check import DatasetCheckError, leaf_datasets
 from .file_scan import map_parallel
 from .image_facts import read_stamp, unreadable_sentence
+from .manifest import cache_folder
 from .unreadable import unreadable_reason
 
 #: Of the format of what is remembered.
@@ -99,10 +99,7 @@ def _place(
             bool(info.get('reduce_zero_label')),
         ]
         digest.update(json.dumps(facts).encode())
-    if folder is None:
-        cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-        folder = os.path.join(cache, 'mmseg_ccdistill')
-    return Path(folder) / f'class_pixels_{digest.hexdigest()[:16]}.npy'
+    return Path(folder or cache_folder()) / f'class_pixels_{digest.hexdigest()[:16]}.npy'
 
 
 def _read(place: Path | None, shape: tuple[int, int]) -> np.ndarray | None:
@@ -126,8 +123,4 @@ def _write(place: Path | None, counts: np.ndarray) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(place, content.getvalue())
     except OSError as error:
-        print_log(
-            f'Cannot keep the class counts {place}: {error}',
-            logger='current',
-            level=logging.WARNING,
-        )
+        warn(f'Cannot keep the class counts {place}: {error}')

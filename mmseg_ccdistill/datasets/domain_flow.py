@@ -49,14 +49,9 @@ def plan_flow(
 
 
 def run_flow(steps: Sequence[Step], results: dict[str, Any]) -> Any:
-    """Run the transforms and drop what nobody needs any more.
+    """Run the steps of :func:`plan_flow` and drop what nobody needs any more; ``results`` by domain may be changed.
 
-    Args:
-        steps: As :func:`plan_flow` gives them.
-        results: Results by domain; may be changed.
-
-    Returns:
-        What the last transform returns; None as soon as one gives up.
+    Returns what the last transform returns; None as soon as one gives up.
     """
     for step in steps:
         results = step.transform(results)
@@ -69,26 +64,13 @@ def run_flow(steps: Sequence[Step], results: dict[str, Any]) -> Any:
 
 
 def domains_of(dataset: Any, alone: str) -> tuple[str, ...]:
-    """Domains that a dataset returns.
-
-    Args:
-        dataset: A dataset; one that returns several domains names them in its attribute ``domains``.
-        alone: Domain of a dataset whose samples are those of a single one.
-
-    Returns:
-        Names of domains.
-    """
+    """Domains that a dataset names in its attribute ``domains``; ``alone`` for one that names none."""
     leaf = next(iter(leaf_datasets(dataset)))
     return tuple(getattr(leaf, 'domains', (alone,)))
 
 
 def select_domains(dataset: Any, wanted: Collection[str]) -> None:
-    """Tell datasets that return several domains which of them to decode.
-
-    Args:
-        dataset: A dataset or wrapper.
-        wanted: Names of domains.
-    """
+    """Tell datasets that return several domains which of them to decode."""
     for leaf in leaf_datasets(dataset):
         if hasattr(leaf, 'domains'):
             leaf.domains = tuple(domain for domain in leaf.domains if domain in wanted)

@@ -7,16 +7,15 @@
 from __future__ import annotations
 
 import glob
-import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
 from ..errors import UserInputError
+from ..runtime.run_log import warn
 from .file_faults import (
     Sample,
     missing_fault,
@@ -42,9 +41,6 @@ def build_dataset(cfg: Mapping) -> Any:
 
     Args:
         cfg: Config of a dataset class with mmengine's interface (``lazy_init``, ``full_init``).
-
-    Returns:
-        The fully initialised dataset.
 
     Raises:
         DatasetCheckError: If a folder or list is missing or no image is found.
@@ -97,9 +93,6 @@ def build_lazily(cfg: Mapping | Dataset) -> Any:
 
 def initialise(dataset: Any) -> None:
     """Initialise a lazily built dataset and insist on at least one image.
-
-    Args:
-        dataset: A dataset with mmengine's interface.
 
     Raises:
         DatasetCheckError: If a folder or list is missing or no image is found.
@@ -185,11 +178,7 @@ def _empty_message(dataset: Any) -> str:
 
 
 def leaf_datasets(dataset: Any) -> Iterator[Any]:
-    """Yield the datasets inside wrappers: source and target, concatenated, repeated, sliced.
-
-    Args:
-        dataset: A dataset or wrapper.
-    """
+    """Yield the datasets inside wrappers: source and target, concatenated, repeated, sliced."""
     if hasattr(dataset, 'source') and hasattr(dataset, 'target'):
         parts: Iterable = (dataset.source, dataset.target)
     elif isinstance(getattr(dataset, 'datasets', None), (list, tuple)):
@@ -235,7 +224,7 @@ def _check_leaf(dataset: Any, manifest_dir: str | None) -> None:
         samples = list(_list_samples(dataset))
     if not samples:
         message = f'{name} is not checked: it lists no local image files'
-        print_log(message, logger='current', level=logging.WARNING)
+        warn(message)
         return
     paths = list(dict.fromkeys(path for sample in samples for path in sample if path is not None))
     found = map_parallel(read_stamp, paths, f'Looking for the files of {name}')

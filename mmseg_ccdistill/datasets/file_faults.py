@@ -31,13 +31,7 @@ class Sample(NamedTuple):
 def missing_fault(
     sample: Sample, stamps: Mapping[str, FileStamp | None], dataset: Any
 ) -> str | None:
-    """Say which file of a sample is missing, or None.
-
-    Args:
-        sample: The sample.
-        stamps: Stamps by path; None where there is no file.
-        dataset: The dataset, for its list.
-    """
+    """Say which file of a sample is missing, or None."""
     ann_file = getattr(dataset, 'ann_file', None)
     where = f'the list {ann_file!r}' if ann_file else 'the image folder'
     if stamps[sample.image] is None:
@@ -77,13 +71,7 @@ def _label_fix(label: str) -> str:
 
 
 def turned_fault(sample: Sample, facts: Mapping[str, ImageFacts], dataset: Any) -> str | None:
-    """Say that the EXIF orientation of a sample leaves open what its label belongs to, or None.
-
-    Args:
-        sample: The sample.
-        facts: Facts by path.
-        dataset: The dataset, for the way it loads images.
-    """
+    """Say that the EXIF orientation of a sample leaves open what its label belongs to, or None."""
     if sample.label is None:
         return None
     image, label = facts[sample.image], facts[sample.label]
@@ -101,13 +89,7 @@ def _turns(dataset: Any) -> bool:
 
 
 def size_fault(sample: Sample, facts: Mapping[str, ImageFacts], dataset: Any) -> str | None:
-    """Say that the sizes within a sample, as they are loaded, differ, or None.
-
-    Args:
-        sample: The sample.
-        facts: Facts by path.
-        dataset: The dataset, for the way it loads images.
-    """
+    """Say that the sizes within a sample, as they are loaded, differ, or None."""
     turns = _turns(dataset)
 
     def loaded(path: str) -> tuple[int, int]:
@@ -134,13 +116,7 @@ def size_fault(sample: Sample, facts: Mapping[str, ImageFacts], dataset: Any) ->
 
 
 def values_fault(label: str, facts: Mapping[str, ImageFacts], dataset: Any) -> str | None:
-    """Say that a label holds something else than class ids, or None.
-
-    Args:
-        label: The label file.
-        facts: Facts by path.
-        dataset: The dataset, for its classes and ``ignore_index``.
-    """
+    """Say that a label holds something else than class ids, or None."""
     ids = ids_of(dataset)
     if not ids.names:
         return None

@@ -68,13 +68,7 @@ def scan_files(
 
 
 def map_parallel(function: Callable[[_T], _R], items: Sequence[_T], title: str) -> Iterator[_R]:
-    """Apply a function in threads (decoding frees the GIL), in order, with a progress bar and ETA.
-
-    Args:
-        function: The function; it must be thread-safe.
-        items: Its arguments.
-        title: Name of the bar.
-    """
+    """Apply a thread-safe function in threads (decoding frees the GIL), in order, with a progress bar and ETA."""
     with ThreadPoolExecutor() as pool, progress_bar(len(items), title) as advance:
         for result in pool.map(function, items):
             advance()
@@ -151,15 +145,7 @@ def _init_worker(is_forked: bool) -> None:
 
 @contextmanager
 def progress_bar(total: int, title: str) -> Iterator[Callable[[], None]]:
-    """A bar with ETA on a terminal, a line every few seconds elsewhere.
-
-    Args:
-        total: Number of steps.
-        title: Name of the bar.
-
-    Yields:
-        What to call after each step.
-    """
+    """A bar with ETA on a terminal, a line every few seconds elsewhere; yields what to call after each step."""
     console = Console(stderr=True)
     if console.is_terminal:
         columns: Iterable = (

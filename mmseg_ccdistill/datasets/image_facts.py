@@ -88,11 +88,7 @@ def unreadable_sentence(
 
 
 def unreadable_reason_of(error: Exception) -> str:
-    """Say in a few words why Pillow or OpenCV could not read a file.
-
-    Args:
-        error: What was raised.
-    """
+    """Say in a few words why Pillow or OpenCV could not read a file."""
     if isinstance(error, Image.DecompressionBombError):
         return _too_large(f'{2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels (the limit of Pillow)')
     if isinstance(error, FileNotFoundError):
@@ -103,12 +99,7 @@ def unreadable_reason_of(error: Exception) -> str:
 
 
 def too_large_reason(width: int, height: int) -> str | None:
-    """Say that OpenCV does not read an image of this size, or None if it does.
-
-    Args:
-        width: Width in pixels.
-        height: Height in pixels.
-    """
+    """Say that OpenCV does not read an image of this size, or None if it does."""
     found = (width, height, width * height)
     units = ('pixels of width', 'pixels of height', 'pixels')
     for value, unit, (variable, default) in zip(found, units, _OPENCV_LIMITS, strict=True):
@@ -126,11 +117,7 @@ def _too_large(limit: str) -> str:
 
 
 def read_stamp(path: str) -> FileStamp | None:
-    """Return the stamp of a file, or None if there is no such regular file.
-
-    Args:
-        path: The file.
-    """
+    """Return the stamp of a file, or None if there is no such regular file."""
     try:
         status = os.stat(path)
     except OSError:
@@ -181,13 +168,9 @@ def read_facts(
 
 
 def unreadable_reason(path: str) -> str | None:
-    """Read a whole image file with both libraries that the loading transforms use.
+    """Why a whole image file cannot be read, None if it can.
 
-    Args:
-        path: Image or label.
-
-    Returns:
-        Why it cannot be read, or None if it can.
+    It is read with both libraries that the loading transforms use.
     """
     try:
         read_facts(path, with_values=False, decode=True)
@@ -210,14 +193,7 @@ def _pixels(path: str, image: Image.Image) -> np.ndarray:
 
 
 def distinct_values(pixels: np.ndarray) -> tuple[int, ...]:
-    """List the values of an image of one channel.
-
-    Args:
-        pixels: Image ``(H, W)`` of integers or booleans.
-
-    Returns:
-        The values, sorted.
-    """
+    """The sorted values of an image of one channel, ``(H, W)`` of integers or booleans."""
     if pixels.dtype != np.uint8:
         return tuple(int(value) for value in np.unique(pixels))
     counts = cv2.calcHist([pixels], [0], None, [256], [0, 256])

@@ -65,21 +65,12 @@ def _exif_chunk(tail: bytes) -> bytes | None:
 
 
 def turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    """Size of an image after it has been turned upright.
-
-    Args:
-        size: Width and height of the stored pixels.
-        orientation: EXIF orientation.
-    """
+    """Width and height of an image after it has been turned upright, from those of its stored pixels."""
     return (size[1], size[0]) if orientation in _SWAPPING else size
 
 
 def loading_turns(transforms: Iterable[Any]) -> bool:
-    """Say whether a pipeline turns images upright when it loads them.
-
-    Args:
-        transforms: Transforms of the pipeline; without a loading one the default counts, which turns.
-    """
+    """Say whether a pipeline turns images upright when it loads them; without a loading transform the default does."""
     for transform in transforms:
         color_type = getattr(transform, 'color_type', None)
         if isinstance(color_type, str):
@@ -98,12 +89,8 @@ def orientation_fault(
 ) -> str | None:
     """Say that an orientation leaves open which pixels a label belongs to, or None.
 
-    Args:
-        image: The image.
-        label: Its label.
-        orientations: EXIF orientation of image and label.
-        sizes: Width and height of their stored pixels.
-        turns: Whether the image is turned when it is loaded.
+    ``orientations`` and ``sizes`` (width, height of the stored pixels) are those of image and label; ``turns`` says
+    whether the image is turned when it is loaded.
     """
     of_image, of_label = orientations
     if not turns and of_image == of_label:

@@ -43,14 +43,9 @@ class LabelIds(NamedTuple):
 
 
 def read_palette(image: Image.Image) -> str:
-    """Read the colours of the indices of a label.
+    """Colours of the indices of a decoded label: ``'rrggbb'`` for index 0, 1, … in hexadecimal; empty for greys.
 
-    Args:
-        image: A decoded image of one channel.
-
-    Returns:
-        ``'rrggbb'`` for index 0, 1, … in hexadecimal; empty if values are greys. Transparency is left
-        out. An image of one bit, read as 0 and 1, shows black and white.
+    Transparency is left out. An image of one bit, read as 0 and 1, shows black and white.
     """
     if image.mode == '1':
         return _ONE_BIT
@@ -60,12 +55,7 @@ def read_palette(image: Image.Image) -> str:
 
 
 def shows_own_greys(values: Sequence[int], palette: str) -> bool:
-    """Tell whether every value of an image shows the grey of its own number.
-
-    Args:
-        values: Its values.
-        palette: What :func:`read_palette` returned.
-    """
+    """Tell whether every value of an image shows, by :func:`read_palette`, the grey of its own number."""
     raw = bytes.fromhex(palette)
     return all(raw[3 * value : 3 * value + 3] == bytes([value] * 3) for value in values)
 
@@ -87,9 +77,7 @@ def voc_colours() -> tuple[Colour, ...]:
 def ids_of(dataset: Any) -> LabelIds:
     """Say what the ids in the label files of a data set stand for.
 
-    Args:
-        dataset: A ``BaseSegDataset``-like dataset. A choice of classes (``label_map``) numbers the ids
-            anew while loading; on disk they are those of the class of the data set.
+    A choice of classes (``label_map``) numbers them anew while loading; on disk they are those of the data set's class.
     """
     meta = dataset.METAINFO if getattr(dataset, 'label_map', None) else dataset.metainfo
     names: list[str | None] = list(meta.get('classes') or ())
@@ -107,14 +95,7 @@ def _colour(values: Sequence[int]) -> Colour:
 
 
 def palette_fault(label: str, values: Sequence[int], palette: str, ids: LabelIds) -> str | None:
-    """Say that an index of a label shows the colour of something else, or None.
-
-    Args:
-        label: The label file.
-        values: Its values.
-        palette: What :func:`read_palette` returned.
-        ids: What the ids of the data set stand for.
-    """
+    """Say that an index of a label shows, by :func:`read_palette`, the colour of something else, or None."""
     shown = _shown(values, palette, ids)
     if not shown or (len(shown) > 1 and len(set(shown.values())) == 1):
         return None  # a blank palette: no optimiser keeps two indices of one colour
@@ -242,13 +223,9 @@ def _as_voc(shown: dict[int, Colour], palette: str, ids: LabelIds) -> tuple[int,
 def disagreement_fault(
     labels: Sequence[tuple[str, Sequence[int], str]], ids: LabelIds
 ) -> str | None:
-    """Say that two labels of a data set show one index in two colours, or None.
+    """Say that two labels (file, values, palette) of a data set show one index in two colours, or None.
 
     Palettes that are right by themselves (greys, the colours of the classes, VOC's) need not agree.
-
-    Args:
-        labels: File, values and palette of each label.
-        ids: What the ids of the data set stand for.
     """
     first: dict[int, tuple[str, Colour]] = {}
     for label, values, palette in labels:

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import secrets
 
-from mmengine.logging import print_log
-
+from ..runtime.run_log import warn
 from .image_facts import FileStamp, ImageFacts
 
 MANIFEST_NAME = '.ccdistill_manifest.json'
 _VERSION = 2
 
 _Entries = dict[str, list]
+
+
+def cache_folder() -> str:
+    """The user's folder for what may be lost: ``$XDG_CACHE_HOME/mmseg_ccdistill``, else below ``~/.cache``."""
+    cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+    return os.path.join(cache, 'mmseg_ccdistill')
 
 
 class Manifest:
@@ -31,7 +35,7 @@ class Manifest:
     Args:
         root: Folder that the files belong to; paths below it are stored relative to it.
         folder: Folder for the JSON file, the only place to look. Defaults to ``root`` itself if it is
-            writable, else ``$XDG_CACHE_HOME/mmseg_ccdistill`` (``~/.cache/mmseg_ccdistill``).
+            writable, else :func:`cache_folder`.
     """
 
     def __init__(self, root: str, folder: str | None = None) -> None:
@@ -40,21 +44,14 @@ class Manifest:
         if folder is not None:
             self._places = [os.path.join(folder, name)]
         else:
-            cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
             self._places = [
                 os.path.join(self.root, MANIFEST_NAME),
-                os.path.join(cache, 'mmseg_ccdistill', name),
+                os.path.join(cache_folder(), name),
             ]
         self._known = [_load(path) for path in self._places]
 
     def get(self, path: str, stamp: FileStamp, with_values: bool) -> ImageFacts | None:
-        """Return what is known of an unchanged file.
-
-        Args:
-            path: The file.
-            stamp: Its present stamp.
-            with_values: The label values are needed, too.
-        """
+        """Return what is known of an unchanged file."""
         key = self._key(path)
         for entries in self._known:
             facts = _facts(entries.get(key), stamp, with_values)
@@ -63,14 +60,7 @@ class Manifest:
         return None
 
     def put(self, path: str, stamp: FileStamp, facts: ImageFacts, with_values: bool) -> None:
-        """Remember the facts of a file.
-
-        Args:
-            path: The file.
-            stamp: Its stamp from before it was read.
-            facts: What was read.
-            with_values: The label values were asked for.
-        """
+        """Remember the facts of a file."""
         for entries in self._known:
             entries[self._key(path)] = [*stamp, with_values, *facts]
 
@@ -87,7 +77,7 @@ class Manifest:
                 message = f'Cannot keep the manifest {place}: {error}'
             else:
                 return
-        print_log(message, logger='current', level=logging.WARNING)
+        warn(message)
 
     def _key(self, path: str) -> str:
         path = os.path.abspath(path)

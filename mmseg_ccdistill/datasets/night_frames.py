@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import Any, ClassVar
 
-from mmengine.logging import print_log
 from mmseg.datasets import CityscapesDataset
 
 from ..errors import UserInputError
+from ..runtime.run_log import warn
 from .file_check import DatasetCheckError, check_roots
 from .published_sets import ANON_LABEL_SUFFIX, ANON_SUFFIX, PublishedSet
 
 
 def is_reference_frame(path: str) -> bool:
-    """Tell whether a file is a reference frame: the same place in good light.
+    """Tell whether a file, named from the root of the set, is a reference frame: the same place in good light.
 
     Dark Zurich marks them ``val_ref/day/<SEQ>_ref/<stem>_ref_rgb_anon.png``, which ends like a night
     frame; ACDC ``val_ref/<SEQ>/<stem>_rgb_ref_anon.png`` and, for labels, ``<stem>_gt_ref_*.png``.
-
-    Args:
-        path: Path of the file relative to the root of the set.
     """
     folder, name = os.path.split(path)
     in_folder = any(part.endswith('_ref') for part in folder.split(os.sep))
@@ -103,11 +99,9 @@ class NightFramesDataset(CityscapesDataset):
             else:
                 night.append(info)
         if num_references:
-            print_log(
+            warn(
                 f'{type(self).__name__} leaves out {num_references} reference frames below '
-                f'{self.data_prefix["img_path"]}',
-                logger='current',
-                level=logging.WARNING,
+                f'{self.data_prefix["img_path"]}'
             )
         return night
 

@@ -83,9 +83,6 @@ class PublishedSet:
     def split(self, name: str) -> Split:
         """A split of the first layout.
 
-        Args:
-            name: Its name for people.
-
         Raises:
             KeyError: If there is none.
         """

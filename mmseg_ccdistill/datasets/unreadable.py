@@ -28,14 +28,10 @@ class BadSampleError(DatasetCheckError):
 
 
 def unreadable_file(info: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Find the first file of a sample that cannot be read.
+    """First file of a sample that cannot be read, and the reason; None if all can be read.
 
-    Args:
-        info: What a dataset knows of the sample: ``img_path``, ``seg_map_path``, and ``day_img_path`` or
-            ``night_img_path``.
-
-    Returns:
-        ``(path, reason)``, or None if all can be read. Files of remote storage are not looked at.
+    ``info`` holds ``img_path``, ``seg_map_path``, and ``day_img_path`` or ``night_img_path``. Files of remote
+    storage are not looked at.
     """
     for key in _FILE_KEYS:
         path = info.get(key)
@@ -49,10 +45,8 @@ def unreadable_file(info: Mapping[str, Any]) -> tuple[str, str] | None:
 def replacement_sequence(index: int | Draw, part: int) -> np.random.SeedSequence:
     """Source of the random numbers that replace an unreadable sample.
 
-    Args:
-        index: A draw: its seed and number decide. A plain index decides by itself.
-        part: Position of the dataset within a sample: replacements of source and target are
-            independent.
+    The seed and number of a draw decide, a plain index by itself. ``part`` is the position of the dataset within a
+    sample: replacements of source and target are independent.
     """
     if isinstance(index, Draw):
         return np.random.SeedSequence(
@@ -112,9 +106,7 @@ def fetch_readable(
 def note_replaced(sample: Any, files: list[str]) -> None:
     """Write the files that could not be read into a packed sample, for the hook that counts them.
 
-    Args:
-        sample: Packed sample; of a ``CrossDomainDataset`` its first domain takes the note.
-        files: The files.
+    Of a ``CrossDomainDataset`` the first domain takes the note.
     """
     if not files or not isinstance(sample, Mapping) or not sample.get('data_samples'):
         return
@@ -132,12 +124,6 @@ class NamingPipeline(Compose):
 
     def __call__(self, data: dict) -> dict | None:
         """Run the transforms.
-
-        Args:
-            data: What the dataset knows of one sample.
-
-        Returns:
-            What the last transform returns.
 
         Raises:
             BadSampleError: If the image or the label cannot be read.

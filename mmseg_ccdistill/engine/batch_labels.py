@@ -1,24 +1,10 @@
-"""The labels of a batch, and the ids in them that no class has."""
+"""Ids in the labels of a batch that no class has."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-
-
-def sample_groups(data_batch: Any) -> list[Sequence[Any]]:
-    """The data samples of a batch, one group for each domain.
-
-    Args:
-        data_batch (dict): What the data loader gives: ``data_samples`` is a list, or one list per
-            domain.
-    """
-    samples = data_batch.get('data_samples') if isinstance(data_batch, Mapping) else None
-    return list(samples.values()) if isinstance(samples, Mapping) else [samples or []]
 
 
 def wrong_ids(label: Tensor, num_classes: int, ignore_index: int) -> list[int]:

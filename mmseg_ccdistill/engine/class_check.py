@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
@@ -16,6 +16,7 @@ from ..datasets.file_check import DatasetCheckError, build_lazily
 from ..errors import UserInputError
 from ..models.losses import CITYSCAPES_CLASSES, StaticLoss, WeightedCrossEntropyLoss
 from ..models.self_training import SelfTraining
+from ..runtime.config_places import dotted_places
 from .start_up_checks import dataset_configs
 
 _HEADS = ('decode_head', 'auxiliary_head')
@@ -52,8 +53,10 @@ def check_classes(config: Config, loaders: Sequence[str]) -> None:
     if classes is None:
         return
     model = config.get('model')
-    for key, node in _nodes(model, 'model'):
-        if key.rpartition('.')[2].partition('[')[0] in _HEADS:
+    for key, node in (('model', model), *dotted_places(model, 'model')):
+        if not isinstance(node, Mapping):
+            continue
+        if key.rstrip('.0123456789').rpartition('.')[2] in _HEADS:
             _check_number(key, node, classes)
         kind = _class_of(node)
         if issubclass(kind, StaticLoss | WeightedCrossEntropyLoss | SelfTraining):
@@ -153,17 +156,6 @@ def _check_names(key: str, node: Mapping[str, Any], kind: type, classes: _Classe
             MODELS.build(dict(node))
         except ValueError as error:
             raise UserInputError(f'{key}: {error}') from error
-
-
-def _nodes(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (dotted key, config) of all parts of a model config, the outer before the inner."""
-    if isinstance(node, Mapping):
-        yield key, node
-        for name, child in node.items():
-            yield from _nodes(child, f'{key}.{name}')
-    elif isinstance(node, list | tuple):
-        for index, child in enumerate(node):
-            yield from _nodes(child, f'{key}[{index}]')
 
 
 def _class_of(node: Mapping[str, Any]) -> type:

@@ -25,6 +25,7 @@ from ..errors import UserInputError
 from ..models.segmentors import AdaptationSegmentor
 from ..runtime.checkpoint_file import read_checkpoint
 from ..runtime.checkpoint_match import check_match
+from ..runtime.command_line import add_trust_argument
 from ..runtime.config_errors import named_mistakes
 from ..runtime.override_syntax import add_override_argument
 from .label_needs import without_annotations
@@ -32,18 +33,9 @@ from .start_up_checks import check_checkpoint_file
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of tools that run a trained model, named as in ``tools/test.py``.
-
-    Args:
-        parser: Parser to extend.
-    """
+    """Add the arguments of tools that run a trained model, named as in ``tools/test.py``."""
     add_override_argument(parser)
-    parser.add_argument(
-        '--trust-pickle',
-        action='store_true',
-        help='unpickle checkpoints that hold more than tensors and plain values; such a file can '
-        'run any program as you',
-    )
+    add_trust_argument(parser)
 
 
 def load_segmentor(
@@ -98,9 +90,6 @@ def load_segmentor(
 def unlabelled_pipeline(config: Config) -> Compose:
     """The config's own test pipeline without its labels.
 
-    Args:
-        config: Config with a ``test_dataloader``.
-
     Returns:
         The pipeline, from ``{'img_path': …}`` to a packed sample.
 
@@ -135,11 +124,7 @@ class ImageFiles(Dataset):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Any:
-        """One packed sample.
-
-        Args:
-            index: Number of the file.
-        """
+        """One packed sample."""
         return self.pipeline(dict(img_path=self.paths[index], seg_fields=[]))
 
 

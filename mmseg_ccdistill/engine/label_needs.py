@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmcv.transforms import LoadAnnotations
 from mmengine.config import Config
-from mmengine.logging import print_log
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import METRICS, TRANSFORMS
 
 from ..datasets.file_check import build_dataset
 from ..errors import UserInputError
 from ..evaluation.prediction_files import PredictionFiles
+from ..runtime.run_log import warn
 from .start_up_checks import dataset_configs
 
 _LOADING = 'LoadAnnotations'
@@ -27,32 +26,19 @@ _WITHOUT_LABELS = 'has no labels (no data_prefix.seg_map_path)'
 
 
 def type_name(cfg: Mapping[str, Any]) -> str:
-    """Name of what a config builds, without a scope.
-
-    Args:
-        cfg: Config with a ``type``: a name or a class.
-    """
+    """Name of what a config builds, without a scope."""
     kind = cfg.get('type')
     return str(getattr(kind, '__name__', kind)).rpartition('.')[2]
 
 
 def evaluators_of(config: Config, stage: str) -> list[Any]:
-    """The metrics of a stage as a list.
-
-    Args:
-        config: Config.
-        stage: ``'val'`` or ``'test'``.
-    """
+    """The metrics of a stage as a list."""
     evaluators = config.get(f'{stage}_evaluator') or []
     return list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
 
 
 def metric_class(evaluator: Mapping[str, Any]) -> type | None:
-    """Class of a metric, or None if it is unknown.
-
-    Args:
-        evaluator: Config of the metric.
-    """
+    """Class of a metric, or None if it is unknown."""
     kind = evaluator.get('type')
     return kind if isinstance(kind, type) else METRICS.get(str(kind))
 
@@ -88,14 +74,7 @@ def _flat(steps: Sequence[Any]) -> Iterator[Any]:
 
 
 def without_annotations(steps: Sequence[Any]) -> list[Any]:
-    """A pipeline without what loads labels, also inside ``TestTimeAug``.
-
-    Args:
-        steps: Configs of the transforms.
-
-    Returns:
-        The other ones; lists that become empty are left out.
-    """
+    """A pipeline without what loads labels, also inside ``TestTimeAug``; lists that become empty are left out."""
     left: list[Any] = []
     for step in steps:
         if isinstance(step, list | tuple):
@@ -206,8 +185,6 @@ def adapt_to_unlabelled(config: Config, shows_predictions: bool) -> None:
         node['pipeline'] = without_annotations(node.get('pipeline') or ())  # type: ignore[index]
     config.test_evaluator = others
     if scorers:
-        print_log(
-            f'{unlabelled or unloaded} has no labels: its frames are predicted and nothing is scored',
-            logger='current',
-            level=logging.WARNING,
+        warn(
+            f'{unlabelled or unloaded} has no labels: its frames are predicted and nothing is scored'
         )

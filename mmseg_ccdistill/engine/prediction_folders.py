@@ -53,7 +53,7 @@ def keep_folders(config: Config, stage: str) -> None:
         try:
             check_names(images, inputs, folder, root if keeps else None)
         except PredictionNameError as error:
-            raise UserInputError(f'{stage}_evaluator[{number}].output_dir: {error}') from error
+            raise UserInputError(f'{stage}_evaluator.{number}.output_dir: {error}') from error
         if kind is IoUMetric:
             evaluator = {key: value for key, value in evaluator.items() if key != 'output_dir'}
             if not evaluator.pop('format_only', False):

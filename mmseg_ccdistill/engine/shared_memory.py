@@ -45,13 +45,9 @@ class _TensorCounter(pickle.Pickler):
 
 
 def shared_bytes(sample: Any) -> int:
-    """Count the shared memory that a sample takes on its way from a data worker.
+    """Count the bytes of shared memory that a sample takes on its way from a data worker.
 
-    Args:
-        sample: What a dataset returns: tensors in any containers. Arrays go another way.
-
-    Returns:
-        Bytes, in whole pages for every tensor.
+    That is whole pages for every tensor, in whatever containers; arrays go another way.
     """
     counter = _TensorCounter()
     counter.dump(sample)

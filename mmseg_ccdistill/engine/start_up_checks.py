@@ -13,6 +13,7 @@ from ..errors import UserInputError
 from ..runtime.checkpoint_file import CheckpointFileError, load_checkpoint_file, trusts_pickle
 from ..runtime.checkpoint_weights import check_weights
 from ..runtime.config_errors import named_mistakes
+from ..runtime.config_places import dotted_places
 
 
 def check_checkpoint_file(path: str, role: str) -> None:
@@ -62,31 +63,18 @@ def check_initial_weights(config: Config) -> None:
 
     That is ``load_from`` and, in the model, each ``pretrained`` and each Pretrained ``init_cfg``.
 
-    Args:
-        config: Config.
-
     Raises:
         UserInputError: If one of them is a local path without a file, or a file that is not read.
     """
     if config.get('load_from') is not None:
         check_checkpoint_content(config.load_from, 'load_from')
-    for key, path in _pretrained_paths(config.get('model'), 'model'):
-        check_checkpoint_content(path, key, may_be_nested=True)
-
-
-def _pretrained_paths(node: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Yield (dotted key, checkpoint) of the pretrained parts of a model config."""
-    if isinstance(node, Mapping):
-        if node.get('type') == 'Pretrained' and isinstance(node.get('checkpoint'), str):
-            yield f'{key}.checkpoint', node['checkpoint']
-        for name, child in node.items():
-            if name == 'pretrained' and isinstance(child, str):
-                yield f'{key}.pretrained', child
-            else:
-                yield from _pretrained_paths(child, f'{key}.{name}')
-    elif isinstance(node, list | tuple):
-        for index, child in enumerate(node):
-            yield from _pretrained_paths(child, f'{key}[{index}]')
+    for key, node in dotted_places(config.get('model'), 'model'):
+        if key.endswith('.pretrained') and isinstance(node, str):
+            check_checkpoint_content(node, key, may_be_nested=True)
+        elif isinstance(node, Mapping) and node.get('type') == 'Pretrained':
+            path = node.get('checkpoint')
+            if isinstance(path, str):
+                check_checkpoint_content(path, f'{key}.checkpoint', may_be_nested=True)
 
 
 def check_data_roots(config: Config, loaders: Sequence[str]) -> None:
@@ -116,9 +104,6 @@ def dataset_configs(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any
     Args:
         node: Config of a dataset or wrapper.
         key: Its dotted key in the config.
-
-    Yields:
-        Dotted key and config.
     """
     if isinstance(node, Mapping):
         if 'data_prefix' in node or 'data_root' in node:
@@ -129,4 +114,4 @@ def dataset_configs(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any
                 yield from dataset_configs(child, f'{key}.{name}')
     elif isinstance(node, list | tuple):
         for index, child in enumerate(node):
-            yield from dataset_configs(child, f'{key}[{index}]')
+            yield from dataset_configs(child, f'{key}.{index}')

@@ -21,12 +21,6 @@ from .start_up_checks import check_data_roots
 def training_dataset(config: Config) -> Any:
     """Build the config's training set, with plain words for missing folders.
 
-    Args:
-        config: Config.
-
-    Returns:
-        The dataset.
-
     Raises:
         UserInputError: If the config trains on nothing, or a folder or list is missing or empty.
     """
@@ -83,12 +77,5 @@ def training_draws(
 
 
 def packed_image(image: Tensor) -> np.ndarray:
-    """A packed image as OpenCV has it.
-
-    Args:
-        image: ``(3, H, W)`` uint8.
-
-    Returns:
-        ``(H, W, 3)`` uint8, channels in the same order.
-    """
+    """A packed image, ``(3, H, W)`` uint8, as OpenCV has it: ``(H, W, 3)`` uint8, channels in the same order."""
     return np.ascontiguousarray(image.permute(1, 2, 0).numpy())

@@ -191,14 +191,7 @@ class NightIoUMetric(IoUMetric):
         return dict(self.report.summary)
 
     def make_report(self, results: list) -> SetReport:
-        """Sum the counts over the set and lay the scores out.
-
-        Args:
-            results: What :meth:`process` kept of every image, in the order of the data set.
-
-        Returns:
-            The scores, with those of :meth:`compute_metrics` as ``summary``.
-        """
+        """Sum the counts over the set and lay the scores out, those of :meth:`compute_metrics` as ``summary``."""
         intersect, union, predicted, truth = self._total_areas(results)
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', RuntimeWarning)  # the mean of no class is NaN

@@ -39,10 +39,6 @@ def prediction_path(image: str, output_dir: str, image_root: str | None) -> str:
 def root_of_images(images: Iterable[str], folders: Iterable[str]) -> str:
     """Find the folder from which predictions keep the folders of their images.
 
-    Args:
-        images: All images.
-        folders: Image folders of the data sets, if they have some.
-
     Returns:
         The folder, absolute: what the image folders have in common if all images lie below, else what
         the images have in common.
@@ -117,23 +113,12 @@ class PredictionFiles(BaseMetric):
         self._written: dict[str, str] = {}
 
     def process(self, data_batch: Mapping, data_samples: Sequence[dict]) -> None:
-        """Write the predictions of a batch.
-
-        Args:
-            data_batch: Not used.
-            data_samples: Samples with ``img_path`` and ``pred_sem_seg``, ``(1, H, W)``.
-        """
+        """Write the predictions of a batch: samples with ``img_path`` and ``pred_sem_seg``, ``(1, H, W)``."""
         for sample in data_samples:
             self.results.append(self.write(sample))
 
     def write(self, sample: Mapping[str, Any]) -> str:
         """Write one prediction.
-
-        Args:
-            sample: As in :meth:`process`.
-
-        Returns:
-            The file.
 
         Raises:
             PredictionNameError: If another image has been written under this name.
@@ -151,14 +136,7 @@ class PredictionFiles(BaseMetric):
         return path
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Say how many there are.
-
-        Args:
-            results: The files.
-
-        Returns:
-            Nothing: there is no score.
-        """
+        """Say how many there are."""
         if is_main_process():
             print_log(f'{len(results)} predictions in {self.output_dir}', logger='current')
         return {}

@@ -31,9 +31,6 @@ def published_rows(dataset: str | None = None, table: str | None = None) -> list
         dataset: Label of a set, e.g. ``'DZ-test'``; None: all.
         table: Key of one table, e.g. ``'table_1'``; None: all.
 
-    Returns:
-        The rows in the order of the file.
-
     Raises:
         KeyError: If there is no such table.
     """

@@ -120,13 +120,7 @@ def absent_class_notes(
 ) -> tuple[str, ...]:
     """Say how the classes without ground truth are read.
 
-    Args:
-        classes: Names.
-        label_pixels: Pixels in the ground truth.
-        predicted_pixels: Pixels in the prediction.
-
-    Returns:
-        A sentence for each kind of absent class that occurs, and one on what the means run over.
+    A sentence for each kind of absent class that occurs, and one on what the means run over.
     """
     rows = list(zip(classes, label_pixels, predicted_pixels, strict=True))
     unseen = [name for name, truth, guessed in rows if truth == 0 and guessed == 0]
@@ -146,13 +140,9 @@ def absent_class_notes(
 
 
 def table_rows(reports: Sequence[SetReport]) -> list[list[str]]:
-    """Lay results out with a column for each set.
+    """Lay results out with a column for each set; the classes are those of the first.
 
-    Args:
-        reports: Results; the classes are those of the first.
-
-    Returns:
-        Rows of text: a head, one row for each class, one for each mean.
+    Rows of text: a head, one row for each class, one for each mean.
     """
     rows = [['class', *(report.title for report in reports)]]
     for index, name in enumerate(reports[0].classes):
@@ -171,14 +161,7 @@ def table_rows(reports: Sequence[SetReport]) -> list[list[str]]:
 
 
 def class_table(report: SetReport) -> list[list[str]]:
-    """Lay one set out with a row for each class: IoU, accuracy, pixels and, where known, UIoU.
-
-    Args:
-        report: Results.
-
-    Returns:
-        Rows of text: a head and one row for each class.
-    """
+    """Lay one set out with a row of text for each class: IoU, accuracy, pixels and, where known, UIoU."""
     columns: list[tuple[str, Sequence[str]]] = [
         ('class', report.classes),
         ('IoU', [row[1] for row in table_rows([report])[1 : len(report.classes) + 1]]),
@@ -223,12 +206,7 @@ def published_table() -> Table:
 
 
 def rich_table(reports: Sequence[SetReport], title: str | None = None) -> Table:
-    """Make a console table with a column for each set, and the paper's means below it.
-
-    Args:
-        reports: Results of one model on several sets.
-        title: Title of the table.
-    """
+    """Make a console table with a column for each set, and the paper's means below it."""
     table = score_table(reports, [report.title for report in reports], title)
     table.caption, table.caption_justify = published_line(), 'left'
     return table
@@ -237,12 +215,9 @@ def rich_table(reports: Sequence[SetReport], title: str | None = None) -> Table:
 def score_table(
     reports: Sequence[SetReport], names: Sequence[str], title: str | None = None
 ) -> Table:
-    """Make a console table with a column for each result.
+    """Make a console table with a column for each result, headed by its name.
 
-    Args:
-        reports: Results: of one model on several sets, or of several models on one set.
-        names: Head of each column.
-        title: Title of the table.
+    Results are of one model on several sets, or of several models on one set.
     """
     head, *body = table_rows(reports)
     head = [head[0], *names]
@@ -258,26 +233,14 @@ def score_table(
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """Format rows of text as a Markdown table.
-
-    Args:
-        rows: A head and its rows.
-    """
+    """Format rows of text as a Markdown table."""
     head, *body = rows
     rule = ['---', *('---:' for _ in head[1:])]
     return '\n'.join(f'| {" | ".join(row)} |' for row in (head, rule, *body))
 
 
 def class_columns(reports: Sequence[SetReport], method: str = 'this model') -> list[list[str]]:
-    """Lay results out as the paper's Table 1: a row for each set, a column for each class.
-
-    Args:
-        reports: Results.
-        method: Name of the model.
-
-    Returns:
-        Rows of text with one decimal, as in the paper.
-    """
+    """Lay results out as the paper's Table 1: a row for each set, a column for each class, one decimal."""
     classes = reports[0].classes
     rows = [['method', 'set', *(_SHORT_NAMES.get(name, name) for name in classes), 'mIoU']]
     for report in reports:
@@ -287,13 +250,7 @@ def class_columns(reports: Sequence[SetReport], method: str = 'this model') -> l
 
 
 def markdown_report(reports: Sequence[SetReport], title: str, method: str = 'this model') -> str:
-    """Write results as a Markdown page.
-
-    Args:
-        reports: Results.
-        title: Heading.
-        method: Name of the model.
-    """
+    """Write results as a Markdown page."""
     notes = [f'- {report.title}: {note}' for report in reports for note in report.notes]
     parts = [
         f'# {title}',
@@ -314,17 +271,9 @@ def write_reports(
     method: str = 'this model',
     **facts: Any,
 ) -> tuple[str, str]:
-    """Write ``<stem>.json`` and ``<stem>.md``.
+    """Write ``<stem>.json`` and ``<stem>.md``, make their folder, and return the two paths.
 
-    Args:
-        reports: Results.
-        stem: Path without suffix; its folder is made.
-        title: Heading of the page.
-        method: Name of the model.
-        **facts: More entries of the JSON file.
-
-    Returns:
-        The two paths.
+    ``facts`` are more entries of the JSON file.
     """
     mkdir_or_exist(os.path.dirname(os.path.abspath(stem)))
     content = dict(

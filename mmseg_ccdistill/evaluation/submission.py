@@ -199,11 +199,7 @@ class SubmissionParts:
             )
 
     def missing(self, images: Sequence[Path]) -> list[Path]:
-        """The images whose predictions are not there yet.
-
-        Args:
-            images: Images of the test set.
-        """
+        """The images whose predictions are not there yet."""
         return [
             image
             for image in images
@@ -211,13 +207,7 @@ class SubmissionParts:
         ]
 
     def write(self, name: str, logits: Tensor, confidence_threshold: float) -> None:
-        """Write the prediction for one image.
-
-        Args:
-            name: File name of the image.
-            logits: ``(K, H, W)`` at the image's own size.
-            confidence_threshold: See :func:`prediction_images`.
-        """
+        """Write the :func:`prediction_images` of one image, from logits ``(K, H, W)`` at its own size."""
         self._begin()
         pictures = prediction_images(logits, confidence_threshold)
         for folder in self.target.folders:
@@ -225,13 +215,9 @@ class SubmissionParts:
             write_atomically(self.folder / folder / name, encoded.tobytes())
 
     def pack(self, names: Sequence[str]) -> Path:
-        """Put the images into one zip beside the final one; its time stamps are constant.
+        """Put the images into one temporary zip beside the final one; its time stamps are constant.
 
-        Args:
-            names: File names of the images.
-
-        Returns:
-            The temporary zip: :meth:`publish` gives it its name.
+        :meth:`publish` gives it its name.
         """
         partial = self.folder / self.out.name
         with zipfile.ZipFile(partial, 'w', zipfile.ZIP_STORED) as archive:  # PNG is compressed
@@ -243,11 +229,7 @@ class SubmissionParts:
         return partial
 
     def publish(self, partial: Path) -> None:
-        """Give a packed zip its name and remove the folder of parts.
-
-        Args:
-            partial: What :meth:`pack` returned.
-        """
+        """Give a packed zip its name and remove the folder of parts."""
         self._refuse_to_overwrite()
         os.replace(partial, self.out)
         shutil.rmtree(self.folder)

@@ -104,9 +104,6 @@ def uncertainty_counts(
         invalid: True where the ground truth is invalid, shape ``(H, W)``.
         thresholds: Ascending thresholds, shape ``(T,)`` float32.
         num_classes: Number of classes K.
-
-    Returns:
-        The counts.
     """
     device = prediction.device
     limits = torch.from_numpy(thresholds).to(device)
@@ -128,14 +125,7 @@ def uncertainty_counts(
 
 
 def uiou(counts: UncertaintyCounts) -> np.ndarray:
-    """UIoU of every class at every threshold.
-
-    Args:
-        counts: Counts over all images.
-
-    Returns:
-        ``(T, K)`` float64 in [0, 1]; NaN where the union is empty.
-    """
+    """UIoU of every class at every threshold: ``(T, K)`` float64 in [0, 1]; NaN where the union is empty."""
 
     def accepted(bins: np.ndarray) -> np.ndarray:
         return bins[:, ::-1].cumsum(1)[:, ::-1][:, 1:]

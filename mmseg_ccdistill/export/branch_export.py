@@ -41,22 +41,6 @@ class ExportMismatchError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class PlainSegmentor:
-    """A branch as an ordinary segmentor: what goes to disk, whatever the format.
-
-    Attributes:
-        state_dict: Weights by name, as ``EncoderDecoder`` has them, on the CPU.
-        config: Self-contained config.
-        dataset_meta: ``classes``, a list of names, and ``palette``, a list of RGB triples in
-            [0, 255]; plain values, as JSON has them.
-    """
-
-    state_dict: Mapping[str, Tensor]
-    config: Config
-    dataset_meta: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class ExportReport:
     """What an export did.
 
@@ -105,9 +89,6 @@ def export_files(
         force (bool): Whether existing files may be replaced. Defaults to False.
         on_step (Callable): Called with each of :data:`STEPS` as it begins. Defaults to nothing.
 
-    Returns:
-        ExportReport: What was written.
-
     Raises:
         UserInputError: If a file exists, or config and checkpoint do not fit.
         ExportMismatchError: If the written files predict something else; they are not kept.
@@ -123,13 +104,13 @@ def export_files(
     load_branch(model, branch, saved['state_dict'], checkpoint)
     is_reweighted = model.test_weight is not None
     state, _ = model.export_branch(branch)
-    exported = PlainSegmentor(state, plain, class_meta(saved['meta'], config, model.num_classes))
+    classes = class_meta(saved['meta'], config, model.num_classes)
     on_step(STEPS[2])
     files[0].parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=files[0].parent, prefix='.export-') as folder:
         drafts = [Path(folder) / file.name for file in files]
-        write_checkpoint(exported, drafts[0])
-        write_config(exported, drafts[1], f'{branch} branch of {checkpoint.name}')
+        write_checkpoint(drafts[0], state, plain, classes)
+        write_config(drafts[1], plain, f'{branch} branch of {checkpoint.name}')
         on_step(STEPS[3])
         compare_logits(model, branch, load_plain(*drafts))
         for draft, file in zip(drafts, files, strict=True):
@@ -160,10 +141,6 @@ def _quiet() -> Iterator[None]:
 
 def output_files(out: Path, force: bool) -> tuple[Path, Path]:
     """Paths of the weights and the config of an export.
-
-    Args:
-        out (Path): Path, with or without the suffix of one of the two.
-        force (bool): Whether they may exist.
 
     Returns:
         tuple[Path, Path]: ``<out>.pth`` and ``<out>.py``.
@@ -263,48 +240,40 @@ def class_meta(meta: Mapping[str, Any], config: Config, num_classes: int) -> dic
     return dict(classes=classes, palette=palette)
 
 
-def write_checkpoint(exported: PlainSegmentor, path: Path) -> None:
+def write_checkpoint(
+    path: Path, state_dict: Mapping[str, Tensor], config: Config, dataset_meta: Mapping[str, Any]
+) -> None:
     """Write the weights as MMSegmentation reads them: tensors and plain values alone.
 
     Args:
-        exported (PlainSegmentor): What to write.
         path (Path): ``.pth`` file; ``meta`` holds classes, palette and the text of the config.
+        state_dict (Mapping): Weights by name, as ``EncoderDecoder`` has them, on the CPU.
+        config (Config): Self-contained config.
+        dataset_meta (Mapping): From :func:`class_meta`.
     """
-    meta = {
-        OWN_KEY: __version__,
-        'dataset_meta': dict(exported.dataset_meta),
-        'cfg': exported.config.pretty_text,
-    }
-    torch.save(dict(meta=meta, state_dict=dict(exported.state_dict)), path)
+    meta = {OWN_KEY: __version__, 'dataset_meta': dict(dataset_meta), 'cfg': config.pretty_text}
+    torch.save(dict(meta=meta, state_dict=dict(state_dict)), path)
 
 
-def write_config(exported: PlainSegmentor, path: Path, source: str) -> None:
+def write_config(path: Path, config: Config, source: str) -> None:
     """Write the config as a Python file.
 
     Args:
-        exported (PlainSegmentor): What to write.
         path (Path): ``.py`` file.
+        config (Config): What to write.
         source (str): Where the model comes from, for the first line.
 
     Raises:
         ExportMismatchError: If the file reads back as another config.
     """
     text = f'# A plain segmentor: {source}.\n# Written by tools/model_converters/night2mmseg.py.\n'
-    path.write_text(text + exported.config.pretty_text, encoding='utf-8')
-    if Config.fromfile(str(path)).to_dict() != exported.config.to_dict():
+    path.write_text(text + config.pretty_text, encoding='utf-8')
+    if Config.fromfile(str(path)).to_dict() != config.to_dict():
         raise ExportMismatchError(f'{path.name} does not read back as it was written')
 
 
 def load_plain(checkpoint: Path, config: Path) -> EncoderDecoder:
-    """The segmentor of an exported pair, built from its config and loaded strictly.
-
-    Args:
-        checkpoint (Path): ``.pth`` file.
-        config (Path): ``.py`` file.
-
-    Returns:
-        EncoderDecoder: On the CPU.
-    """
+    """The segmentor of an exported pair, built on the CPU from its config and loaded strictly."""
     model = MODELS.build(Config.fromfile(str(config)).model)
     model.load_state_dict(read_checkpoint(checkpoint)['state_dict'], strict=True)
     return model
@@ -316,11 +285,6 @@ def compare_logits(method: AdaptationSegmentor, branch: str, plain: EncoderDecod
 
     Both run ``test_step`` (normalisation, whole or slide inference, resizing) on one image of
     uniform noise, without the re-weighting of ``test_reweight_std``, which is not exported.
-
-    Args:
-        method (AdaptationSegmentor): Model with the branch.
-        branch (str): Name of the network.
-        plain (EncoderDecoder): What is compared with it.
 
     Raises:
         ExportMismatchError: If one bit of the logits differs.

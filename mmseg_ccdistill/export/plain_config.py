@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import mmseg.registry
@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 
 from ..errors import UserInputError
+from ..runtime.config_places import dotted_places
 
 _PACKAGE = __name__.partition('.')[0]
 
@@ -48,27 +49,17 @@ def package_components() -> set[str]:
 
 
 def components_from_package(node: Any) -> list[str]:
-    """Types in a config, or part of one, that only this package provides.
-
-    Args:
-        node: Config, dict or list.
-
-    Returns:
-        list[str]: Their names, sorted.
-    """
-    return sorted(set(_types(node)) & package_components())
+    """Types in a config, or part of one, that only this package provides, sorted."""
+    return sorted(_types(node) & package_components())
 
 
-def _types(node: Any) -> Iterator[str]:
-    """Yield every ``type`` below ``node``, without its scope (``mmseg.``)."""
-    if isinstance(node, Mapping):
-        if isinstance(node.get('type'), str):
-            yield node['type'].rpartition('.')[2]
-        for child in node.values():
-            yield from _types(child)
-    elif isinstance(node, list | tuple):
-        for child in node:
-            yield from _types(child)
+def _types(node: Any) -> set[str]:
+    """Every ``type`` below ``node``, without its scope (``mmseg.``)."""
+    return {
+        value.rpartition('.')[2]
+        for place, value in dotted_places(node, 'config')
+        if place.endswith('.type') and isinstance(value, str)
+    }
 
 
 def plain_config(config: Config) -> Config:
@@ -118,14 +109,7 @@ def plain_config(config: Config) -> Config:
 
 
 def plain_model(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Config of one network of an adaptation.
-
-    Args:
-        model (Mapping): Config of the ``AdaptationSegmentor``; not changed.
-
-    Returns:
-        dict: Config of an ``EncoderDecoder``.
-    """
+    """Config of one network of an adaptation as an ``EncoderDecoder``; that of the adaptation is not changed."""
     plain = copy.deepcopy(dict(model['segmentor']))
     # The model's settings win over the branch's, as when it is built.
     plain.update(
@@ -161,7 +145,7 @@ def _for_inference(node: Any, ours: set[str]) -> Any:
 
 
 def _stock_loss(loss: Mapping[str, Any], ours: set[str]) -> dict[str, Any]:
-    if set(_types(loss)) & ours:
+    if _types(loss) & ours:
         return dict(type='CrossEntropyLoss', loss_weight=loss.get('loss_weight', 1.0))
     return dict(loss)
 

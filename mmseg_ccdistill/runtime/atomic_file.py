@@ -28,11 +28,7 @@ class FileNotWrittenError(OSError):
 
 
 def fault_point(step: str) -> None:
-    """Do nothing: the place between two steps of a write, where tests put an interruption.
-
-    Args:
-        step: What has just been done, or is about to be.
-    """
+    """Do nothing: the place between two steps of a write, where tests put an interruption."""
 
 
 def write_atomically(
@@ -76,14 +72,10 @@ def write_atomically(
 
 
 def check_free_space(folder: str | os.PathLike[str], size: int) -> None:
-    """Check that a file fits into a folder's file system, for a user without privileges.
-
-    Args:
-        folder: Folder.
-        size: Bytes.
+    """Check that ``size`` bytes fit into a folder's file system, for a user without privileges.
 
     Raises:
-        FileNotWrittenError: If it does not (``errno.ENOSPC``).
+        FileNotWrittenError: If they do not (``errno.ENOSPC``).
     """
     status = os.statvfs(folder)
     free = status.f_bavail * status.f_frsize
@@ -94,14 +86,7 @@ def check_free_space(folder: str | os.PathLike[str], size: int) -> None:
 
 
 def remove_unfinished(folder: str | os.PathLike[str]) -> list[Path]:
-    """Remove what interrupted writes left in a folder.
-
-    Args:
-        folder: Folder; it need not exist.
-
-    Returns:
-        The removed files.
-    """
+    """Remove what interrupted writes left in a folder, and return these files."""
     leftovers = sorted(Path(folder).glob(f'*{UNFINISHED}'))
     for leftover in leftovers:
         leftover.unlink(missing_ok=True)

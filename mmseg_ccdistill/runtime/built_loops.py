@@ -14,13 +14,6 @@ _LOOPS = {
 
 
 def built_loops(runner: Runner) -> dict[str, BaseLoop]:
-    """The loops of this run. One that it does not need stays a config.
-
-    Args:
-        runner: The runner.
-
-    Returns:
-        Loops by the key of their data loader in the config.
-    """
+    """The loops of this run by the key of their data loader. One that it does not need stays a config."""
     found = {key: getattr(runner, name, None) for key, name in _LOOPS.items()}
     return {key: loop for key, loop in found.items() if isinstance(loop, BaseLoop)}

@@ -18,7 +18,6 @@ refused here, and says so.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import pickle
 import pickletools
@@ -30,10 +29,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
-from mmengine.logging import print_log
 from torch import Tensor
 
 from ..errors import UserInputError
+from .run_log import warn
 
 #: Set to 1, it lets refused files be unpickled; ``--trust-pickle`` sets it.
 TRUST_VARIABLE = 'MMSEG_CCDISTILL_TRUST_PICKLE'
@@ -146,9 +145,6 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     The file is mapped, not copied: an optimizer state that nobody reads costs no memory.
 
-    Args:
-        path: File of a training run.
-
     Returns:
         dict: ``state_dict`` (names to tensors, without the ``module.`` of a wrapped model), ``meta``
         (a dict, maybe empty) and whatever else the file holds.
@@ -181,9 +177,6 @@ def verify_checkpoint(path: str | os.PathLike[str]) -> None:
 
     ``torch.save`` writes a zip archive with a CRC-32 of each part, which ``torch.load`` does not
     look at. About 0.8 s per GB from memory.
-
-    Args:
-        path: File of ``torch.save``.
 
     Raises:
         CheckpointFileError: If it is cut short, altered, or not readable.
@@ -296,11 +289,9 @@ def _decoded(text: str) -> Any:
 
 def _unpickle(path: Path, map_location: Any, refusal: Exception) -> Any:
     """Execute the file, because the user has asked for it."""
-    print_log(
+    warn(
         f'--trust-pickle: unpickling {path}, which can run any program as you. '
-        f'{_refusal(path, refusal)}',
-        logger='current',
-        level=logging.WARNING,
+        f'{_refusal(path, refusal)}'
     )
     try:
         return torch.load(str(path), map_location=map_location, weights_only=False)

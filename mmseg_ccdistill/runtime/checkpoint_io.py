@@ -31,10 +31,6 @@ class AtomicBackend(LocalBackend):
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
         """Write a checkpoint.
 
-        Args:
-            obj: What ``torch.save`` made.
-            filepath: File.
-
         Raises:
             OSError: If it could not be written; the old file lies where it lay.
         """
@@ -42,11 +38,7 @@ class AtomicBackend(LocalBackend):
         write_atomically(filepath, bytes(obj), verify_checkpoint)
 
     def remove(self, filepath: str | Path) -> None:
-        """Delete a file.
-
-        Args:
-            filepath: File.
-        """
+        """Delete a file."""
         atomic_file.fault_point('deleting')
         super().remove(filepath)
         atomic_file.fault_point('deleted')
@@ -58,13 +50,6 @@ register_backend(ATOMIC_BACKEND, AtomicBackend, force=True)
 @CheckpointLoader.register_scheme(prefixes='', force=True)
 def load_from_local(filename: str, map_location: Any = None) -> Any:
     """Load a local checkpoint without executing code in it, in place of mmengine's loader.
-
-    Args:
-        filename: Path.
-        map_location: As of ``torch.load``.
-
-    Returns:
-        What was saved.
 
     Raises:
         CheckpointFileError: If the file is missing, damaged, or not safe to read.
@@ -83,9 +68,6 @@ def load_from_http(filename: str, map_location: Any = None, model_dir: str | Non
         filename: Address.
         map_location: As of ``torch.load``.
         model_dir: Folder to download to. Defaults to torch's cache.
-
-    Returns:
-        What was saved.
 
     Raises:
         CheckpointFileError: If the file is damaged or not safe to read.

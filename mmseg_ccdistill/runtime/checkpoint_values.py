@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import enum
-import logging
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer, print_log
+from mmengine.logging import HistoryBuffer
 from torch import Tensor
+
+from .run_log import warn
 
 _BUFFER_KEYS = {'log_history', 'count_history', 'max_length'}
 _DROPPED = object()
@@ -69,11 +70,9 @@ def _convert(value: Any, where: str) -> Any:
             return kind(value)
     if isinstance(value, torch.dtype):
         return value
-    print_log(
+    warn(
         f'{where} is a {type(value).__name__}, neither tensor nor plain value: '
-        'it is left out of the checkpoint',
-        logger='current',
-        level=logging.WARNING,
+        'it is left out of the checkpoint'
     )
     return _DROPPED
 
@@ -90,11 +89,7 @@ def _convert_mapping(value: Mapping, where: str) -> dict:
 
 
 def restore_log(message_hub: dict[str, Any]) -> None:
-    """Make mmengine's objects of the plain values in a message hub's state.
-
-    Args:
-        message_hub: ``checkpoint['message_hub']``; ``log_scalars`` is changed in place.
-    """
+    """Make mmengine's objects of the plain ``log_scalars`` in a saved ``message_hub``, in place."""
     scalars = message_hub.get('log_scalars', {})
     for key, value in scalars.items():
         if isinstance(value, dict) and set(value) == _BUFFER_KEYS:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..errors import UserInputError
@@ -109,24 +110,10 @@ def renamed_weights(
 
 
 def renaming_advice(loaded: Mapping[str, Any], expected: Mapping[str, Tensor]) -> str | None:
-    """Say which change of names would make tensors fit a model that they do not fit as they are.
-
-    Args:
-        loaded: Tensors of the checkpoint by name.
-        expected: State dict of the model.
-
-    Returns:
-        A part of a sentence; None if no prefix explains the names.
-    """
+    """Say which change of names would make tensors fit a model's state dict; None if no prefix explains the names."""
     shapes = {name: value.shape for name, value in expected.items() if value.ndim}
     found = {name: value.shape for name, value in loaded.items() if isinstance(value, Tensor)}
-    stripped: Counter[str] = Counter()
-    for name, shape in found.items():
-        parts = name.split('.')
-        for k in range(1, len(parts)):
-            if shapes.get('.'.join(parts[k:])) == shape:
-                stripped['.'.join(parts[:k]) + '.'] += 1
-                break
+    stripped = _prefixes(found, shapes)
     if stripped:
         (prefix, count), *others = stripped.most_common(4)
         also = f' (or {", ".join(repr(p) for p, _ in others)})' if others else ''
@@ -145,13 +132,7 @@ def renaming_advice(loaded: Mapping[str, Any], expected: Mapping[str, Tensor]) -
                 f'{count} of its tensors fit without {part!r} in their names: write them without it: '
                 f'{RENAME_TOOL} --drop {part}'
             )
-    endings: Counter[str] = Counter()
-    for name, shape in shapes.items():
-        parts = name.split('.')
-        for k in range(1, len(parts)):
-            if found.get('.'.join(parts[k:])) == shape:
-                endings['.'.join(parts[:k]) + '.'] += 1
-                break
+    endings = _prefixes(shapes, found)
     if endings:
         prefix, count = endings.most_common(1)[0]
         return (
@@ -159,3 +140,15 @@ def renaming_advice(loaded: Mapping[str, Any], expected: Mapping[str, Tensor]) -
             f'{RENAME_TOOL} --add {prefix}'
         )
     return None
+
+
+def _prefixes(long: Mapping[str, torch.Size], short: Mapping[str, torch.Size]) -> Counter[str]:
+    """Count the prefixes without which long names are short ones of the same shape."""
+    counts: Counter[str] = Counter()
+    for name, shape in long.items():
+        parts = name.split('.')
+        for k in range(1, len(parts)):
+            if short.get('.'.join(parts[k:])) == shape:
+                counts['.'.join(parts[:k]) + '.'] += 1
+                break
+    return counts

@@ -2,14 +2,12 @@
 
 import argparse
 import gc
-import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.logging import print_log
 from torch import distributed as torch_dist
 
 from ..errors import UserInputError
@@ -22,6 +20,7 @@ from .processes import LAUNCHERS
 from .ranks import launcher_of_command, process_of, speaker
 from .rate_multipliers import check_multipliers
 from .run_errors import StoppedBySignal, ending_of
+from .run_log import warn
 from .start_together import end_together, leave_store
 
 #: What ``--cfg-options`` cannot set in a tool whose weights an argument names.
@@ -32,11 +31,7 @@ NAMED_BY_CHECKPOINT = {
 
 
 def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that training and testing share, named as in MMSegmentation's tools.
-
-    Args:
-        parser: Parser to extend.
-    """
+    """Add the arguments that training and testing share, named as in MMSegmentation's tools."""
     parser.add_argument(
         '--work-dir',
         help='folder for logs and checkpoints; else that of the config, '
@@ -49,29 +44,26 @@ def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='what started this process (default: none, a single process)',
     )
+    add_trust_argument(parser)
+    # torch.distributed.launch of torch >= 2.0 passes the spelling with a hyphen.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust-pickle``, which :func:`trust_pickle` obeys."""
     parser.add_argument(
         '--trust-pickle',
         action='store_true',
         help='unpickle checkpoints that hold more than tensors and plain values; such a file can '
         'run any program as you',
     )
-    # torch.distributed.launch of torch >= 2.0 passes the spelling with a hyphen.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
 def trust_pickle(is_trusted: bool) -> None:
-    """Let this process unpickle checkpoints that are not safe to read, and say so.
-
-    Args:
-        is_trusted: Value of ``--trust-pickle``; False changes nothing.
-    """
+    """Let this process unpickle checkpoints that are not safe to read if ``--trust-pickle`` was given, and say so."""
     if is_trusted:
         os.environ[TRUST_VARIABLE] = '1'
-        print_log(
-            '--trust-pickle: checkpoints of this run may execute code',
-            logger='current',
-            level=logging.WARNING,
-        )
+        warn('--trust-pickle: checkpoints of this run may execute code')
 
 
 def load_config(
@@ -85,9 +77,6 @@ def load_config(
         path: Config file (.py, .yaml, .json).
         overrides: Dotted keys and their values, from ``--cfg-options``.
         overruled: Top-level names that the tool sets itself, and what to do instead.
-
-    Returns:
-        The merged config.
 
     Raises:
         UserInputError: If the file or one of its bases is missing or not a config, a segmentor lacks what its way
@@ -120,9 +109,6 @@ def run_main(main: Callable[[], None]) -> int:
     """Run a tool; a :class:`PlainError` ends it in one sentence, a fault of the code in a traceback.
 
     Every process says its own sentence, with its rank in front if the launcher has started several.
-
-    Args:
-        main: The tool.
 
     Returns:
         Exit code: 0, 1 for a run that could not go on, 2 for a mistake in the input, 128 plus the

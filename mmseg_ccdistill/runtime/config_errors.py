@@ -40,12 +40,6 @@ def named_mistakes(config: Config) -> Iterator[None]:
     An error that may be such a refusal is looked for in the config: each of its parts is built alone, the inner ones
     first, and the first that raises the same error is named. Nothing is done as long as nothing is raised.
 
-    Args:
-        config: What is built inside the context.
-
-    Yields:
-        Nothing.
-
     Raises:
         UserInputError: If a part of the config raises the same error by itself.
     """
@@ -62,16 +56,7 @@ def named_mistakes(config: Config) -> Iterator[None]:
 
 
 def config_error(error: Exception, config: Mapping[str, Any], path: str) -> str | None:
-    """Put an error of building a config into one sentence, if a part of the config is its cause.
-
-    Args:
-        error: What left the runner or a registry.
-        config: Values by top-level name.
-        path: The config's file.
-
-    Returns:
-        The sentence; None if no part of the config raises the error when it is built alone.
-    """
+    """Put an error of building a config into one sentence; None if no part of the config raises it when built alone."""
     text = str(error.args[0]) if error.args else ''
     if isinstance(error, ValueError) and (found := _INCOMPLETE.match(text)):
         return (

@@ -133,14 +133,7 @@ class Part(NamedTuple):
 
 
 def config_parts(config: Mapping[str, Any]) -> Iterator[Part]:
-    """Find the parts of a config, outer ones before those inside them.
-
-    Args:
-        config: Values by top-level name.
-
-    Yields:
-        Every dict in the place of a part, with a ``type`` or where one is needed.
-    """
+    """Yield every dict with a ``type``, or where one is needed, the outer ones before those inside them."""
     for name, value in config.items():
         if name.endswith('_dataloader') and isinstance(value, Mapping):
             for key, registry in _OF_LOADERS.items():
@@ -197,27 +190,14 @@ def _is_complete(place: str, registry: str) -> bool:
 
 
 def registry_of(part: Part, scope: str) -> Registry:
-    """The registry in which the runner looks for the type of a part.
-
-    Args:
-        part: The part.
-        scope: The config's ``default_scope``.
-    """
+    """The registry in which the runner looks for the type of a part."""
     registry: Registry = getattr(mmengine.registry, part.registry)
     with registry.switch_scope_and_registry(part.node.get('_scope_') or scope) as found:
         return found
 
 
 def class_of(part: Part, scope: str) -> Callable[..., Any] | None:
-    """What a part is built with.
-
-    Args:
-        part: A part with a ``type``.
-        scope: The config's ``default_scope``.
-
-    Returns:
-        The class or function; None if no registry holds the name.
-    """
+    """The class or function that a part is built with; None if no registry holds the name."""
     kind = part.node['type']
     if not isinstance(kind, str):
         return kind if callable(kind) else None
@@ -228,11 +208,7 @@ def class_of(part: Part, scope: str) -> Callable[..., Any] | None:
 
 
 def scope_of(config: Config | Mapping[str, Any]) -> str:
-    """The scope in which a config's parts are looked for.
-
-    Args:
-        config: The config.
-    """
+    """The scope in which a config's parts are looked for."""
     return config.get('default_scope') or DEFAULT_SCOPE
 
 
@@ -257,11 +233,7 @@ _PLAIN_BASES = (object, torch.nn.Module, BaseModule)
 
 
 def arguments_of(built: Callable[..., Any]) -> Arguments:
-    """Read the arguments of a class or function, and of its bases as far as it passes others on to them.
-
-    Args:
-        built: The class or function.
-    """
+    """Read the arguments of a class or function, and of its bases as far as it passes others on to them."""
     functions: list[tuple[Any, Any]] = [(None, built)]
     if isinstance(built, type):
         chain = [(cls, vars(cls).get('__init__')) for cls in built.__mro__]

@@ -22,9 +22,7 @@ def _exit_with_parent() -> None:
 def init_worker(worker_id: int, then: Callable[[int], None] | None) -> None:
     """Let a data worker outlive a SIGTERM that is not its parent's: the parent saves first.
 
-    Args:
-        worker_id: Number of the worker in its loader.
-        then: What the loader does in a new worker, called with the number.
+    ``then`` is what the loader does in a new worker, called with the worker's number.
     """
     forget_in_child()
     if hasattr(signal, 'sigwaitinfo'):
@@ -34,28 +32,8 @@ def init_worker(worker_id: int, then: Callable[[int], None] | None) -> None:
         then(worker_id)
 
 
-def signal_of_workers(batches: Any) -> str:
-    """Find the signal that ended a worker of a loader.
-
-    Args:
-        batches: Iterator of the train loop over the loader, as it is or inside iterators that keep it as ``batches``.
-
-    Returns:
-        Its name, such as ``'SIGKILL'``; nothing if no worker was ended by one.
-    """
-    while hasattr(batches, 'batches'):
-        batches = batches.batches
-    workers = getattr(getattr(batches, '_iterator', None), '_workers', None) or ()
-    codes = [worker.exitcode or 0 for worker in workers]
-    return signal.Signals(-min(codes)).name if min(codes, default=0) < 0 else ''
-
-
 def end_workers(runner: Runner) -> None:
-    """Let the data workers go now; collected with the runner, each of them takes five seconds.
-
-    Args:
-        runner: The runner, whose train loop is over.
-    """
+    """Let the data workers go now; collected with the runner, each of them takes five seconds."""
     loop: Any = runner.train_loop
     loop.dataloader_iterator = None
     loaders = (

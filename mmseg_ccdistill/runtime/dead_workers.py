@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from .run_errors import DataWorkerError, describe_loading_failure, resume_command
@@ -26,15 +28,13 @@ class WorkerWatch:
         self._pid = os.getpid()
         self._is_installed = False
         self._torchs: Any = None
+        self._workers: list[BaseProcess] = []
 
     def install(self, num_workers: int) -> None:
-        """Take torch's handler over. Nothing happens before a data loader has installed it, or a second time.
-
-        Args:
-            num_workers: Workers of the train loader, for the report.
-        """
-        if self._is_installed:
+        """Take torch's handler over. Nothing happens before a data loader has installed it, or a second time."""
+        if self._is_installed or num_workers < 1:
             return
+        self._workers = multiprocessing.active_children()
         torchs = signal.getsignal(signal.SIGCHLD)
         if callable(torchs):
             self._is_installed, self._torchs = True, torchs
@@ -46,25 +46,17 @@ class WorkerWatch:
             signal.signal(signal.SIGCHLD, self._torchs)
             self._is_installed = False
 
-    def note(self, error: BaseException, num_workers: int | None, ended_by: str = '') -> None:
-        """Keep the first failure.
-
-        Args:
-            error: What the data loader raised.
-            num_workers: Workers of the loader, if it is known.
-            ended_by: Name of the signal that ended one of them, if it is known.
-        """
+    def note(self, error: BaseException, num_workers: int | None) -> None:
+        """Keep the first failure; torch does not name the signal where it finds a dead worker by itself."""
         if not self.report:
+            code = min((worker.exitcode or 0 for worker in self._workers), default=0)
+            ended_by = signal.Signals(-code).name if code < 0 else ''
             self.report = describe_loading_failure(error, num_workers, ended_by)
 
     def sentence(self, saved: str = '') -> str:
-        """Say what has happened and how to go on.
+        """Say what has happened and how to go on; without a report of its own, that of another process.
 
-        Args:
-            saved: What there is of the run, ``'after iteration 7, saved as ...'``.
-
-        Returns:
-            The sentence; without a report of its own, that of another process.
+        ``saved`` is what there is of the run, ``'after iteration 7, saved as ...'``.
         """
         report = self.report or 'Another process reports that one of its data workers died'
         end = f'the run ends {saved}' if saved else 'the run ends'

@@ -11,13 +11,9 @@ from torch import Tensor
 
 
 def first_bad(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
-    """Find the first tensor with an element that is not finite, in one transfer from the device.
+    """Name of the first floating-point tensor with an element that is not finite; None if there is none.
 
-    Args:
-        tensors: Names and tensors of any shape; those that hold integers are passed over.
-
-    Returns:
-        Its name; None if there is none.
+    One transfer from the device, whatever the number and shapes of the tensors.
     """
     named = [(name, value) for name, value in tensors if value.is_floating_point()]
     if not named:
@@ -27,14 +23,7 @@ def first_bad(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
 
 
 def batch_statistics(model: torch.nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Floating-point buffers that a checkpoint holds: running means and variances.
-
-    Args:
-        model: Model, or its wrapper for several processes.
-
-    Yields:
-        Names and the buffers themselves.
-    """
+    """Yield names and floating-point buffers that a checkpoint holds: running means and variances."""
     inner: Any = model.module if is_model_wrapper(model) else model
     saved = inner.state_dict(keep_vars=True)
     for name, buffer in inner.named_buffers():

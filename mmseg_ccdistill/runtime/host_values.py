@@ -10,14 +10,7 @@ from torch import Tensor
 
 
 def to_host(values: Sequence[Any]) -> list[float]:
-    """Numbers of scalars that lie on one device, in one transfer.
-
-    Args:
-        values (Sequence): Scalar tensors or numbers.
-
-    Returns:
-        list[float]: In the same order.
-    """
+    """Numbers of scalars that lie on one device, in their order, in one transfer."""
     tensors = [value for value in values if isinstance(value, Tensor)]
     device = tensors[0].device if tensors else torch.device('cpu')
     scalars = [

@@ -57,12 +57,6 @@ class JointOptimWrapperConstructor:
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the wrapper.
 
-        Args:
-            model: The model, wrapped for several processes or not.
-
-        Returns:
-            The wrapper around a :class:`JointOptimizer`.
-
         Raises:
             UserInputError: If a part names no child, has nothing to train, or a trainable parameter is in no part.
         """

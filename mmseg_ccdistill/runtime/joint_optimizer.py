@@ -75,9 +75,6 @@ class JointOptimizer(Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Step every part.
 
-        Args:
-            closure: Not supported: the parts would evaluate it one after the other.
-
         Raises:
             ValueError: If there is a closure.
         """
@@ -99,19 +96,12 @@ class JointOptimizer(Optimizer):
                     delattr(part, name)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Clear the gradients of every part.
-
-        Args:
-            set_to_none: As in torch.
-        """
+        """Clear the gradients of every part."""
         for part in self.parts.values():
             part.zero_grad(set_to_none)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Take over a group of a part, as torch's constructor does; no other.
-
-        Args:
-            param_group: The group.
 
         Raises:
             ValueError: If it belongs to no part, which would never step it.
@@ -123,11 +113,7 @@ class JointOptimizer(Optimizer):
         super().add_param_group(param_group)
 
     def state_dict(self) -> dict[str, Any]:
-        """``state`` by part, and ``param_groups`` of all parts, each with its part's name.
-
-        Returns:
-            dict: Tensors and plain values.
-        """
+        """``state`` by part, and ``param_groups`` of all parts, each with its part's name."""
         states = {name: part.state_dict() for name, part in self.parts.items()}
         groups = [
             {**group, _PART: name}
@@ -141,9 +127,6 @@ class JointOptimizer(Optimizer):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restore every part.
-
-        Args:
-            state_dict: As :meth:`state_dict` returns it.
 
         Raises:
             ValueError: If it is not of these parts.

@@ -13,9 +13,6 @@ def fit_loaders_to_workers(config: Config) -> None:
     """Take the settings for worker processes out of loaders that have none, and say so.
 
     So ``train_dataloader.num_workers=0`` alone is enough, whatever a base config sets beside it.
-
-    Args:
-        config: Config; its loaders (keys that end in ``_dataloader``) are changed in place.
     """
     for name in list(config):
         loader = config[name]

@@ -14,9 +14,6 @@ def enable_amp(config: Config) -> None:
     decoder has no normalisation and its float16 sums can overflow; float16 elsewhere. A config that
     is already mixed stays as it is.
 
-    Args:
-        config: Config; ``optim_wrapper`` is changed in place.
-
     Raises:
         UserInputError: If there is no accelerator, or the wrapper is of another type.
     """

@@ -45,11 +45,7 @@ class NamedHooksRunner(Runner):
     def register_default_hooks(
         self, hooks: Mapping[str, Hook | dict[str, Any] | None] | None = None
     ) -> None:
-        """Register the named hooks; those that are None are left out.
-
-        Args:
-            hooks: Hooks or their configs by name.
-        """
+        """Register the named hooks; those that are None are left out."""
         named = dict(hooks or {})
         super().register_default_hooks(
             {name: hook for name, hook in named.items() if hook is not None or name in STOCK_HOOKS}
@@ -57,9 +53,6 @@ class NamedHooksRunner(Runner):
 
     def register_custom_hooks(self, hooks: Sequence[Hook | dict[str, Any]]) -> None:
         """Register the hooks of the user.
-
-        Args:
-            hooks: Hooks or their configs.
 
         Raises:
             UserInputError: If a guard is there twice.

@@ -41,12 +41,6 @@ class OverrideAction(argparse.Action):
     ) -> None:
         """Read the words of one use of the option.
 
-        Args:
-            parser: The parser.
-            namespace: Where the dict is kept.
-            values: The words.
-            option_string: The option as it was written.
-
         Raises:
             OverrideError: If a word is no override.
         """
@@ -57,11 +51,7 @@ class OverrideAction(argparse.Action):
 
 
 def add_override_argument(parser: argparse.ArgumentParser) -> None:
-    """Add ``--cfg-options KEY=VALUE ...``.
-
-    Args:
-        parser: Parser to extend.
-    """
+    """Add ``--cfg-options KEY=VALUE ...``."""
     parser.add_argument(
         '--cfg-options', nargs='+', action=OverrideAction, metavar='KEY=VALUE', help=HELP
     )
@@ -69,10 +59,6 @@ def add_override_argument(parser: argparse.ArgumentParser) -> None:
 
 def parse_overrides(words: Sequence[str], option: str = '--cfg-options') -> dict[str, Any]:
     """Read ``KEY=VALUE`` words.
-
-    Args:
-        words: The words, as the shell passes them.
-        option: What they belong to, for the messages.
 
     Returns:
         Values by dotted key.

@@ -52,13 +52,7 @@ def check_parts(config: Config, path: str) -> None:
 
 
 def unknown_type(part: Part, scope: str, path: str) -> str:
-    """The sentence for a type that no registry holds.
-
-    Args:
-        part: The part of the config.
-        scope: The config's ``default_scope``.
-        path: The config's file.
-    """
+    """The sentence for a type that no registry holds."""
     registry, name = registry_of(part, scope), part.node['type']
     similar = such_as(str(name), _names(registry))
     return (
@@ -69,15 +63,7 @@ def unknown_type(part: Part, scope: str, path: str) -> str:
 
 
 def such_as(name: str, names: Collection[str]) -> str:
-    """The names that are most alike, for a sentence.
-
-    Args:
-        name: What was given.
-        names: What there is.
-
-    Returns:
-        ``", such as 'momentum' or 'nesterov'"``; nothing if none is alike.
-    """
+    """The names that are most alike, as ``", such as 'momentum' or 'nesterov'"``; nothing if none is alike."""
     similar = difflib.get_close_matches(name, sorted(names), n=2, cutoff=_LIKE)
     return f', such as {" or ".join(map(repr, similar))}' if similar else ''
 

@@ -21,14 +21,7 @@ class IterationLineFilter(logging.Filter):
     """Drops LoggerHook's lines about single iterations and lets everything else pass."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a record is kept.
-
-        Args:
-            record: Log record.
-
-        Returns:
-            False for the lines of single iterations.
-        """
+        """Tell whether a record is kept."""
         return _ITERATION_LINE.match(record.getMessage()) is None
 
 
@@ -37,15 +30,6 @@ def validations_left(done: int, total: int, interval: int, begin: int = 1) -> in
 
     mmengine validates after every multiple of ``interval`` from ``begin`` on, and after the last
     iteration.
-
-    Args:
-        done: Iterations done.
-        total: Iterations in all.
-        interval: Iterations between validations.
-        begin: First iteration that may be followed by a validation.
-
-    Returns:
-        Number of validations to come.
     """
     if done >= total:
         return 0
@@ -74,24 +58,12 @@ def mean_losses(hub: MessageHub, window: int) -> dict[str, float]:
 
 
 def short_name(key: str) -> str:
-    """Shorten a loss key for the console: ``source_day.loss_seg`` -> ``source_day.seg``.
-
-    Args:
-        key: Key of the model's output.
-
-    Returns:
-        The key without ``loss_``.
-    """
+    """Shorten a loss key for the console: ``source_day.loss_seg`` -> ``source_day.seg``."""
     return key.replace('loss_', '') or key
 
 
 def memory_text() -> str:
-    """State the peak memory of this process.
-
-    Returns:
-        ``'3.2 GB GPU'`` (allocated by torch) with CUDA, else ``'1.1 GB RAM'`` (resident set), in
-        units of 1e9 bytes.
-    """
+    """Peak memory in 1e9 bytes: ``'3.2 GB GPU'`` (allocated by torch), without CUDA ``'1.1 GB RAM'`` (resident set)."""
     if torch.cuda.is_available():
         return f'{torch.cuda.max_memory_allocated() / 1e9:.1f} GB GPU'
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -99,12 +71,5 @@ def memory_text() -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Write a duration as hours, minutes and seconds.
-
-    Args:
-        seconds: Duration in seconds.
-
-    Returns:
-        For example ``'0:03:12'``.
-    """
+    """Write a duration in seconds as hours, minutes and seconds: ``'0:03:12'``."""
     return str(datetime.timedelta(seconds=round(seconds)))

@@ -37,23 +37,14 @@ def get_random_state() -> RandomState:
 
 
 def set_random_state(state: RandomState) -> None:
-    """Set the global generators to ``state``.
-
-    Args:
-        state: What :func:`get_random_state` returned earlier.
-    """
+    """Set the global generators to ``state``."""
     random.setstate(state.python)
     np.random.set_state(state.numpy)
     torch.set_rng_state(state.torch)
 
 
 def same_random_state(first: RandomState, second: RandomState) -> bool:
-    """Say whether two states produce the same numbers from here on.
-
-    Args:
-        first: One state.
-        second: The other state.
-    """
+    """Say whether two states produce the same numbers from here on."""
     ours, theirs = first.numpy['state'], second.numpy['state']
     return (
         first.python == second.python
@@ -66,8 +57,7 @@ def same_random_state(first: RandomState, second: RandomState) -> bool:
 def seed_generators(sequence: np.random.SeedSequence) -> None:
     """Seed ``random``, numpy and torch's CPU generator from independent parts of one sequence.
 
-    Args:
-        sequence: Source of the seeds; equal sequences give equal states on every platform.
+    Equal sequences give equal states on every platform.
     """
     words = sequence.generate_state(8)
     random.seed(int(words[0]) << 32 | int(words[1]))
@@ -78,11 +68,7 @@ def seed_generators(sequence: np.random.SeedSequence) -> None:
 
 @contextmanager
 def seeded(sequence: np.random.SeedSequence) -> Iterator[None]:
-    """Run a block on freshly seeded generators and restore the caller's streams afterwards.
-
-    Args:
-        sequence: Source of the seeds.
-    """
+    """Run a block on freshly seeded generators and restore the caller's streams afterwards."""
     before = get_random_state()
     seed_generators(sequence)
     try:
@@ -94,13 +80,8 @@ def seeded(sequence: np.random.SeedSequence) -> Iterator[None]:
 def side_stream(number: int) -> np.random.RandomState:
     """Random numbers of a transform's own, which leave the global generators where they are.
 
-    They follow from the state of numpy's global generator, so within :func:`seeded` they belong to the draw.
-
-    Args:
-        number: Streams of different numbers are independent.
-
-    Returns:
-        A generator of numpy's frozen stream.
+    They follow from the state of numpy's global generator, so within :func:`seeded` they belong to the draw. Streams of
+    different numbers are independent; each is numpy's frozen stream.
     """
     state = np.random.get_state(legacy=False)['state']
     words = [int(word) for word in state['key'][:8]]

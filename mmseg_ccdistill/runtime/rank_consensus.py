@@ -43,12 +43,6 @@ class RankConsensus:
     def largest(self, number: int) -> int:
         """Largest of the processes' numbers. To be called in all of them.
 
-        Args:
-            number: That of this process.
-
-        Returns:
-            The same in every process.
-
         Raises:
             LostRankError: If another process has ended, or hangs for longer than the timeout.
         """

@@ -44,12 +44,9 @@ class Process(NamedTuple):
 
 
 def launcher_of_command() -> str:
-    """Read ``--launcher`` from the command line of this process.
+    """Read ``--launcher`` from the command line of this process; ``'none'`` where there is none.
 
     A variable such as ``RANK`` alone says nothing: a cluster may set it for every program.
-
-    Returns:
-        Its value; ``'none'`` for a program that has no such argument or was not given it.
     """
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument('--launcher', nargs='?', const='none', default='none')
@@ -57,13 +54,9 @@ def launcher_of_command() -> str:
 
 
 def process_of(launcher: str) -> Process:
-    """Read from the environment which process this is.
+    """Which process this is, by the environment of a launcher (``'none'`` or a key of ``RANK_VARIABLES``).
 
-    Args:
-        launcher: ``'none'`` or a key of ``RANK_VARIABLES``.
-
-    Returns:
-        The process; the only one if the launcher is ``'none'`` or its variables are missing.
+    The only one if the launcher is ``'none'`` or its variables are missing.
     """
     names = RANK_VARIABLES.get(launcher, ())
     values = [os.environ.get(name, '') for name in names]
@@ -76,12 +69,5 @@ def process_of(launcher: str) -> Process:
 
 
 def speaker(process: Process) -> str:
-    """Say which process speaks.
-
-    Args:
-        process: The process.
-
-    Returns:
-        ``'rank 3: '``, or nothing if there is one process.
-    """
+    """Say which process speaks: ``'rank 3: '``, or nothing if there is one process."""
     return f'rank {process.rank}: ' if process.world_size > 1 else ''

@@ -10,7 +10,7 @@ from mmengine.optim import DefaultOptimWrapperConstructor
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 from ..errors import UserInputError
-from .read_settings import dotted_places
+from .config_places import dotted_places
 
 #: What each setting of mmengine's DefaultOptimWrapperConstructor multiplies.
 _MULTIPLIED = {

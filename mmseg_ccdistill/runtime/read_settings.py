@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from ..errors import UserInputError
 from .config_parts import arguments_of
+from .config_places import dotted_places
 from .named_hooks import HOOK_NAMES
 
 
@@ -206,15 +207,6 @@ def _instead(name: str, rest: str, values: Mapping[str, Any], read: Collection[s
     """What to write in the place of an override that nothing reads.
 
     A variable of the file stands in every place that was made from it; of other names the nearest are a guess.
-
-    Args:
-        name: Top-level name.
-        rest: The key behind it, with its dot.
-        values: Config.
-        read: Top-level names that are read.
-
-    Returns:
-        A half sentence.
     """
     used = {key: value for key, value in values.items() if key in read}
     names = sorted((place for place, _ in dotted_places(used)), key=lambda place: place.count('.'))
@@ -267,24 +259,6 @@ def _wider_places(value: Any, used: Mapping[str, Any]) -> list[str]:
         for place, node in _dicts(used)
         if all(key in node and node[key] == child for key, child in value.items())
     ]
-
-
-def dotted_places(node: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
-    """Yield (dotted key, value) of everything in a config, outer values before inner ones.
-
-    Args:
-        node: Part of a config: dicts, lists and tuples are walked.
-        prefix: Dotted key of the part itself.
-    """
-    items: Iterable[tuple[Any, Any]] = ()
-    if isinstance(node, Mapping):
-        items = node.items()
-    elif isinstance(node, list | tuple):
-        items = enumerate(node)
-    for key, child in items:
-        place = f'{prefix}.{key}' if prefix else str(key)
-        yield place, child
-        yield from dotted_places(child, place)
 
 
 def _dicts(used: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,11 +10,11 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, is_main_process
-from mmengine.logging import print_log
 
 from ..errors import UserInputError
 from .checkpoint_file import CheckpointFileError, load_checkpoint_file, verify_checkpoint
 from .ranks import Process
+from .run_log import warn
 from .start_together import told_by_first
 
 #: mmengine's file with the path of the latest checkpoint.
@@ -47,9 +46,6 @@ def newest_good_checkpoint(work_dir: str | Path) -> ResumeChoice:
     was finished just before its name reached ``last_checkpoint`` counts. mmengine's ``best_*`` files
     hold no optimizer and count only if ``last_checkpoint`` names them.
 
-    Args:
-        work_dir: Folder of the run.
-
     Returns:
         The choice. Files that are no training checkpoints are passed over in silence.
     """
@@ -74,13 +70,9 @@ def newest_good_checkpoint(work_dir: str | Path) -> ResumeChoice:
 
 
 def agreed_choice(find: Callable[[], ResumeChoice]) -> ResumeChoice:
-    """Have the first process of the group choose, for all.
+    """Have the first process of the group choose, for all; ``find`` is called there alone.
 
-    Args:
-        find: Chooses; called in the first process alone.
-
-    Returns:
-        Its choice; no checkpoint, and the reason, where it has raised: the others wait, whatever happens.
+    Where it raises, the choice is no checkpoint and the reason: the others wait, whatever happens.
     """
     choices: list[Any] = [None]
     if is_main_process():
@@ -94,14 +86,7 @@ def agreed_choice(find: Callable[[], ResumeChoice]) -> ResumeChoice:
 
 
 def misplaced_checkpoint(words: Sequence[str]) -> str | None:
-    """Say what to use instead of ``--resume PATH``.
-
-    Args:
-        words: Arguments of the training tool.
-
-    Returns:
-        One sentence; None if ``--resume`` is not followed by anything but another option or the config.
-    """
+    """Say what to use instead of ``--resume PATH``; None if only an option or the config follows ``--resume``."""
     given = None
     for word, following in zip(words, [*words[1:], '-'], strict=True):
         if word.startswith('--resume='):
@@ -134,9 +119,6 @@ def resume_last_checkpoint(config: Config, process: Process | None = None) -> st
         process: This process, before the process group exists: the first of several chooses and verifies, the
             others are told. None for a single one.
 
-    Returns:
-        Path of the checkpoint.
-
     Raises:
         UserInputError: If the work dir holds no checkpoint to resume from.
     """
@@ -156,7 +138,7 @@ def _last_checkpoint(work_dir: str) -> str:
             'leave --resume out to start anew, or name the run to continue with --work-dir'
         )
     if choice.skipped:
-        print_log(choice.describe(), logger='current', level=logging.WARNING)
+        warn(choice.describe())
     return str(choice.checkpoint)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 
 from ..errors import UserInputError
+from .config_parts import arguments_of
 from .run_setup import SETUP_KEY, by_name
 from .schedule_replay import Replay, replay_schedules
 
@@ -226,7 +226,7 @@ def _schedule_changes(part: _Part) -> list[str]:
             continue
         # of one type, only another version of mmengine may keep other values
         differing = [key for key in now if key in before and not _same(now[key], before[key])]
-        arguments = _arguments(type(scheduler))
+        arguments = arguments_of(type(scheduler)).names
         shown = [key for key in differing if key in arguments] or differing
         texts += [
             f'param_scheduler.{index}.{key} {_text(before[key])} -> {_text(now[key])}'
@@ -238,16 +238,6 @@ def _schedule_changes(part: _Part) -> list[str]:
 def _schedule_settings(state: Mapping[str, Any]) -> dict[str, Any]:
     # Functions, such as the shape of a one-cycle schedule, are never saved: those of the config count.
     return {k: v for k, v in state.items() if k not in _SCHEDULER_STATE and not callable(v)}
-
-
-def _arguments(kind: type) -> set[str]:
-    """Names of a class's arguments, those of its bases included."""
-    return {
-        name
-        for base in kind.__mro__
-        if '__init__' in vars(base) and base is not object
-        for name in inspect.signature(vars(base)['__init__']).parameters
-    }
 
 
 def _changes(

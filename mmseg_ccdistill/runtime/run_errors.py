@@ -41,11 +41,7 @@ class StoppedBySignal(SystemExit):  # noqa: N818  (an exit, not an error)
 
 
 def resume_command() -> str:
-    """The command line that continues this run.
-
-    Returns:
-        The present one with ``--resume``, with torchrun before it if torchrun started it.
-    """
+    """The command line that continues this run, with ``--resume``, and torchrun before it if torchrun started it."""
     arguments = [*sys.argv] if '--resume' in sys.argv else [*sys.argv, '--resume']
     if not arguments[0].endswith('train.py'):
         return 'the same program with resume=True in its config'
@@ -58,20 +54,12 @@ def resume_command() -> str:
 
 
 def is_loading_timeout(error: BaseException) -> bool:
-    """Tell whether torch's data loader says with this error that no batch has come in time.
-
-    Args:
-        error: Any error.
-    """
+    """Tell whether torch's data loader says with this error that no batch has come in time."""
     return isinstance(error, RuntimeError) and _LOADING_TIMEOUT.search(str(error)) is not None
 
 
 def is_loading_failure(error: BaseException) -> bool:
-    """Tell whether torch's data loader says that one of its processes died or that no batch came.
-
-    Args:
-        error: Any error.
-    """
+    """Tell whether torch's data loader says that one of its processes died or that no batch came."""
     if is_loading_timeout(error):
         return True
     return isinstance(error, RuntimeError) and _WORKER_DEATH.search(str(error)) is not None
@@ -125,11 +113,7 @@ def _signal_name(description: str) -> str:
 
 
 def memory_text() -> str:
-    """State the free shared memory and the available memory of this machine, in 1e9 bytes.
-
-    Returns:
-        For example ``'3.1 of 8.0 GB of /dev/shm and 12.4 GB of memory are free'``.
-    """
+    """Free memory of this machine, as ``'3.1 of 8.0 GB of /dev/shm and 12.4 GB of memory are free'``, in 1e9 bytes."""
     parts = []
     if os.path.isdir(SHARED_MEMORY):
         usage = shutil.disk_usage(SHARED_MEMORY)
@@ -142,14 +126,7 @@ def memory_text() -> str:
 
 
 def lost_rank(error: BaseException) -> LostRankError | None:
-    """Recognise an error that says that another process of the run is gone.
-
-    Args:
-        error: Any error.
-
-    Returns:
-        What to report instead, or None if it is something else or there is one process only.
-    """
+    """The error to report where another process of the run is gone; None if it is something else, or there is none."""
     if isinstance(error, LostRankError):
         return error
     if int(os.environ.get('WORLD_SIZE', '1')) < 2 or not isinstance(error, RuntimeError):
@@ -164,14 +141,7 @@ def lost_rank(error: BaseException) -> LostRankError | None:
 
 
 def port_in_use(error: BaseException) -> str | None:
-    """Recognise an error that says that the port on which the processes meet is taken.
-
-    Args:
-        error: Any error.
-
-    Returns:
-        The sentence, or None if it is something else.
-    """
+    """The sentence for an error that says that the port on which the processes meet is taken; None for another."""
     if not isinstance(error, RuntimeError | OSError) or not _PORT_IN_USE.search(str(error)):
         return None
     port = os.environ.get('MASTER_PORT', '29500')
@@ -184,9 +154,6 @@ def port_in_use(error: BaseException) -> str | None:
 
 def ending_of(error: BaseException) -> tuple[str, int] | None:
     """Put an error that ends a run into one sentence, if it is one that can.
-
-    Args:
-        error: What left the runner.
 
     Returns:
         ``(sentence, exit code)`` of a :class:`PlainError`; for a port in use (2); for

@@ -12,23 +12,15 @@ SETUP_KEY = 'mmseg_ccdistill_setup'
 
 
 def by_name(entry: Any) -> dict[str, Any]:
-    """One entry per optimizer.
+    """Entries by the name of their optimizer; the only one is called ``''``.
 
-    Args:
-        entry: A runner's optimizer wrapper, or its list of schedulers; or, with several optimizers, one of them
-            for each name.
-
-    Returns:
-        The entries by name; the only one is called ``''``.
+    ``entry`` is a runner's optimizer wrapper or list of schedulers; with several optimizers, one of them for each name.
     """
     return dict(entry.items()) if hasattr(entry, 'items') else {'': entry}
 
 
 def run_setup(runner: Any) -> dict[str, Any]:
     """Describe a run.
-
-    Args:
-        runner: The runner, with optimizer and schedulers built.
 
     Returns:
         Plain values: ``processes``; ``batch_size`` (per process, None if the loader does not tell);

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
-from mmengine.logging import print_log
-
 from ..errors import UserInputError
+from .run_log import warn
 from .run_setup import by_name
 from .schedule_replay import replay_schedules
 
@@ -50,11 +48,9 @@ def check_schedule_end(runner: Any, saved_max_iters: int | None) -> None:
                 f'{advice}'
             )
         if rate < initial:
-            print_log(
+            warn(
                 f'train_cfg.max_iters is {max_iters}, but {key} is {ends[last]}: the iterations after it keep its '
-                f'last learning rate, {rate:.6g}; to move the end of the schedule, too: {advice}',
-                logger='current',
-                level=logging.WARNING,
+                f'last learning rate, {rate:.6g}; to move the end of the schedule, too: {advice}'
             )
 
 

@@ -38,15 +38,7 @@ class OtherRankError(UserInputError):
 
 
 def others_sentence(rank: int, sentence: str) -> str:
-    """Put the sentence of another process into one of this process.
-
-    Args:
-        rank: The other process.
-        sentence: What it says.
-
-    Returns:
-        ``'rank 1 reported an error: ...'``.
-    """
+    """Put the sentence of another process into one of this process: ``'rank 1 reported an error: ...'``."""
     return f'rank {rank} reported an error: {sentence}'
 
 
@@ -78,9 +70,6 @@ def told_by_first(process: Process, name: str, find: Callable[[], str]) -> str:
         name: What it is, the same in all processes.
         find: Finds it out; called in the first process alone. What it raises ends that process, and the others with
             its sentence.
-
-    Returns:
-        What was found.
 
     Raises:
         OtherRankError: If another process has failed in the meantime.
@@ -120,11 +109,6 @@ def end_together(process: Process, error: BaseException, sentence: str) -> None:
 
     A launcher ends all processes of a node as soon as one has failed. To be called after this
     process has printed its sentence.
-
-    Args:
-        process: This process.
-        error: What ends it.
-        sentence: What it says.
     """
     global _is_over
     if not _can_share(process) or _is_over:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -27,33 +27,23 @@ class StepRecord(NamedTuple):
         return [key for key, value in self.values.items() if not math.isfinite(value)]
 
 
-def batch_paths(data_batch: Any) -> dict[str, list[str]]:
-    """Image files of a batch, by domain (``''`` for a plain batch).
-
-    Args:
-        data_batch (dict): What the data loader gives: ``data_samples`` is a list, or one list per domain.
-
-    Returns:
-        dict[str, list[str]]: Empty if the samples do not know their files.
-    """
+def samples_by_domain(data_batch: Any) -> dict[str, Sequence[Any]]:
+    """The data samples of a batch: ``data_samples`` is one list per domain, or a list, whose domain is ``''``."""
     samples = data_batch.get('data_samples') if isinstance(data_batch, Mapping) else None
-    groups = samples if isinstance(samples, Mapping) else {'': samples or []}
+    return dict(samples) if isinstance(samples, Mapping) else {'': samples or []}
+
+
+def batch_paths(data_batch: Any) -> dict[str, list[str]]:
+    """Image files of a batch, by domain; empty if the samples do not know their files."""
     paths = {
         domain: [str(sample.get('img_path')) for sample in group if sample.get('img_path')]
-        for domain, group in groups.items()
+        for domain, group in samples_by_domain(data_batch).items()
     }
     return {domain: files for domain, files in paths.items() if files}
 
 
 def whole_step(step: list[StepRecord]) -> StepRecord:
-    """The last iteration of a step, with the files of all: any of them may have spoiled the gradient.
-
-    Args:
-        step: The iterations that were accumulated, at least one.
-
-    Returns:
-        One record.
-    """
+    """The last iteration of a step, with the files of all: any of them may have spoiled the gradient."""
     paths: dict[str, list[str]] = {}
     for record in step:
         for domain, files in record.paths.items():

@@ -9,13 +9,9 @@ from torch import Tensor
 
 
 def tie_tensors(saved: dict[str, Any], live: Mapping[str, Tensor]) -> None:
-    """Let names that share one tensor in the model share one in what is saved.
+    """Let names that share one tensor in the model's state dict share one in what is saved, in place.
 
     A copy from a GPU is made for each name; ``torch.save`` writes a tensor once only if the names share it.
-
-    Args:
-        saved: Names to tensors on the CPU; changed in place.
-        live: State dict of the model.
     """
     first: dict[tuple[Any, ...], str] = {}
     for name, value in live.items():

@@ -13,9 +13,6 @@ from ..errors import UserInputError
 def make_work_dir(path: str) -> None:
     """Make the folder of a run, or say why that is not possible.
 
-    Args:
-        path: Work dir.
-
     Raises:
         UserInputError: If it is a file, lies in a file, or cannot be written.
     """
@@ -35,16 +32,10 @@ def make_work_dir(path: str) -> None:
 
 
 def default_work_dir(config_path: str) -> str:
-    """Name the folder of a run after its config.
+    """Name the folder of a run after its config: ``work_dirs/ccdistill/run`` for ``configs/ccdistill/run.py``.
 
     The path below the folder ``configs`` is kept, so that two methods' configs of one file name do not share a
     folder. A config elsewhere goes by the name of its folder.
-
-    Args:
-        config_path: The config file.
-
-    Returns:
-        ``'work_dirs/ccdistill/run'`` for ``configs/ccdistill/run.py``.
     """
     path = Path(os.path.abspath(config_path)).with_suffix('')
     parts = path.parts[1:]  # without the root
@@ -58,11 +49,6 @@ def set_work_dir(config: Config, config_path: str, work_dir: str | None) -> None
     """Decide where the run writes, and make that folder.
 
     The command line wins over the config, and the config over :func:`default_work_dir`.
-
-    Args:
-        config: Config; ``work_dir`` is set in place.
-        config_path: The config file.
-        work_dir: Value of ``--work-dir``.
 
     Raises:
         UserInputError: If it is a file, lies in a file, or cannot be written.

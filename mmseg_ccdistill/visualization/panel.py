@@ -192,10 +192,6 @@ def present_classes(
 def check_picture_path(path: str | os.PathLike[str], force: bool = False) -> None:
     """Check that a picture can get a name, before the work that it takes.
 
-    Args:
-        path: File to write.
-        force: Whether it may exist.
-
     Raises:
         ValueError: If the suffix names no image format, or the file exists.
     """

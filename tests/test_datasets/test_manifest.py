@@ -47,7 +47,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the manifest logs."""
     messages: list[str] = []
-    monkeypatch.setattr(manifest, 'print_log', lambda message, **_: messages.append(message))
+    monkeypatch.setattr(manifest, 'warn', messages.append)
     return messages
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
 from functools import partial
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,12 +14,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data._utils import signal_handling
 
 from mmseg_ccdistill.runtime import stop_signals
-from mmseg_ccdistill.runtime.data_workers import signal_of_workers
 from mmseg_ccdistill.runtime.dead_workers import WorkerWatch
 from mmseg_ccdistill.runtime.rank_consensus import RankConsensus
 from mmseg_ccdistill.runtime.run_errors import DataWorkerError
 from mmseg_ccdistill.runtime.stop_signals import StopSignals
-from mmseg_ccdistill.runtime.train_batches import GuardedBatches
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
 
@@ -95,7 +93,7 @@ def test_the_first_failure_is_kept_and_another_process_has_none() -> None:
     assert watch.report == first
 
 
-def test_the_signal_is_that_of_the_loaders_own_worker(
+def test_the_signal_is_named_where_torch_does_not_name_it(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     # torch installs its handler once in the life of a process: it must find its place free later
@@ -103,22 +101,19 @@ def test_the_signal_is_that_of_the_loaders_own_worker(
     request.addfinalizer(partial(signal.signal, signal.SIGCHLD, signal.getsignal(signal.SIGCHLD)))
     # The handler that an earlier run has left would raise here.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    loader = DataLoader(
-        TensorDataset(torch.zeros(4)), num_workers=2, multiprocessing_context='fork'
+    others = {worker.pid for worker in multiprocessing.active_children()}
+    batches = iter(
+        DataLoader(TensorDataset(torch.zeros(4)), num_workers=2, multiprocessing_context='fork')
     )
-    torchs = iter(loader)
-    batches = GuardedBatches(SimpleNamespace(_iterator=torchs), lambda error: None)
-    assert signal_of_workers(batches) == ''
-    worker = torchs._workers[1]
+    worker = next(w for w in multiprocessing.active_children() if w.pid not in others)
+    silent, watch = WorkerWatch(), WorkerWatch()
+    watch.install(2)
     os.kill(worker.pid, signal.SIGKILL)
     worker.join(10)
-    assert signal_of_workers(batches) == 'SIGKILL'
-    assert signal_of_workers(iter([1])) == ''
-
-
-def test_the_signal_is_named_where_torch_does_not_name_it() -> None:
-    watch = WorkerWatch()
-    watch.note(RuntimeError('DataLoader worker (pid(s) 7) exited unexpectedly'), 2, 'SIGKILL')
+    for each in (silent, watch):
+        each.note(RuntimeError('DataLoader worker (pid(s) 7) exited unexpectedly'), 2)
+    del batches
+    assert silent.report.startswith('A data worker (one of 2) exited unexpectedly; ')
     assert watch.report.startswith(
         'A data worker (one of 2) was killed by SIGKILL, as the system does when memory runs out; '
     )

@@ -13,7 +13,7 @@ def test_initial_weights_are_checked_wherever_they_are_named(tmp_path) -> None:
 
     with pytest.raises(UserInputError, match="load_from: .*'gone.pth' does not exist"):
         start_up_checks.check_initial_weights(Config(dict(load_from='gone.pth')))
-    with pytest.raises(UserInputError, match=r'^model.segmentor.heads\[0\].init_cfg.checkpoint'):
+    with pytest.raises(UserInputError, match=r'^model.segmentor.heads\.0\.init_cfg.checkpoint'):
         start_up_checks.check_initial_weights(config(checkpoint='gone.pth'))
     with pytest.raises(UserInputError, match='^model.pretrained'):
         start_up_checks.check_initial_weights(Config(dict(model=dict(pretrained='gone.pth'))))

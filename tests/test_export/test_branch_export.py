@@ -140,11 +140,11 @@ def test_a_mismatch_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     save(build(config), tmp_path / 'iter_2.pth')
     write = branch_export.write_checkpoint
 
-    def write_rounded(exported: Any, path: Path) -> None:
-        for value in exported.state_dict.values():
+    def write_rounded(path: Path, state: dict[str, torch.Tensor], *rest: Any) -> None:
+        for value in state.values():
             if value.is_floating_point():
                 value.copy_(value.half())
-        write(exported, path)
+        write(path, state, *rest)
 
     monkeypatch.setattr(branch_export, 'write_checkpoint', write_rounded)
     monkeypatch.setattr(

@@ -67,10 +67,7 @@ def test_a_state_dict_keeps_its_versions() -> None:
 
 def test_other_objects_are_left_out_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(
-        'mmseg_ccdistill.runtime.checkpoint_values.print_log',
-        lambda text, **kwargs: said.append(text),
-    )
+    monkeypatch.setattr('mmseg_ccdistill.runtime.checkpoint_values.warn', said.append)
     plain = to_plain({'meta': {'hook': object(), 'iter': 3}, 'list': [1, print, 2]})
     assert plain == {'meta': {'iter': 3}, 'list': [1, 2]}
     assert said[0].startswith('checkpoint.meta.hook is a object, neither tensor nor plain value')

@@ -2,178 +2,31 @@
 
 from __future__ import annotations
 
-import logging
-import re
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.hooks import Hook
-from mmengine.logging import MMLogger
-from mmengine.model import BaseModel
-from mmengine.optim import ExponentialLR, OptimWrapper, OptimWrapperDict, PolyLR
-from mmengine.runner import Runner
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from resumed_run import (
+    ADAM,
+    HALF,
+    RMSPROP,
+    SGD,
+    STEPS,
+    WHOLE,
+    Line,
+    Run,
+    changes,
+    poly,
+    warm_up,
+    warnings,
+)
 
-from mmseg_ccdistill.datasets import Draw
 from mmseg_ccdistill.runtime.checkpoint_file import TRUST_VARIABLE
-from mmseg_ccdistill.runtime.run_setup import SETUP_KEY, batch_change
-from mmseg_ccdistill.runtime.schedule_replay import replay_schedules
-
-HALF, WHOLE = 6, 12
-SGD: dict[str, Any] = dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.01)
-ADAM: dict[str, Any] = dict(type='AdamW', lr=0.1, betas=(0.9, 0.99), weight_decay=0.01)
-RMSPROP: dict[str, Any] = dict(type='RMSprop', lr=0.1)
-
-
-def poly(end: int, begin: int = 0, **more: Any) -> dict[str, Any]:
-    return {**dict(type='PolyLR', power=0.9, begin=begin, end=end, by_epoch=False), **more}
-
-
-def warm_up(end: int) -> dict[str, Any]:
-    return dict(type='LinearLR', start_factor=0.1, begin=0, end=end, by_epoch=False)
-
-
-class Line(BaseModel):
-    """Two layers; their optimizers, if there are two, share the loss."""
-
-    def __init__(self, width: int = 1) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.backbone = torch.nn.Linear(2, 2)
-        self.head = torch.nn.Linear(2, width)
-
-    def forward(self, inputs: Any, data_samples: Any = None, mode: str = 'tensor') -> Any:
-        out = self.head(self.backbone(torch.stack(list(inputs))))
-        return {'loss': (out - 1).square().mean()}
-
-    def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
-        if not isinstance(optim_wrapper, OptimWrapperDict):
-            return super().train_step(data, optim_wrapper)
-        loss = self(**self.data_preprocessor(data, True))['loss']
-        optim_wrapper.zero_grad()
-        loss.backward()
-        for wrapper in optim_wrapper.values():
-            wrapper.step()
-        return {'loss': loss}
-
-
-class Points(torch.utils.data.Dataset):
-    metainfo: dict[str, Any] = {}
-
-    def __len__(self) -> int:
-        return 64
-
-    def __getitem__(self, draw: Any) -> dict[str, Any]:
-        index = draw.index if isinstance(draw, Draw) else int(draw)
-        generator = torch.Generator().manual_seed(index)
-        return dict(inputs=torch.randn(2, generator=generator))
-
-
-class Diary(Hook):
-    """Settings of every parameter group in every iteration, before the step."""
-
-    priority = 'LOWEST'
-
-    def __init__(self) -> None:
-        self.rows: dict[int, list[dict[str, Any]]] = {}
-
-    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        groups = runner.optim_wrapper.param_groups
-        groups = (
-            [g for some in groups.values() for g in some] if isinstance(groups, dict) else groups
-        )
-        self.rows[runner.iter] = [
-            {k: v for k, v in group.items() if k in ('lr', 'momentum', 'betas', 'weight_decay')}
-            for group in groups
-        ]
-
-
-class Run:
-    """One run of ``iters`` iterations in a folder."""
-
-    def __init__(
-        self,
-        folder: Path,
-        iters: int,
-        schedule: Any,
-        optimizer: Any = SGD,
-        resume: bool = False,
-        batch_size: int = 4,
-        model: BaseModel | None = None,
-        checkpoint: dict[str, Any] | None = None,
-        epochs: int = 0,
-        **wrapper: Any,
-    ) -> None:
-        self.diary = Diary()
-        wrapped = optimizer
-        if isinstance(optimizer, dict):
-            wrapped = dict(optimizer=dict(optimizer), **wrapper)
-        default = dict(type='AtomicCheckpointHook', by_epoch=False, interval=HALF)
-        self.runner = Runner(
-            model=model or Line(),
-            work_dir=str(folder),
-            train_dataloader=dict(
-                dataset=Points(),
-                sampler=dict(type='DefaultSampler' if epochs else 'DrawSampler', seed=0),
-                batch_size=batch_size,
-                num_workers=0,
-                collate_fn=dict(type='pseudo_collate'),
-            ),
-            train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=epochs)
-            if epochs
-            else dict(type='IterBasedTrainLoop', max_iters=iters, val_interval=10**6),
-            optim_wrapper=wrapped,
-            param_scheduler=schedule,
-            cfg=Config(dict(param_scheduler=schedule)),
-            default_hooks=dict(checkpoint=checkpoint or default),
-            custom_hooks=[dict(type='ExactResumeHook'), self.diary],
-            log_processor=dict(by_epoch=False),
-            default_scope='mmseg',
-            experiment_name=f'resume_{time.time_ns()}',
-            randomness=dict(seed=0),
-            resume=resume,
-        )
-        self.runner.train()
-
-    @property
-    def rows(self) -> dict[int, list[dict[str, Any]]]:
-        return self.diary.rows
-
-    def rate(self, iteration: int) -> float:
-        return self.rows[iteration][0]['lr']
-
-
-@pytest.fixture
-def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Records of the runner's logger, which does not hand them on."""
-    original = MMLogger.__init__
-
-    def attach(self: Any, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **kwargs)
-        self.addHandler(caplog.handler)
-
-    monkeypatch.setattr(MMLogger, '__init__', attach)
-    caplog.set_level(logging.INFO)
-    return caplog
-
-
-def warnings(log: Any) -> list[str]:
-    return [r.getMessage() for r in log.records if r.levelno == logging.WARNING]
-
-
-def changes(log: Any) -> list[str]:
-    """The changes that the one line names."""
-    head = f'resuming at iteration {HALF}: the settings of this run count, not those of the checkpoint: '
-    lines = [text for text in warnings(log) if text.startswith(head)]
-    assert len(lines) <= 1
-    return lines[0].removeprefix(head).split('; ') if lines else []
-
+from mmseg_ccdistill.runtime.run_setup import SETUP_KEY
 
 COSINE = dict(type='CosineAnnealingLR', by_epoch=False, eta_min=0.01)
-STEPS = dict(type='MultiStepLR', by_epoch=False, gamma=0.5)
 GROUPS = dict(paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.0, decay_mult=0.0))))
 
 
@@ -424,37 +277,6 @@ def test_a_schedule_that_follows_metrics_is_kept_or_refused(tmp_path: Path, log:
         Run(tmp_path, WHOLE, [dict(plateau, patience=3)], resume=True)
 
 
-def test_a_longer_run_whose_schedule_ends_at_zero_is_refused(tmp_path: Path) -> None:
-    Run(tmp_path, HALF, [warm_up(2), poly(HALF, 2)])
-    with pytest.raises(ValueError) as raised:
-        Run(tmp_path, WHOLE, [warm_up(2), poly(HALF, 2)], resume=True)
-    assert str(raised.value) == (
-        'train_cfg.max_iters is 12, but param_scheduler.1.end is 6, where the learning rate ends at 0: iterations 7 to '
-        '12 would train nothing; move the end of the schedule, too: --cfg-options train_cfg.max_iters=12 '
-        'param_scheduler.1.end=12'
-    )
-
-
-def test_a_longer_run_at_the_last_rate_is_told(tmp_path: Path, log: Any) -> None:
-    Run(tmp_path, HALF, poly(HALF, eta_min=0.01))
-    resumed = Run(tmp_path, WHOLE, poly(HALF, eta_min=0.01), resume=True)
-    assert resumed.rate(WHOLE - 1) == pytest.approx(0.01)
-    (told,) = [text for text in warnings(log) if 'max_iters' in text]
-    assert told == (
-        'train_cfg.max_iters is 12, but param_scheduler.end is 6: the iterations after it keep its last learning rate, '
-        '0.01; to move the end of the schedule, too: --cfg-options train_cfg.max_iters=12 param_scheduler.end=12'
-    )
-
-
-@pytest.mark.parametrize(
-    'schedule', [[warm_up(3)], None, [dict(STEPS, milestones=[3])], [poly(WHOLE)]]
-)
-def test_longer_runs_that_train_on_are_not_told(tmp_path: Path, log: Any, schedule: Any) -> None:
-    Run(tmp_path, HALF, schedule)
-    Run(tmp_path, WHOLE, schedule, resume=True)
-    assert [text for text in warnings(log) if 'max_iters' in text] == []
-
-
 @pytest.mark.parametrize('iters', [HALF, HALF - 2])
 def test_a_finished_run_says_so(tmp_path: Path, log: Any, iters: int) -> None:
     Run(tmp_path, HALF, [poly(HALF)])
@@ -487,59 +309,3 @@ def test_the_stock_checkpoint_hook(
     resumed = Run(tmp_path / 'a', WHOLE, [poly(WHOLE)], resume=True)
     whole = Run(tmp_path / 'b', WHOLE, [poly(WHOLE)])
     assert resumed.rows == {i: whole.rows[i] for i in range(HALF, WHOLE)}
-
-
-def test_another_batch_is_told(tmp_path: Path, log: Any) -> None:
-    Run(tmp_path, HALF, [poly(WHOLE)])
-    Run(tmp_path, WHOLE, [poly(WHOLE)], resume=True, batch_size=2)
-    assert [text for text in warnings(log) if 'written by' in text] == [
-        'the checkpoint was written by 1 process with batches of 4, this run has 1 process with batches of 2: a step '
-        'sees 2 images instead of 4, while learning rate and number of iterations stay as configured; the order of '
-        'images goes on at draw 12 although 24 were drawn, so some are drawn again; for the same run take 1 process '
-        'with batches of 4'
-    ]
-
-
-def setup(processes: int, batch_size: int, accumulative_counts: int = 1) -> dict[str, int]:
-    return dict(processes=processes, batch_size=batch_size, accumulative_counts=accumulative_counts)
-
-
-@pytest.mark.parametrize(
-    ('saved', 'now', 'expected'),
-    [
-        (setup(2, 2), setup(4, 2), 'a step sees 8 images instead of 4, .* at draw 80 although 40 .*passed over'),
-        (setup(4, 2), setup(2, 2), 'a step sees 4 images instead of 8, .* at draw 40 although 80 .*drawn again'),
-        (setup(2, 2), setup(1, 4), 'with batches of 4: dropout and batch statistics differ from'),
-        (setup(1, 4), setup(1, 2, 2), '2 accumulated: the order of images goes on at draw 20 although 40'),
-        (setup(1, 4), setup(1, 4, 2), 'sees 8 images instead of 4, .* as configured; for the same'),
-    ],
-)  # fmt: skip
-def test_other_processes_are_told(saved: dict, now: dict, expected: str) -> None:
-    told = batch_change(saved, now, 10)
-    assert told is not None and re.search(expected, told), told
-    assert batch_change(saved, saved, 10) is None
-    assert (
-        batch_change({}, now, 10) is None
-        and batch_change(dict(saved, batch_size=None), now, 1) is None
-    )
-
-
-def test_schedules_by_epoch_are_replayed_in_order() -> None:
-    """Steps of an epoch come after those of its last iteration, as in training."""
-
-    def fresh() -> tuple[torch.optim.Optimizer, list[Any]]:
-        optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
-        poly = PolyLR(optimizer, end=20, by_epoch=False)
-        return optimizer, [poly, ExponentialLR(optimizer, gamma=0.5, by_epoch=True)]
-
-    optimizer, schedulers = fresh()
-    for iteration in range(1, 11):
-        optimizer.step()
-        schedulers[0].step()
-        if iteration % 4 == 0:
-            schedulers[1].step()
-    untouched, others = fresh()
-    replay = replay_schedules(others, untouched.param_groups, 10, 2, 4)
-    assert replay.groups[0]['lr'] == optimizer.param_groups[0]['lr']
-    assert [s['last_step'] for s in replay.states] == [10, 2]
-    assert untouched.param_groups[0]['lr'] == 1.0 and others[0].last_step == 0

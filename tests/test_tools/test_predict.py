@@ -157,7 +157,7 @@ def test_other_metrics_that_drop_folders_are_refused(here) -> None:
     )
     config.test_evaluator = dict(type='CityscapesMetric', output_dir='out')
     with pytest.raises(
-        UserInputError, match=r'^test_evaluator\[0\].output_dir: the images .*a/0_rgb'
+        UserInputError, match=r'^test_evaluator\.0\.output_dir: the images .*a/0_rgb'
     ):
         keep_folders(config, 'test')
 

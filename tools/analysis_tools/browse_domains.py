@@ -40,14 +40,7 @@ if TYPE_CHECKING:
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line.
-
-    Args:
-        argv: Arguments; None takes those of the process.
-
-    Returns:
-        The parsed arguments.
-    """
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -74,15 +67,7 @@ def labels_of(sample: Any) -> np.ndarray:
 
 
 def source_columns(sample: Mapping[str, Any], model: BaseSegmentor | None) -> dict[str, np.ndarray]:
-    """Columns of a source-only sample; two-dimensional ones are label maps.
-
-    Args:
-        sample: Packed sample of a plain data set.
-        model: Trained model.
-
-    Returns:
-        Photographs ``(H, W, 3)`` and label maps ``(H, W)`` by column title.
-    """
+    """Photographs ``(H, W, 3)`` and label maps ``(H, W)`` of a source-only sample by column title."""
     columns = {
         'image': packed_image(sample['inputs']),
         'labels': labels_of(sample['data_samples']),
@@ -96,15 +81,7 @@ def source_columns(sample: Mapping[str, Any], model: BaseSegmentor | None) -> di
 def cross_domain_columns(
     sample: Mapping[str, Any], model: AdaptationSegmentor | None
 ) -> dict[str, np.ndarray]:
-    """Columns of a cross-domain sample; two-dimensional ones are label maps.
-
-    Args:
-        sample: Packed sample of ``CrossDomainDataset``.
-        model: Trained model.
-
-    Returns:
-        Photographs ``(H, W, 3)`` and label maps ``(H, W)`` by column title.
-    """
+    """Photographs ``(H, W, 3)`` and label maps ``(H, W)`` of a cross-domain sample by column title."""
     images = {domain: packed_image(image) for domain, image in sample['inputs'].items()}
     titles = dict(source_day='S_d', source_night='S_n', target_day='T_d', target_night='T_n')
     columns = {}
@@ -142,15 +119,7 @@ def class_map(logits: Tensor) -> np.ndarray:
 
 
 def captions_of(sample: Mapping[str, Any], suffixes: Sequence[str]) -> dict[str, str]:
-    """Name of each photograph by column title; S_n is made of S_d.
-
-    Args:
-        sample: Packed sample.
-        suffixes: Ends of file names that all images of a data set share; they are left out.
-
-    Returns:
-        Names by column title.
-    """
+    """Name of each photograph by column title, without the ``suffixes`` that a data set shares; S_n is made of S_d."""
 
     def stem(path: str) -> str:
         name = Path(path).name
@@ -170,15 +139,7 @@ def captions_of(sample: Mapping[str, Any], suffixes: Sequence[str]) -> dict[str,
 
 
 def load_model(config: Config, checkpoint: str | None) -> BaseSegmentor | None:
-    """The model of the pseudo labels and predictions, every network filled.
-
-    Args:
-        config: Config.
-        checkpoint: Its checkpoint; None: no model.
-
-    Returns:
-        The model.
-    """
+    """The model of the pseudo labels and predictions, every network filled."""
     if checkpoint is None:
         return None
     networks = getattr(MODELS.get(config.model.type), 'networks', None)
@@ -215,17 +176,7 @@ def main() -> None:
 
 
 def pages_of(numbers: Sequence[int], rows: int, out: Path, suffix: str) -> dict[int, Path]:
-    """The file of each panel by the last draw in it.
-
-    Args:
-        numbers: All draws.
-        rows: Draws in one panel.
-        out: Folder of the panels.
-        suffix: Suffix of their names.
-
-    Returns:
-        Paths by draw.
-    """
+    """The file of each panel, of ``rows`` draws, by the last draw in it."""
     pages = [numbers[i : i + rows] for i in range(0, len(numbers), rows)]
     return {page[-1]: out / f'draws_{page[0]:06d}-{page[-1]:06d}{suffix}' for page in pages}
 

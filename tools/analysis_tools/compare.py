@@ -31,6 +31,7 @@ from mmseg_ccdistill.engine.inference import (
     load_segmentor,
     predict_files,
 )
+from mmseg_ccdistill.engine.label_needs import evaluators_of
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation import published_table, score_table
@@ -48,14 +49,7 @@ if TYPE_CHECKING:
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line.
-
-    Args:
-        argv: Arguments; None takes those of the process.
-
-    Returns:
-        The parsed arguments.
-    """
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -87,9 +81,6 @@ def read_models(
             checkpoints lie in one folder.
         options: Overrides for every config.
 
-    Returns:
-        The models in their order.
-
     Raises:
         UserInputError: If a pair has no colon, or the number of names differs.
     """
@@ -117,12 +108,6 @@ def read_models(
 def test_set(config: Config) -> BaseSegDataset:
     """Build the config's test set; of its pipeline the way images are loaded is kept.
 
-    Args:
-        config: Config.
-
-    Returns:
-        The dataset.
-
     Raises:
         UserInputError: If it is missing or empty.
     """
@@ -134,17 +119,11 @@ def test_set(config: Config) -> BaseSegDataset:
 
 
 def name_and_size(config: Config, dataset: BaseSegDataset) -> tuple[str, int]:
-    """Say what a test set is: the label of its ``NightIoUMetric``, else the folder of its images.
+    """Label and number of images of a whole test set, by its ``NightIoUMetric``.
 
-    Args:
-        config: Config.
-        dataset: Its test set.
-
-    Returns:
-        The name, and the number of images of the whole set.
+    Without one, the folder of its images and their number.
     """
-    evaluators = config.get('test_evaluator') or []
-    for evaluator in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
+    for evaluator in evaluators_of(config, 'test'):
         if evaluator.get('dataset_name'):
             return evaluator.dataset_name, evaluator.get('expected_images') or len(dataset)
     return os.path.normpath(dataset.data_prefix['img_path']), len(dataset)
@@ -159,9 +138,6 @@ def scenes_of_test_set(
         dataset: The test set.
         num: How many, evenly spread over the set.
         indices: Places in the set instead.
-
-    Returns:
-        The scenes.
 
     Raises:
         UserInputError: If the set has no such place.
@@ -207,14 +183,7 @@ def read_image(path: str, turns: bool = True) -> np.ndarray:
 
 
 def meta_of_test_set(config: Config) -> dict[str, Any]:
-    """Classes and palette of the config's test set, without its files.
-
-    Args:
-        config: Config.
-
-    Returns:
-        ``classes`` and ``palette``.
-    """
+    """Classes and palette of the config's test set, without its files."""
     init_default_scope(config.get('default_scope', 'mmseg'))
     dataset = config.test_dataloader.dataset
     return {**DATASETS.get(dataset.type).METAINFO, **dataset.get('metainfo', {})}

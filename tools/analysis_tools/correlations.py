@@ -41,14 +41,7 @@ from mmseg_ccdistill.visualization.panel import check_picture_path, write_image
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line.
-
-    Args:
-        argv: Arguments; None takes those of the process.
-
-    Returns:
-        The parsed arguments.
-    """
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -67,13 +60,6 @@ def load_model(config: Config, checkpoint: str) -> CCDistillSegmentor:
 
     Without ``loss_cdc`` there is no projection head: embeddings are the features themselves,
     normalised, as in Table 3's row "w/o project head".
-
-    Args:
-        config: Config.
-        checkpoint: Its checkpoint.
-
-    Returns:
-        The model in evaluation mode.
 
     Raises:
         UserInputError: If the config has no CCDistill model.
@@ -97,15 +83,7 @@ def load_model(config: Config, checkpoint: str) -> CCDistillSegmentor:
 def correlated_inputs(
     model: CCDistillSegmentor, batch: Mapping[str, Any]
 ) -> tuple[DomainTensors, DomainTensors]:
-    """What the two losses are given for a batch: features F_D and embeddings e_D.
-
-    Args:
-        model: Model with ``loss_cdc`` and ``loss_cds``.
-        batch: Collated samples of ``CrossDomainDataset``.
-
-    Returns:
-        Both by domain, ``(B, C, h, w)``.
-    """
+    """Features F_D and embeddings e_D that the two losses are given for a batch: by domain, ``(B, C, h, w)``."""
     seen: dict[str, DomainTensors] = {}
 
     def watch(name: str, loss: nn.Module | None) -> Any:
@@ -128,16 +106,7 @@ def correlated_inputs(
 def correlations_of(
     model: CCDistillSegmentor, numbers: Sequence[int], samples: Sequence[Mapping[str, Any]]
 ) -> list[DrawCorrelations]:
-    """Maps and numbers of one batch.
-
-    Args:
-        model: Model with ``loss_cdc`` and ``loss_cds``.
-        numbers: Draws of the batch.
-        samples: Their packed samples.
-
-    Returns:
-        One for each draw.
-    """
+    """Maps and numbers of one batch."""
     features, embeddings = correlated_inputs(model, pseudo_collate(list(samples)))
     assert model.loss_cdc is not None
     maps = correlation_maps(embeddings, model.loss_cdc.cor_pool)

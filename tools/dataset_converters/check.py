@@ -50,9 +50,6 @@ def parse_args() -> argparse.Namespace:
 def parse_roots(entries: list[str] | None) -> dict[str, str]:
     """Read ``SET=FOLDER`` entries; without any, take every ``data/<set>`` that exists.
 
-    Args:
-        entries: Entries of the command line.
-
     Returns:
         Root by key of the set.
 
@@ -84,9 +81,6 @@ def parse_roots(entries: list[str] | None) -> dict[str, str]:
 
 def check_report_path(path: str) -> None:
     """Check that the report can get its name, before the minutes that it takes.
-
-    Args:
-        path: Value of ``--json``.
 
     Raises:
         UserInputError: If there is something of that name, or no folder that takes it.

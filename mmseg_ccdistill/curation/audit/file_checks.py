@@ -26,15 +26,7 @@ _MASK_SUFFIXES = (INVALID_SUFFIX, INVALID_SUFFIX.replace('Ids', 'Gray'))
 
 
 def check_files(listed: ListedSplit, facts: Mapping[str, FileFacts]) -> list[Finding]:
-    """Judge the files of a split.
-
-    Args:
-        listed: The split.
-        facts: What was read of its images and labels, by path.
-
-    Returns:
-        The faults; without any, one line that says what is right.
-    """
+    """The faults of the files of a split; without any, one line that says what is right."""
     faults = [
         *_unreadable(listed, facts),
         *_image_sizes(listed, facts),

@@ -52,11 +52,7 @@ class FileFacts(NamedTuple):
 
 
 def read_file(request: Request) -> FileFacts:
-    """Read a file as closely as requested; a broken file is a result, not an error.
-
-    Args:
-        request: The file.
-    """
+    """Read a file as closely as requested; a broken file is a result, not an error."""
     if os.path.islink(request.path) and not os.path.exists(request.path):
         return FileFacts(error=f'a link to {os.readlink(request.path)!r}, which does not exist')
     digest = content = None
@@ -76,26 +72,12 @@ def read_file(request: Request) -> FileFacts:
 
 
 def hash_bytes(content: bytes) -> str:
-    """Hash the content of a file.
-
-    Args:
-        content: Its bytes.
-
-    Returns:
-        Digest of 16 bytes (BLAKE2b) in hexadecimal.
-    """
+    """Hash the content of a file: 16 bytes (BLAKE2b) in hexadecimal."""
     return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def hash_file(path: str) -> str | None:
-    """Hash a file without decoding it.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its digest, None if it cannot be read.
-    """
+    """Hash a file without decoding it; None if it cannot be read."""
     try:
         with open(path, 'rb') as file:
             return hash_bytes(file.read())
@@ -104,13 +86,9 @@ def hash_file(path: str) -> str | None:
 
 
 def hash_pixels(path: str) -> str | None:
-    """Hash the decoded pixels: equal for two files that hold one picture in different encodings.
+    """Hash size and RGB pixels: equal for two files that hold one picture in different encodings.
 
-    Args:
-        path: The image file.
-
-    Returns:
-        Digest of size and RGB pixels, None if the image cannot be decoded.
+    None if the image cannot be decoded.
     """
     try:
         with Image.open(path) as image:

@@ -54,22 +54,12 @@ class Report(NamedTuple):
 
 
 def with_example(text: str, examples: Sequence[Any]) -> str:
-    """Add to a sentence about the first of several cases how many more there are.
-
-    Args:
-        text: The sentence.
-        examples: All cases.
-    """
+    """Add to a sentence about the first of several cases how many more there are."""
     return f'{text} ({len(examples) - 1} more like it.)' if len(examples) > 1 else text
 
 
 def show_report(report: Report, console: Console | None = None) -> None:
-    """Print a report: a table on a terminal, one line for each finding elsewhere.
-
-    Args:
-        report: The report.
-        console: Where to. Defaults to standard output.
-    """
+    """Print a report: a table on a terminal, one line for each finding elsewhere."""
     console = console or Console()
     if console.is_terminal:
         table = Table()
@@ -88,11 +78,7 @@ def show_report(report: Report, console: Console | None = None) -> None:
 
 
 def summarise(report: Report) -> str:
-    """Say in one line how many findings there are of each verdict.
-
-    Args:
-        report: The report.
-    """
+    """Say in one line how many findings there are of each verdict."""
     counts = _count(report.findings)
     found = ', '.join(f'{count} {verdict}' for verdict, count in counts.items())
     return f'{report.num_files} files in {report.seconds:.1f} s: {found}'
@@ -105,10 +91,6 @@ def _count(findings: Iterable[Finding]) -> dict[str, int]:
 
 def write_json(report: Report, path: str) -> None:
     """Write a report as JSON, whole or not at all.
-
-    Args:
-        report: The report.
-        path: The file; an older report there is replaced.
 
     Raises:
         OSError: If it cannot be written.

@@ -45,23 +45,14 @@ class ListedSplit(NamedTuple):
 
 
 def frame_key(path: str) -> str:
-    """Name of the frame that a file shows: ``GOPR0356_frame_000321`` for image and reference.
-
-    Args:
-        path: The file.
-    """
+    """Name of the frame that a file shows: ``GOPR0356_frame_000321`` for image and reference."""
     name = os.path.basename(path)
     match = _FRAME.match(name)
     return match[0] if match else os.path.splitext(name)[0]
 
 
 def list_files(folder: str, suffix: str) -> list[str]:
-    """List the files below a folder whose names end in a suffix, sorted; links are followed.
-
-    Args:
-        folder: The folder.
-        suffix: End of the names. Hidden files are left out.
-    """
+    """List the files below a folder whose names end in a suffix, sorted; links are followed, hidden files left out."""
     return sorted(
         os.path.join(parent, name)
         for parent, _, names in os.walk(folder, followlinks=True)
@@ -71,12 +62,7 @@ def list_files(folder: str, suffix: str) -> list[str]:
 
 
 def find_layout(published: PublishedSet, root: str) -> tuple[Split, ...]:
-    """Choose the layout of a set whose images are there; the first one if none is.
-
-    Args:
-        published: The set.
-        root: Its root.
-    """
+    """Choose the layout of a set whose images are there; the first one if none is."""
     for splits in published.layouts.values():
         if any(os.path.isdir(os.path.join(root, split.images)) for split in splits):
             return splits
@@ -86,16 +72,7 @@ def find_layout(published: PublishedSet, root: str) -> tuple[Split, ...]:
 def list_split(
     published: PublishedSet, root: str, split: Split
 ) -> tuple[ListedSplit | None, list[Finding]]:
-    """List a split and compare it with what was published.
-
-    Args:
-        published: The set.
-        root: Its root.
-        split: The split.
-
-    Returns:
-        The files, None if the folder is missing; and what is wrong with them.
-    """
+    """List a split, None if its folder is missing, and compare it with what was published."""
     folder = os.path.join(root, split.images)
     if not os.path.isdir(folder):
         return None, [_missing_folder(published, root, split)]
@@ -136,13 +113,7 @@ def list_split(
 
 
 def label_of(root: str, split: Split, image: str) -> str:
-    """Path of the label of an image.
-
-    Args:
-        root: Root of the set.
-        split: A labelled split.
-        image: The image.
-    """
+    """Path of the label of an image."""
     assert split.labels is not None
     stem = os.path.relpath(image, os.path.join(root, split.images))[: -len(split.image_suffix)]
     return os.path.join(root, split.labels, stem + split.label_suffix)

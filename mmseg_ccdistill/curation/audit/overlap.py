@@ -119,11 +119,7 @@ def _same_names(
 
 
 def describe_shared(shared: Sequence[Shared]) -> list[Finding]:
-    """Say what is shared and what it means.
-
-    Args:
-        shared: What :func:`find_shared` found.
-    """
+    """Say what is shared and what it means."""
     findings = []
     for pair in shared:
         sets = (pair.first.published.name, pair.second.published.name)

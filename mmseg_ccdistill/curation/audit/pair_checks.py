@@ -22,51 +22,31 @@ from .listing import PREPARE, ListedSplit, frame_key
 def check_references(listed: ListedSplit, splits: Mapping[str, ListedSplit]) -> list[Finding]:
     """Check that every image of a split has its reference frame, and the other way round.
 
-    Dark Zurich and ACDC name the two alike up to the frame number; what follows differs.
-
-    Args:
-        listed: The split.
-        splits: The splits of the same set that are there, by name.
+    Dark Zurich and ACDC name the two alike up to the frame number; what follows differs. ``splits`` are those
+    of the set that are there, by name.
     """
     references = splits.get(listed.split.references or '')
     if references is None:
         return []
-    images = {frame_key(path): path for path in listed.images}
-    partners = {frame_key(path): path for path in references.images}
     faults = []
-    alone = [path for key, path in images.items() if key not in partners]
-    if alone:
-        faults.append(
-            with_example(
-                f'The image {alone[0]!r} has no reference frame in '
-                f'{os.path.join(references.root, references.split.images)!r}: expected one for '
-                'every image; unpack the archive again.',
-                alone,
+    for role, split, partner, others in (
+        ('image', listed, 'reference frame', references),
+        ('reference frame', references, 'image', listed),
+    ):
+        known = {frame_key(path) for path in others.images}
+        alone = [path for path in split.images if frame_key(path) not in known]
+        if alone:
+            text = (
+                f'The {role} {alone[0]!r} has no {partner} in '
+                f'{os.path.join(others.root, others.split.images)!r}: expected one for every {role}; '
+                'unpack the archive again.'
             )
-        )
-    extra = [path for key, path in partners.items() if key not in images]
-    if extra:
-        faults.append(
-            with_example(
-                f'The reference frame {extra[0]!r} has no image in '
-                f'{os.path.join(listed.root, listed.split.images)!r}: expected one for every '
-                'reference frame; unpack the archive again.',
-                extra,
-            )
-        )
+            faults.append(with_example(text, alone))
     return [Finding(listed.published.name, listed.split.name, 'fault', text) for text in faults]
 
 
 def check_pairs(root: str, splits: Mapping[str, ListedSplit]) -> list[Finding]:
-    """Check the day-night pairs of Dark Zurich.
-
-    Args:
-        root: Root of Dark Zurich.
-        splits: Its splits that are there, by name.
-
-    Returns:
-        One line if every night image has one day image and all files exist, else the faults.
-    """
+    """One line if every night image of Dark Zurich has one day image and all files exist, else the faults."""
     night = splits.get('train night')
     if night is None:
         return []  # a fault of its own

@@ -119,14 +119,7 @@ def list_members(archive: str, limits: Limits | None = None) -> list[Member]:
 
 
 def one_name(path: str) -> str:
-    """Fold a path as file systems do that ignore case or the encoding of accents.
-
-    Args:
-        path: A path.
-
-    Returns:
-        The same text for all paths that are one to some file system.
-    """
+    """The same text for all paths that are one to a file system that ignores case or the encoding of accents."""
     return unicodedata.normalize('NFC', path.casefold())
 
 

@@ -31,10 +31,9 @@ class Converted(NamedTuple):
 
 
 def train_id_table() -> npt.NDArray[np.uint8]:
-    """Look-up table from labelId to trainId.
+    """Look-up table from labelId to trainId, uint8 of shape (256,).
 
-    Returns:
-        uint8 table of shape (256,); ids without a class, and 255 (-1, licence plate), give 255.
+    Ids without a class, and 255 (-1, licence plate), give 255.
     """
     table = np.full(256, IGNORE_INDEX, np.uint8)
     table[list(TRAIN_ID_OF_LABEL_ID)] = list(TRAIN_ID_OF_LABEL_ID.values())
@@ -74,9 +73,6 @@ def write_train_ids(
         root: Root of Cityscapes, which holds ``gtFine``.
         splits: Sub-folders of ``gtFine``.
         workers: Processes. Defaults to one for each available core.
-
-    Returns:
-        How many were written and kept.
 
     Raises:
         PreparationError: If there are no labels, a file is not a labelIds image, or a labelTrainIds

@@ -15,17 +15,15 @@ import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, NamedTuple
 
 from ...datasets.file_scan import map_parallel
-from ...datasets.published_sets import PUBLISHED_SETS, PublishedSet, find_set
+from ...datasets.published_sets import PublishedSet
 from ...runtime.atomic_file import UNFINISHED
-from .archives import Limits, Member, PreparationError, list_members, one_name, read_members
+from .archives import Limits, Member, PreparationError, list_members, read_members
+from .targets import Targets, assign_targets, claim, list_folder
 
 _BLOCK = 2**20  # bytes read at once
-_JUNK = frozenset({'__MACOSX', '.DS_Store', 'Thumbs.db'})
-_ARCHIVE_SUFFIXES = ('.zip', '.tar', '.tgz', '.tar.gz', '.tar.bz2', '.tar.xz')
 
 
 class Placed(NamedTuple):
@@ -40,10 +38,6 @@ class Placed(NamedTuple):
     written: int
     kept: int
     left_out: int
-
-
-#: What one source holds for the set: member by name with its path below the root.
-_Targets = dict[str, tuple[Member, str]]
 
 
 def place_sources(
@@ -66,24 +60,21 @@ def place_sources(
         copy: Copy the files of folders instead of linking them.
         limits: Bounds of an archive.
 
-    Returns:
-        How many files were written, kept and left out.
-
     Raises:
         PreparationError: If a source is missing, unsafe or of another set, if a file is there with
             other contents, or if the disk is too full; nothing has been written then, except when
             a damaged member shows only while it is unpacked.
     """
     with _made_folder(root) as resolved, _lock(resolved, root):
-        plans: list[tuple[str, _Targets]] = []
+        plans: list[tuple[str, Targets]] = []
         taken: dict[str, tuple[str, str, Member]] = {}
         left_out = 0
         for source in sources:
             in_folder = os.path.isdir(source)
-            members = _list_folder(source) if in_folder else list_members(source, limits)
-            targets = _assign_targets(source, members, published)
+            members = list_folder(source) if in_folder else list_members(source, limits)
+            targets = assign_targets(source, members, published)
             left_out += len(members) - len(targets)
-            _claim(source, targets, taken)
+            claim(source, targets, taken)
             plans.append((source, targets))
         total = sum(len(targets) for _, targets in plans)
         for source, targets in plans:
@@ -130,107 +121,7 @@ def _lock(resolved: str, root: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _list_folder(source: str) -> list[Member]:
-    members = []
-    visited: set[str] = set()  # links may lead in a circle
-    for folder, names, files in os.walk(source, followlinks=True):
-        names[:] = sorted(
-            name for name in names if os.path.realpath(os.path.join(folder, name)) not in visited
-        )
-        visited.update(os.path.realpath(os.path.join(folder, name)) for name in names)
-        for file in sorted(files):
-            path = os.path.join(folder, file)
-            if os.path.isfile(path):
-                name = os.path.relpath(path, source).replace(os.sep, '/')
-                members.append(Member(name, os.path.getsize(path), None))
-    return members
-
-
-def _assign_targets(source: str, members: Sequence[Member], published: PublishedSet) -> _Targets:
-    """Say for each member of the set where below the root it belongs."""
-    targets: _Targets = {}
-    documents: _Targets = {}
-    other: tuple[str, str] | None = None
-    in_folder = os.path.isdir(source)
-    # A folder may be named inside the layout, e.g. .../rgb_anon: its own path says where it stands.
-    base = os.path.abspath(source).replace(os.sep, '/') if in_folder else ''
-    for member in members:
-        parts = member.name.split('/')
-        if _is_junk(parts):
-            continue
-        found = find_set(member.name)
-        if found is None and in_folder:
-            found = find_set('/'.join([*base.split('/')[-4:], member.name]))
-        if found is not None and found[0] == published.name:
-            targets[member.name] = (member, found[1])
-        elif found is not None:
-            other = other or (member.name, found[0])
-        elif not in_folder and parts[-1].upper().startswith(('README', 'LICENSE')):
-            stem = Path(source).name.split('.')[0]
-            documents[member.name] = (member, f'documents/{stem}/{parts[-1]}')
-    if targets:
-        return {**targets, **documents}
-    kind = 'folder' if in_folder else 'archive'
-    if other is not None:
-        title = PUBLISHED_SETS[other[1]].title
-        raise PreparationError(
-            f'The {kind} {source!r} looks like {title}, not {published.title} '
-            f'(it holds {other[0]!r}): expected {_expected(published)}; '
-            f"prepare it with '{other[1]}' or name another source."
-        )
-    archives = [
-        name
-        for name in (sorted(os.listdir(source)) if in_folder else ())
-        if name.endswith(_ARCHIVE_SUFFIXES)
-    ]
-    fix = f'name the archives in it, e.g. {archives[0]!r}' if archives else 'name another source'
-    raise PreparationError(
-        f'The {kind} {source!r} holds no file of {published.title}: '
-        f'expected {_expected(published)}; {fix}.'
-    )
-
-
-def _is_junk(parts: Sequence[str]) -> bool:
-    """Tell what other systems add to a folder, and what an interrupted run left in it."""
-    name = parts[-1]
-    return name.startswith('._') or name.endswith(UNFINISHED) or not _JUNK.isdisjoint(parts)
-
-
-def _expected(published: PublishedSet) -> str:
-    folders = ', '.join(repr(folder) for folder in published.folders[:3])
-    return f'{" or ".join(published.archives)} with folders such as {folders}'
-
-
-def _claim(source: str, targets: _Targets, taken: dict[str, tuple[str, str, Member]]) -> None:
-    """Refuse two members that would become one file, unless they are equal, and files as folders.
-
-    Whether members without a CRC are equal shows when the second one is written.
-    """
-    for member, target in targets.values():
-        other_source, other_target, other = taken.setdefault(
-            one_name(target), (source, target, member)
-        )
-        if other is member:
-            continue
-        crcs = {member.crc, other.crc} - {None}
-        if other_target != target or member.size != other.size or len(crcs) > 1:
-            raise PreparationError(
-                f'{other.name!r} of {other_source!r} and {member.name!r} of {source!r} differ, but '
-                f'both belong to {target!r}: expected one file; leave one of the sources out.'
-            )
-    for _, target in targets.values():
-        folder = os.path.dirname(target)
-        while folder:
-            if one_name(folder) in taken:
-                raise PreparationError(
-                    f'The source {source!r} holds {target!r}, but {folder!r} is a file in '
-                    f'{taken[one_name(folder)][0]!r}: expected a folder; '
-                    'download the archive again.'
-                )
-            folder = os.path.dirname(folder)
-
-
-def _drop_existing(source: str, targets: _Targets, root: str) -> None:
+def _drop_existing(source: str, targets: Targets, root: str) -> None:
     """Take what is there already out of the plan, and refuse to overwrite what differs."""
     for folder in sorted({os.path.dirname(target) for _, target in targets.values()}):
         _check_inside(root, folder)
@@ -278,7 +169,7 @@ def _check_inside(root: str, folder: str) -> None:
 
 
 def _check_space(
-    plans: Sequence[tuple[str, _Targets]], resolved: str, root: str, copy: bool
+    plans: Sequence[tuple[str, Targets]], resolved: str, root: str, copy: bool
 ) -> None:
     needed = sum(
         member.size
@@ -294,7 +185,7 @@ def _check_space(
         )
 
 
-def _place_folder(source: str, targets: _Targets, root: str, copy: bool) -> int:
+def _place_folder(source: str, targets: Targets, root: str, copy: bool) -> int:
     locks = _target_locks(targets)
 
     def place(name: str) -> bool:
@@ -314,7 +205,7 @@ def _place_folder(source: str, targets: _Targets, root: str, copy: bool) -> int:
     return sum(map_parallel(place, list(targets), title))
 
 
-def _place_archive(source: str, targets: _Targets, root: str) -> int:
+def _place_archive(source: str, targets: Targets, root: str) -> int:
     written = []
     locks = _target_locks(targets)
 
@@ -329,7 +220,7 @@ def _place_archive(source: str, targets: _Targets, root: str) -> int:
     return sum(written)
 
 
-def _target_locks(targets: _Targets) -> dict[str, threading.Lock]:
+def _target_locks(targets: Targets) -> dict[str, threading.Lock]:
     """A lock for each file to be made: two members may become one, and threads place them."""
     return {target: threading.Lock() for _, target in targets.values()}
 

@@ -25,11 +25,7 @@ class CopySourceDay(BaseTransform):
     adds = ('source_night',)
 
     def transform(self, results: dict) -> dict:
-        """Add ``source_night``.
-
-        Args:
-            results: Results by domain.
-        """
+        """Add ``source_night``."""
         source = results['source_day']
         results['source_night'] = copy_results(source, source['img'].copy())
         return results

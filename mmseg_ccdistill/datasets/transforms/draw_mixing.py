@@ -19,15 +19,7 @@ _SOURCES = {'target_night': 'source_night', 'target_day': 'source_day'}
 
 
 def patch_grid(size: Sequence[int], block: int) -> tuple[int, int]:
-    """Cells of the grid of patches that may be hidden (MIC).
-
-    Args:
-        size: Height and width in pixels.
-        block: Side of a patch in pixels.
-
-    Returns:
-        Rows and columns, at least 1.
-    """
+    """Rows and columns, at least 1, of the grid of patches of ``block`` pixels that may be hidden (MIC)."""
     height, width = (max(round(side / block), 1) for side in size[:2])
     return height, width
 
@@ -90,9 +82,6 @@ class DrawMixing(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Draw for each target domain.
-
-        Args:
-            results: Results by domain.
 
         Raises:
             UserInputError: If the source that would be pasted has no labels.

@@ -56,9 +56,6 @@ class PackCrossDomainInputs(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Pack the domains in their fixed order.
 
-        Args:
-            results: Results by domain.
-
         Raises:
             ValueError: If a domain has no image, or there is no domain at all.
         """

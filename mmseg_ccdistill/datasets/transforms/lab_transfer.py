@@ -31,13 +31,9 @@ _STATISTICS_KEY = 'lab_statistics'
 
 
 def lab_to_bgr(lab: np.ndarray) -> np.ndarray:
-    """Convert CIELAB to an image; colours outside the sRGB gamut are clipped, never wrapped.
+    """Convert CIELAB, float32 ``(H, W, 3)``, to uint8 BGR, rounded to the nearest grey level.
 
-    Args:
-        lab: float32 ``(H, W, 3)``.
-
-    Returns:
-        uint8 BGR ``(H, W, 3)``, rounded to the nearest grey level.
+    Colours outside the sRGB gamut are clipped, never wrapped.
     """
     # cv2 clips its float output to [0, 1]; the absolute value of convertScaleAbs changes nothing
     return cv2.convertScaleAbs(cv2.cvtColor(lab, cv2.COLOR_LAB2BGR), alpha=255.0)
@@ -49,14 +45,7 @@ def _statistics(lab: np.ndarray) -> LABStatistics:
 
 
 def lab_statistics(image: np.ndarray) -> LABStatistics:
-    """Mean and standard deviation of an image in CIELAB.
-
-    Args:
-        image: uint8 BGR, ``(H, W, 3)``.
-
-    Returns:
-        Mean and population standard deviation of L, a, b; each float64 ``(3,)``.
-    """
+    """Mean and population standard deviation of L, a, b of a uint8 BGR image ``(H, W, 3)``; each float64 ``(3,)``."""
     return _statistics(bgr_to_lab(image))
 
 
@@ -117,12 +106,7 @@ def lab_transfer(
 def copy_results(results: dict, img: np.ndarray) -> dict:
     """Copy the results of one domain with another image; no array is shared with the original.
 
-    Args:
-        results: Results of a pipeline.
-        img: Image of the copy.
-
-    Returns:
-        The copy: labels and geometry are equal, ``img`` is the given array itself.
+    Labels and geometry are equal, ``img`` is the given array itself.
     """
     copied = {
         key: value.copy() if isinstance(value, (np.ndarray, list)) else value
@@ -149,11 +133,7 @@ class RecordLABStatistics(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
-        """Add the statistics.
-
-        Args:
-            results: Results of one image, right after loading.
-        """
+        """Add the statistics."""
         results[_STATISTICS_KEY] = lab_statistics(results['img'])
         return results
 
@@ -196,9 +176,6 @@ class LABTransfer(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Add ``source_night``.
-
-        Args:
-            results: Results by domain.
 
         Raises:
             ValueError: If a domain is missing, or ``stats='full'`` and a pipeline did not record the

@@ -179,9 +179,6 @@ class NightLights(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Relight the image of S_n.
 
-        Args:
-            results: Results by domain.
-
         Raises:
             UserInputError: If there is no S_n.
         """

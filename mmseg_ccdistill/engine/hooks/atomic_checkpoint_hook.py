@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import logging
 import math
 from collections import deque
 from collections.abc import Iterable
@@ -25,6 +24,7 @@ from ...runtime.checkpoint_io import ATOMIC_BACKEND, AtomicBackend
 from ...runtime.checkpoint_values import restore_log, to_plain
 from ...runtime.resume import POINTER
 from ...runtime.run_errors import resume_command
+from ...runtime.run_log import warn
 from ...runtime.tied_tensors import tie_tensors
 from ...version import __version__
 
@@ -43,11 +43,7 @@ class _DeferringBackend(AtomicBackend):
         self.removals: list[str] = []
 
     def remove(self, filepath: str | Path) -> None:
-        """Note a file.
-
-        Args:
-            filepath: File.
-        """
+        """Note a file."""
         self.removals.append(str(filepath))
 
 
@@ -89,11 +85,7 @@ class AtomicCheckpointHook(CheckpointHook):
         self._is_saving_best = False
 
     def before_train(self, runner: Runner) -> None:
-        """Choose the backend and clear away what an interrupted write left.
-
-        Args:
-            runner: The runner.
-        """
+        """Choose the backend and clear away what an interrupted write left."""
         folder = str(self.out_dir or runner.work_dir)
         if '://' not in folder and self.backend_args is None and self.file_client_args is None:
             self.backend_args = dict(backend=ATOMIC_BACKEND)
@@ -104,12 +96,7 @@ class AtomicCheckpointHook(CheckpointHook):
                     print_log(f'Removed {leftover}, left by an interrupted write', 'current')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Convert what is saved to tensors and plain values, and mark it as of this package.
-
-        Args:
-            runner: The runner.
-            checkpoint: What is about to be saved; changed in place.
-        """
+        """Convert what is saved to tensors and plain values, and mark it as of this package."""
         # Hooks before this one may have written to the hub; mmengine copied it before it asked them.
         plain = to_plain({**checkpoint, 'message_hub': runner.message_hub.state_dict()})
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
@@ -119,20 +106,12 @@ class AtomicCheckpointHook(CheckpointHook):
         checkpoint.update(plain)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Give mmengine its objects back.
-
-        Args:
-            runner: The runner.
-            checkpoint: What was read; changed in place.
-        """
+        """Give mmengine its objects back."""
         if isinstance(checkpoint.get('message_hub'), dict):
             restore_log(checkpoint['message_hub'])
 
     def after_train(self, runner: Runner) -> None:
         """Publish, and stop with an error if the state of the end is in no file.
-
-        Args:
-            runner: The runner.
 
         Raises:
             RunError: If the latest checkpoint could not be written.
@@ -194,7 +173,7 @@ class AtomicCheckpointHook(CheckpointHook):
         try:
             write_atomically(Path(runner.work_dir, POINTER), path.encode())
         except OSError as error:
-            _warn(f'{POINTER} in {runner.work_dir} still names the checkpoint before: {error}')
+            warn(f'{POINTER} in {runner.work_dir} still names the checkpoint before: {error}')
 
     def _delete_oldest(self, runner: Runner, kept: list[int]) -> None:
         """Delete checkpoints until ``max_keep_ckpts`` are left; the one just written is among them."""
@@ -215,13 +194,13 @@ class AtomicCheckpointHook(CheckpointHook):
                 if self.file_backend.isfile(path):
                     self.file_backend.remove(path)
             except OSError as error:
-                _warn(f'{path} cannot be deleted: {error}')
+                warn(f'{path} cannot be deleted: {error}')
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Save the best checkpoint as mmengine does, but delete the one before afterwards."""
         bad = [k for k, v in metrics.items() if isinstance(v, float) and not math.isfinite(v)]
         if self.save_best and bad:
-            _warn(
+            warn(
                 f'{", ".join(bad)} not finite at iteration {runner.iter}: not counted for the best'
             )
             metrics = {**metrics, **dict.fromkeys(bad)}  # mmengine passes over None
@@ -255,7 +234,7 @@ class AtomicCheckpointHook(CheckpointHook):
                 self._delete(path for path in deferring.removals if path not in written)
 
     def _warn_of_failure(self, name: str, reason: str) -> None:
-        _warn(
+        warn(
             f'{name} could not be written to {self.out_dir} ({reason}); '
             'the older checkpoints are kept, and the next interval tries again'
         )
@@ -279,7 +258,3 @@ def _reason_on_all_ranks(error: Exception | None) -> str | None:
     reasons = [None if error is None else str(error) or type(error).__name__]
     broadcast_object_list(reasons)
     return reasons[0]
-
-
-def _warn(message: str) -> None:
-    print_log(message, logger='current', level=logging.WARNING)

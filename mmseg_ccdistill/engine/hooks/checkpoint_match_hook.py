@@ -28,10 +28,6 @@ class CheckpointMatchHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Count the tensors that fit by name and shape.
 
-        Args:
-            runner: The runner.
-            checkpoint: What was read, before it goes to the model.
-
         Raises:
             UserInputError: If there is no tensor, none fits, or most of them have another shape.
         """

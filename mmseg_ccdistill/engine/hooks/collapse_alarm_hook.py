@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
 from ...runtime.host_values import to_host
-from ..collapse_alarms import alarms
+
+
+class Alarm(NamedTuple):
+    """What is watched.
+
+    Attributes:
+        keys: Diagnostics in the log.
+        is_bad: Whether a value is beyond the limit.
+        meaning: What it means and what to try.
+    """
+
+    keys: tuple[str, ...]
+    is_bad: Callable[[float], bool]
+    meaning: str
+
+
+_ADVICE = "projection_head.embedding_norm='whiten' keeps embeddings apart, see docs/method.md"
 
 
 @HOOKS.register_module()
@@ -44,7 +60,35 @@ class CollapseAlarmHook(Hook):
         rank: float = 4.0,
         begin: int = 200,
     ) -> None:
-        self.alarms = alarms(largest_class, share, correlation, contrast, rank)
+        self.alarms = (
+            Alarm(
+                ('pseudo.largest_class',),
+                lambda value: value > largest_class,
+                'one class takes nearly all pseudo labels; check the source-only checkpoint on the target days',
+            ),
+            Alarm(
+                ('pseudo.share',),
+                lambda value: value < share,
+                'hardly a pixel gets a pseudo label; check the source-only checkpoint on the target days and the '
+                'static classes',
+            ),
+            Alarm(
+                ('cor.in_day_mean', 'cor.in_night_mean'),
+                lambda value: abs(value) > correlation,
+                'source and target embeddings are nearly all equal (+1) or all opposite (-1), so L_CDC teaches '
+                f'little; {_ADVICE}',
+            ),
+            Alarm(
+                ('cor.contrast_source', 'cor.contrast_target'),
+                lambda value: value < contrast,
+                f'the embedding is the same everywhere in an image, so L_CDC teaches nothing; {_ADVICE}',
+            ),
+            Alarm(
+                ('cor.effective_rank',),
+                lambda value: value < rank,
+                f'the embeddings use next to no directions, so most of what they compare is lost; {_ADVICE}',
+            ),
+        )
         self.begin = begin
         self._ringing: set[str] = set()
 
@@ -55,14 +99,7 @@ class CollapseAlarmHook(Hook):
         data_batch: Any = None,
         outputs: Mapping[str, Any] | None = None,
     ) -> None:
-        """Compare the diagnostics with their limits.
-
-        Args:
-            runner: The runner.
-            batch_idx: Not used.
-            data_batch: Not used.
-            outputs: What the model's ``train_step`` returned.
-        """
+        """Compare the diagnostics with their limits."""
         watched = [(key, alarm) for alarm in self.alarms for key in alarm.keys]
         watched = [(key, alarm) for key, alarm in watched if outputs and key in outputs]
         if not watched or outputs is None or runner.iter < self.begin:

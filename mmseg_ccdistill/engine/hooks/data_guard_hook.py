@@ -18,7 +18,8 @@ from ...errors import RunError, UserInputError
 from ...runtime.built_loops import built_loops
 from ...runtime.host_values import is_due
 from ...runtime.run_errors import resume_command
-from ..batch_labels import sample_groups, wrong_ids
+from ...runtime.step_record import samples_by_domain
+from ..batch_labels import wrong_ids
 
 #: Key of the counts in the message hub, which goes into the checkpoints.
 COUNTS_KEY = 'unreadable_samples'
@@ -71,11 +72,7 @@ class DataGuardHook(Hook):
         self._ids: tuple[int, int] | None = None
 
     def before_run(self, runner: Runner) -> None:
-        """Let the pipelines name a file that they fail on.
-
-        Args:
-            runner: The runner.
-        """
+        """Let the pipelines name a file that they fail on."""
         for loop in built_loops(runner).values():
             for leaf in leaf_datasets(loop.dataloader.dataset):
                 pipeline = getattr(leaf, 'pipeline', None)
@@ -84,11 +81,7 @@ class DataGuardHook(Hook):
                     leaf.pipeline = NamingPipeline(transforms)
 
     def before_train(self, runner: Runner) -> None:
-        """Read the ids that the heads know, and the counts of the run that is continued.
-
-        Args:
-            runner: The runner.
-        """
+        """Read the ids that the heads know, and the counts of the run that is continued."""
         heads = [m for m in runner.model.modules() if isinstance(m, BaseDecodeHead)]
         if heads:
             self._ids = min(head.num_classes for head in heads), heads[0].ignore_index
@@ -98,15 +91,10 @@ class DataGuardHook(Hook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Look at the labels; count the samples and those that stand for another one.
 
-        Args:
-            runner: The runner.
-            batch_idx: Not used.
-            data_batch: The batch, on the CPU.
-
         Raises:
             BadSampleError: If a label holds an id that no class has.
         """
-        groups = sample_groups(data_batch)
+        groups = list(samples_by_domain(data_batch).values())
         self._drawn += len(groups[0]) if groups else 0
         for sample in (sample for group in groups for sample in group):
             self._replaced += sample.metainfo.get(REPLACED_KEY, ())
@@ -121,12 +109,6 @@ class DataGuardHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Compare the counts with the limit, at the interval.
-
-        Args:
-            runner: The runner.
-            batch_idx: Not used.
-            data_batch: Not used.
-            outputs: Not used.
 
         Raises:
             UnreadableFilesError: In every process, if too many were replaced.

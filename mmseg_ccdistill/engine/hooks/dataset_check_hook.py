@@ -43,9 +43,6 @@ class DatasetCheckHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Check the datasets of the loops that this run has built.
 
-        Args:
-            runner: The runner.
-
         Raises:
             DatasetCheckError: On every rank, if a file is missing or wrong.
             UserInputError: If two images would have one prediction; or if the model has other classes

@@ -31,23 +31,13 @@ class DeferredInfoHook(RuntimeInfoHook):
         self._intervals: list[int] = []
 
     def before_train(self, runner: Any) -> None:
-        """Learn when values will be read.
-
-        Args:
-            runner: The runner.
-        """
+        """Learn when values will be read."""
         super().before_train(runner)
         readers = (LoggerHook, RichProgressHook)
         self._intervals = [hook.interval for hook in runner.hooks if isinstance(hook, readers)]
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Tell the model which iteration begins.
-
-        Args:
-            runner: The runner.
-            batch_idx: Not used.
-            data_batch: Not used.
-        """
+        """Tell the model which iteration begins."""
         super().before_train_iter(runner, batch_idx, data_batch)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if hasattr(model, 'set_iteration'):
@@ -60,14 +50,7 @@ class DeferredInfoHook(RuntimeInfoHook):
         data_batch: Any = None,
         outputs: Mapping[str, Any] | None = None,
     ) -> None:
-        """Keep the values; write them to the message hub if they are about to be read.
-
-        Args:
-            runner: The runner.
-            batch_idx: Not used.
-            data_batch: Not used.
-            outputs: What the model's ``train_step`` returned.
-        """
+        """Keep the values; write them to the message hub if they are about to be read."""
         if outputs:
             self._kept.append(
                 {k: v.detach() if isinstance(v, Tensor) else v for k, v in outputs.items()}
@@ -76,29 +59,16 @@ class DeferredInfoHook(RuntimeInfoHook):
             self._write(runner)
 
     def before_val(self, runner: Any) -> None:
-        """Write what is kept.
-
-        Args:
-            runner: The runner.
-        """
+        """Write what is kept."""
         self._write(runner)
         super().before_val(runner)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Write what is kept.
-
-        Args:
-            runner: The runner.
-            checkpoint: Not used.
-        """
+        """Write what is kept."""
         self._write(runner)
 
     def after_train(self, runner: Any) -> None:
-        """Write what is kept.
-
-        Args:
-            runner: The runner.
-        """
+        """Write what is kept."""
         self._write(runner)
         super().after_train(runner)
 

@@ -21,6 +21,7 @@ from ...runtime.checkpoint_file import CheckpointFileError
 from ...runtime.random_state import seed_generators
 from ...runtime.resume import agreed_choice, newest_good_checkpoint
 from ...runtime.resume_settings import settle_settings
+from ...runtime.run_log import warn
 from ...runtime.run_setup import SETUP_KEY, batch_change, run_setup
 from ...runtime.schedule_end import check_schedule_end
 from ...runtime.train_batches import PositionedBatches
@@ -51,9 +52,6 @@ class ExactResumeHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Choose the checkpoint, before the runner loads one.
 
-        Args:
-            runner: The runner.
-
         Raises:
             CheckpointFileError: On every process, if the work dir holds checkpoints and none is
                 whole.
@@ -70,20 +68,11 @@ class ExactResumeHook(Hook):
             raise CheckpointFileError(f'nothing to resume from: {choice.describe()}')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Note how the run is set up.
-
-        Args:
-            runner: The runner.
-            checkpoint: What is about to be saved; its ``meta`` gets one key.
-        """
+        """Note how the run is set up."""
         checkpoint.setdefault('meta', {})[SETUP_KEY] = run_setup(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Let the settings of the config count where a run is resumed.
-
-        Args:
-            runner: The runner, with fresh optimizer and schedulers.
-            checkpoint: What was read, before anything is taken from it; changed in place.
 
         Raises:
             ValueError: If its state does not go with the configured settings, or the run was made
@@ -98,23 +87,19 @@ class ExactResumeHook(Hook):
             check_schedule_end(runner, known.get('max_iters'))
         changes = settle_settings(runner, checkpoint)
         if changes:
-            _warn(
+            warn(
                 f'resuming at iteration {iteration}: the settings of this run count, not those of the '
                 f'checkpoint: {"; ".join(changes)}'
             )
         note = batch_change(meta.get(SETUP_KEY) or {}, run_setup(runner), iteration)
         if note is not None:
-            _warn(note)
+            warn(note)
 
     def before_train(self, runner: Runner) -> None:
-        """Set the sampler to the first sample that was not trained on; say if nothing is left to do.
-
-        Args:
-            runner: The runner.
-        """
+        """Set the sampler to the first sample that was not trained on; say if nothing is left to do."""
         loop = runner.train_loop
         if 0 < runner.max_iters <= runner.iter:
-            _warn(
+            warn(
                 f'this run is finished: {runner.iter} iterations are done, train_cfg asks for '
                 f'{runner.max_iters}, so nothing is trained; to train on, raise train_cfg.max_iters '
                 'and the end of param_scheduler'
@@ -134,21 +119,11 @@ class ExactResumeHook(Hook):
             )
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Seed the step.
-
-        Args:
-            runner: The runner.
-            batch_idx: Number of the iteration, from 0.
-            data_batch: Not used.
-        """
+        """Seed the step."""
         key = (STEP_STREAM, runner.iter, get_rank())
         seed_generators(np.random.SeedSequence(runner.seed, spawn_key=key))
         if torch.cuda.is_available():
             torch.cuda.manual_seed_all(torch.initial_seed())
-
-
-def _warn(message: str) -> None:
-    print_log(message, logger='current', level=logging.WARNING)
 
 
 def _lies_in(path: str | None, folder: str) -> bool:

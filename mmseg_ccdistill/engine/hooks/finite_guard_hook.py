@@ -69,11 +69,7 @@ class FiniteGuardHook(Hook):
         self._statistics: dict[str, Tensor] = {}
 
     def before_train(self, runner: Any) -> None:
-        """Watch the optimizers and remember the batch statistics.
-
-        Args:
-            runner: The runner.
-        """
+        """Watch the optimizers and remember the batch statistics."""
         wrappers = by_name(runner.optim_wrapper)
         self._guards = {name: GradientGuard(w.optimizer, w) for name, w in wrappers.items()}
         self._logged = {name for name, wrapper in wrappers.items() if _logs_norm(wrapper)}
@@ -84,11 +80,7 @@ class FiniteGuardHook(Hook):
         self._statistics = {name: b.clone() for name, b in batch_statistics(runner.model)}
 
     def after_train(self, runner: Any) -> None:
-        """Check what is left and let the optimizers go.
-
-        Args:
-            runner: The runner.
-        """
+        """Check what is left and let the optimizers go."""
         self._check(runner)
         for guard in self._guards.values():
             guard.remove()
@@ -96,14 +88,7 @@ class FiniteGuardHook(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
     ) -> None:
-        """Keep what a look at this iteration would need; look at the interval.
-
-        Args:
-            runner: The runner.
-            batch_idx: Not used.
-            data_batch: The batch, for the names of its files.
-            outputs: What the model's ``train_step`` returned; ``grad_norm`` is added.
-        """
+        """Keep what a look at this iteration would need; look at the interval."""
         outputs = {} if outputs is None else outputs
         norms = {name: guard.take_norm() for name, guard in self._guards.items()}
         norms = {name: norm for name, norm in norms.items() if norm is not None}
@@ -123,10 +108,6 @@ class FiniteGuardHook(Hook):
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Refuse to save weights that are not finite.
-
-        Args:
-            runner: The runner.
-            checkpoint: What is about to be saved.
 
         Raises:
             NonFiniteError: Naming the first tensor.

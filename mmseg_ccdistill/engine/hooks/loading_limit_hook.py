@@ -37,11 +37,7 @@ class LoadingLimitHook(Hook):
         self.seconds = seconds
 
     def before_train(self, runner: Runner) -> None:
-        """Limit the batches of the train loop.
-
-        Args:
-            runner: The runner.
-        """
+        """Limit the batches of the train loop."""
         loop = runner.train_loop
         loader = loop.dataloader
         if not isinstance(loop, IterBasedTrainLoop):
@@ -51,19 +47,11 @@ class LoadingLimitHook(Hook):
             loop.dataloader_iterator = LimitedBatches(loop.dataloader_iterator, loader, limit)
 
     def before_val(self, runner: Runner) -> None:
-        """Limit the batches of the validation.
-
-        Args:
-            runner: The runner.
-        """
+        """Limit the batches of the validation."""
         self._limit(runner.val_loop.dataloader)
 
     def before_test(self, runner: Runner) -> None:
-        """Limit the batches of the test.
-
-        Args:
-            runner: The runner.
-        """
+        """Limit the batches of the test."""
         self._limit(runner.test_loop.dataloader)
 
     def _limit(self, loader: DataLoader) -> None:

@@ -36,14 +36,7 @@ class NumberedPicturesHook(SegVisualizationHook):
         data_batch: Any = None,
         outputs: Sequence[SegDataSample] | None = None,
     ) -> None:
-        """Paint a batch.
-
-        Args:
-            runner: The runner.
-            batch_idx: Not used.
-            data_batch: Not used.
-            outputs: Predictions.
-        """
+        """Paint a batch."""
         for sample in (outputs or ()) if self.draw else ():
             self._number += 1
             image = mmcv.imfrombytes(

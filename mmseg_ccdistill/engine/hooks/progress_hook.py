@@ -81,11 +81,7 @@ class RichProgressHook(Hook):
     # Start and end of a run.
 
     def before_run(self, runner: Any) -> None:
-        """Take over the console: quieten LoggerHook there and, in a terminal, open the bar.
-
-        Args:
-            runner: The runner.
-        """
+        """Take over the console: quieten LoggerHook there and, in a terminal, open the bar."""
         if not is_main_process():
             return
         handlers = [
@@ -100,11 +96,7 @@ class RichProgressHook(Hook):
             self._open_bar(handlers)
 
     def after_run(self, runner: Any) -> None:
-        """Give the console back.
-
-        Args:
-            runner: The runner.
-        """
+        """Give the console back."""
         self.close()
         for handler in runner.logger.handlers:
             handler.removeFilter(self._filter)
@@ -148,14 +140,7 @@ class RichProgressHook(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
     ) -> None:
-        """Count the iteration and, at the interval, show its values.
-
-        Args:
-            runner: The runner.
-            batch_idx: Index of the batch.
-            data_batch: Not used.
-            outputs: Not used: the values come from the message hub.
-        """
+        """Count the iteration and, at the interval, show its values."""
         if not is_main_process():
             return
         done, total = runner.iter + 1, runner.max_iters
@@ -167,7 +152,8 @@ class RichProgressHook(Hook):
                 eta = duration_text(seconds * (total - done) + self._validation_eta(runner, done))
             values = self._values(runner, seconds)
             if self._progress is None:
-                self._print(f'train {done:>{len(str(total))}}/{total}  eta {eta}  {values}')
+                line = f'train {done:>{len(str(total))}}/{total}  eta {eta}  {values}'
+                print(line, flush=True)
             else:
                 self._details.plain = values
                 self._progress.update(self._task('train', total), eta=eta)
@@ -202,53 +188,25 @@ class RichProgressHook(Hook):
     # Validation and test.
 
     def before_val(self, runner: Any) -> None:
-        """Start the clock of a validation.
-
-        Args:
-            runner: The runner.
-        """
+        """Start the clock of a validation."""
         self._stage_start = time.monotonic()
 
-    def before_test(self, runner: Any) -> None:
-        """Start the clock of a test.
-
-        Args:
-            runner: The runner.
-        """
-        self._stage_start = time.monotonic()
+    before_test = before_val
 
     def after_val_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Sequence | None = None
     ) -> None:
-        """Count a batch of the validation.
-
-        Args:
-            runner: The runner.
-            batch_idx: Index of the batch.
-            data_batch: Not used.
-            outputs: Not used.
-        """
+        """Count a batch of the validation."""
         self._count_evaluation('val', batch_idx + 1, len(runner.val_dataloader))
 
     def after_test_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Sequence | None = None
     ) -> None:
-        """Count a batch of the test.
-
-        Args:
-            runner: The runner.
-            batch_idx: Index of the batch.
-            data_batch: Not used.
-            outputs: Not used.
-        """
+        """Count a batch of the test."""
         self._count_evaluation('test', batch_idx + 1, len(runner.test_dataloader))
 
     def after_val(self, runner: Any) -> None:
-        """Remember how long the validation took and take its bar away.
-
-        Args:
-            runner: The runner.
-        """
+        """Remember how long the validation took and take its bar away."""
         self._validation_seconds = time.monotonic() - self._stage_start
         if self._progress is not None and 'val' in self._tasks:
             self._progress.remove_task(self._tasks.pop('val'))
@@ -261,18 +219,13 @@ class RichProgressHook(Hook):
         eta = duration_text((time.monotonic() - self._stage_start) / done * (total - done))
         if self._progress is None:
             if due:
-                self._print(
-                    f'{stage} {done:>{len(str(total))}}/{total}  eta {eta}  {memory_text()}'
-                )
+                line = f'{stage} {done:>{len(str(total))}}/{total}  eta {eta}  {memory_text()}'
+                print(line, flush=True)
         else:
             self._progress.update(self._task(stage, total), eta=eta)
         self._draw(stage, done, total, force=due)
 
     # Drawing.
-
-    def _print(self, line: str) -> None:
-        """Print one line as it is: no markup, no colour, no wrapping, at once."""
-        print(line, flush=True)
 
     def _task(self, stage: str, total: int) -> TaskID:
         """Return the bar of a stage; make it at its first iteration."""

@@ -28,11 +28,7 @@ class RestartHook(Hook):
     priority = 'HIGHEST'  # before ExactResumeHook, which looks at the runner's resume
 
     def before_run(self, runner: Runner) -> None:
-        """Choose between going on and beginning.
-
-        Args:
-            runner: The runner.
-        """
+        """Choose between going on and beginning."""
         if int(os.environ.get('TORCHELASTIC_MAX_RESTARTS', '0')) < 1:
             return
         count = int(os.environ.get('TORCHELASTIC_RESTART_COUNT', '0'))

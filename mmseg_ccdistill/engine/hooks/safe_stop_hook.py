@@ -15,7 +15,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 
 from ...errors import UserInputError
-from ...runtime.data_workers import end_workers, init_worker, signal_of_workers
+from ...runtime.data_workers import end_workers, init_worker
 from ...runtime.dead_workers import WorkerWatch
 from ...runtime.rank_consensus import RankConsensus
 from ...runtime.run_errors import (
@@ -79,11 +79,7 @@ class SafeStopHook(Hook):
         self._common_batches = 0
 
     def before_train(self, runner: Runner) -> None:
-        """Install the handlers.
-
-        Args:
-            runner: The runner.
-        """
+        """Install the handlers."""
         if threading.current_thread() is not threading.main_thread():
             return
         if SafeStopHook._installed is not None:
@@ -107,13 +103,7 @@ class SafeStopHook(Hook):
             loader.worker_init_fn = partial(init_worker, then=loader.worker_init_fn)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Take over the news of dead workers once the data loader has asked for it.
-
-        Args:
-            runner: The runner.
-            batch_idx: Not used.
-            data_batch: Not used.
-        """
+        """Take over the news of dead workers once the data loader has asked for it."""
         self._began = time.monotonic()
         if self._is_active:
             self._workers.install(runner.train_loop.dataloader.num_workers)
@@ -122,12 +112,6 @@ class SafeStopHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Stop if one of the processes was told to.
-
-        Args:
-            runner: The runner.
-            batch_idx: Not used.
-            data_batch: Not used.
-            outputs: Not used.
 
         Raises:
             StoppedBySignal: After a signal.
@@ -138,11 +122,7 @@ class SafeStopHook(Hook):
             self._stop_if_requested(runner, runner.iter + 1)
 
     def before_val(self, runner: Runner) -> None:
-        """Count the batches that every process will see.
-
-        Args:
-            runner: The runner.
-        """
+        """Count the batches that every process will see."""
         self._workers.raises_at_once = True
         if self._is_active:
             self._common_batches = -self._ranks.largest(-len(runner.val_dataloader))
@@ -150,31 +130,16 @@ class SafeStopHook(Hook):
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Stop if one of the processes was told to; the weights are those before the validation.
-
-        Args:
-            runner: The runner.
-            batch_idx: Number of the batch in this process.
-            data_batch: Not used.
-            outputs: Not used.
-        """
+        """Stop if one of the processes was told to; the weights are those before the validation."""
         if self._is_active and batch_idx < self._common_batches:
             self._stop_if_requested(runner, runner.iter)
 
     def after_val(self, runner: Runner) -> None:
-        """Note that training goes on.
-
-        Args:
-            runner: The runner.
-        """
+        """Note that training goes on."""
         self._workers.raises_at_once = False
 
     def after_train(self, runner: Runner) -> None:
-        """Give the handlers back and let the data workers go.
-
-        Args:
-            runner: The runner.
-        """
+        """Give the handlers back and let the data workers go."""
         if self._is_active:
             self._restore()
             end_workers(runner)
@@ -198,8 +163,7 @@ class SafeStopHook(Hook):
         if not self._is_active or not is_loading_failure(error):
             return
         loop: Any = runner.train_loop
-        ended_by = signal_of_workers(loop.dataloader_iterator)
-        self._workers.note(error, loop.dataloader.num_workers, ended_by)
+        self._workers.note(error, loop.dataloader.num_workers)
         if self._ranks.is_alone:
             self._stop(runner, self._request, runner.iter)
         raise DataWorkerError(self._workers.sentence()) from error

@@ -59,13 +59,7 @@ class BranchwiseOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         )
 
     def add_params(self, params: list[dict], module: nn.Module, **kwargs: Any) -> None:
-        """Append the parameter groups of a model.
-
-        Args:
-            params (list[dict]): Groups so far; changed in place.
-            module (nn.Module): An ``AdaptationSegmentor``, or a plain segmentor.
-            **kwargs: Passed on.
-        """
+        """Append the parameter groups of a model."""
         if not isinstance(module, AdaptationSegmentor):
             self.plain.add_params(params, module, **kwargs)
             return

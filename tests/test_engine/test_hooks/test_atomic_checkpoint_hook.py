@@ -138,7 +138,8 @@ class FullDiskHook(Hook):
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     texts: list[str] = []
     module = 'mmseg_ccdistill.engine.hooks.atomic_checkpoint_hook'
-    monkeypatch.setattr(f'{module}.print_log', lambda text, *args, **kwargs: texts.append(text))
+    monkeypatch.setattr(f'{module}.print_log', lambda text, *args: texts.append(text))
+    monkeypatch.setattr(f'{module}.warn', texts.append)
     return texts
 
 
