@@ -91,13 +91,21 @@ def test_labels_and_a_training_on_them(
     assert before == {path: path.read_bytes() for path in Path('labels').rglob('*.png')}
 
 
-def test_without_labels_the_weight_is_refused_and_other_classes_are(
+def test_a_training_without_its_labels_or_with_other_classes_is_refused(
     files: Path, tool: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     train = load_tool('tools/train.py')
     assert run_tool(train, monkeypatch, 'bdl.py') == 2
     assert error_of(capsys).startswith(
         "train_dataloader.dataset.target: The folder 'labels' of pseudo labels does not exist: "
+    )
+    target = 'train_dataloader.dataset.target.'
+    none = [f'{target}night_label_dir=None', f'{target}night_labels_of=None']
+    assert run_tool(train, monkeypatch, 'bdl.py', '--cfg-options', *none) == 2
+    assert error_of(capsys) == (
+        'pseudo_label_weight=1.0 needs labels of target_night, and the training set has none: set '
+        'train_dataloader.dataset.target.night_label_dir to a folder of tools/pseudo_label.py, or '
+        'model.pseudo_label_weight=0.'
     )
     assert run_tool(tool, monkeypatch, 'bdl.py', 'tiny.pth', '--out', 'labels') == 0
     path = Path('labels/manifest.json')
