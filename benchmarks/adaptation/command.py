@@ -56,7 +56,7 @@ from benchmarks.stages import Stage, processes_at_a_time, run_stages
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.mini_night import write_mini_night
-from mmseg_ccdistill.mini_night.writer import MANIFEST
+from mmseg_ccdistill.mini_night.world_manifest import MANIFEST
 from mmseg_ccdistill.runtime.override_syntax import parse_overrides
 
 #: Rendered frames of one world (those of ``write_mini_night``), of which ``--share`` takes a part.
@@ -306,7 +306,12 @@ def render_worlds(args: argparse.Namespace) -> None:
     counts = {name: max(round(count * args.share), 1) for name, count in NUM_FRAMES.items()}
     for seed in args.seeds:
         print(f'world {args.first_world + seed} of seed {seed}', flush=True)
-        write_mini_night(world_dir(args, seed), seed=args.first_world + seed, **counts)
+        write_mini_night(
+            world_dir(args, seed),
+            seed=args.first_world + seed,
+            night=SUITES[args.suite].night,
+            **counts,
+        )
 
 
 def estimate(stages: Sequence[Stage], work_dir: Path, jobs: int, cost: float = 1.0) -> float:
@@ -349,6 +354,8 @@ def run_suite(args: argparse.Namespace, argv: Sequence[str]) -> int:
     settings: dict[str, Any] = {'source_iters': lengths[0], 'adapt_iters': lengths[1]}
     if suite.is_rendered:
         settings.update(first_world=args.first_world, share=args.share)
+        if suite.night != 'easy':  # results from before the choice have none
+            settings['night'] = suite.night
     command = shlex.join(['python', '-m', 'benchmarks.adaptation', *argv])
     results = describe(args.suite, suite.title, settings, command)
     results['variants'] = args.variants

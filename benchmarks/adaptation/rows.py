@@ -15,6 +15,8 @@ from benchmarks.adaptation.unseen import UnseenSet, UnseenTest
 from benchmarks.repository import ROOT
 from benchmarks.stages import Stage
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.mini_night.frames import Night
+from mmseg_ccdistill.mini_night.world_manifest import day_part
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
 from mmseg_ccdistill.runtime.override_syntax import parse_overrides
 
@@ -186,6 +188,7 @@ class Suite:
         day_set: Folder of ``val`` on which M_d is measured, if it is there.
         is_long: Whether a training that was cut short goes on from its newest checkpoint.
         is_rendered: Whether each seed has a rendered world of its own.
+        night: Which night a rendered world has.
         source_points: How often the source stage is measured on its validation set (S by day), to show its plateau.
         cost: Time of an iteration on a CPU, relative to that of the small network.
     """
@@ -199,6 +202,7 @@ class Suite:
     day_set: str | None = None
     is_long: bool = False
     is_rendered: bool = False
+    night: Night = 'easy'
     source_points: int = 1
     cost: float = 1.0
 
@@ -240,6 +244,7 @@ SUITES = {
         ('night',),
         'day',
         is_rendered=True,
+        night='hard',
         source_points=8,
         cost=1.4,
     ),
@@ -425,7 +430,7 @@ def seed_runs(
         roots: Data roots, by ``cityscapes`` and ``dark_zurich``.
         work_dir: Folder of the runs, absolute.
         lengths: Iterations of the source stage and of each row.
-        data: What tells the data from other data in the same folders.
+        data: Manifest of the rendered world, which tells it from others in the same folders.
         unseen: Sets of other configs on which every row is tested.
 
     Returns:
@@ -449,8 +454,9 @@ def seed_runs(
             if loaded.model.type == 'CCDistillSegmentor':
                 options['model.diagnostics_interval'] = 10
         options.update(overrides)
+        known = data if start else day_part(data)  # the source stage reads no night
         return Stage(
-            f'{folder}/{name}', config, iters, start, seed, options, data, resumable=suite.is_long
+            f'{folder}/{name}', config, iters, start, seed, options, known, resumable=suite.is_long
         )
 
     source_config = str((CONFIGS / suite.configs['source']).relative_to(ROOT))

@@ -347,3 +347,19 @@ def test_a_whole_suite_on_a_tiny_world(
     assert set(results['runs']) == {'full', 'wo_cdc_cds', 'wo_lab'}
     assert 'oracle of seed 0' in results['failures'] and len(results['commands']) == 2
     assert (tmp_path / 'seed0/full/iter_6.pth').stat().st_mtime_ns == trained
+
+
+@pytest.mark.parametrize(('suite', 'night'), [('mini', 'easy'), ('pretrained', 'hard')])
+def test_worlds_are_rendered_with_the_night_of_the_suite(
+    suite: str, night: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Path, int, str]] = []
+
+    def write(folder: Path, *, seed: int, night: str, **counts: int) -> None:
+        asked.append((folder, seed, night))
+
+    monkeypatch.setattr(command, 'write_mini_night', write)
+    args = command.parse_args([suite, '--seeds', '0', '2', '--work-dir', str(tmp_path)])
+    command.render_worlds(args)
+    worlds = tmp_path.resolve() / 'worlds'
+    assert asked == [(worlds / '201', 201, night), (worlds / '203', 203, night)]
