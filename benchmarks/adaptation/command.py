@@ -50,7 +50,7 @@ from benchmarks.adaptation.suites import SUITES, Suite, choose_rows, lengths_of
 from benchmarks.adaptation.unseen import UnseenSet, read_unseen_sets
 from benchmarks.stages import Stage, processes_at_a_time, run_stages
 from mmseg_ccdistill.errors import UserInputError
-from mmseg_ccdistill.mini_night.writer import MANIFEST
+from mmseg_ccdistill.mini_night.world_manifest import MANIFEST
 
 #: Seconds per iteration of the small networks on one core: source stage (batch 8) and adaptation (batch 2 a domain).
 CORE_SECONDS = {'source': 0.25, 'adaptation': 0.45}
@@ -141,7 +141,7 @@ def run_suite(args: argparse.Namespace, argv: Sequence[str]) -> int:
     if not suite.is_rendered:
         suite = check_roots(suite, roots_of(args, args.seeds[0]))
     elif not args.dry_run:
-        render_worlds(args, rows)
+        render_worlds(args, suite, rows)
         results['worlds'] = {str(seed): args.first_world + seed for seed in args.seeds}
     runs = plan(args, suite, rows, lengths, unseen)
     stages = [stage for seed in runs.values() for stage in seed.stages()]

@@ -124,15 +124,16 @@ def check_network(suite: Suite) -> None:
         kind(**settings).init_weights()
 
 
-def render_worlds(args: argparse.Namespace, rows: Sequence[str]) -> None:
+def render_worlds(args: argparse.Namespace, suite: Suite, rows: Sequence[str]) -> None:
     """Render the worlds that are not there.
 
     Args:
         args: The command line.
+        suite: The suite.
         rows: Names of the rows: an oracle of the style needs the source at night, too.
     """
     counts = {name: max(round(count * args.share), 1) for name, count in NUM_FRAMES.items()}
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {'night': suite.night}
     if any(ROWS[name].changes == NIGHT_SOURCE for name in rows):
         options['source_at_night'] = True
     for seed in args.seeds:

@@ -17,6 +17,7 @@ from benchmarks.adaptation.suites import CONFIGS, Suite
 from benchmarks.adaptation.unseen import UnseenSet, UnseenTest
 from benchmarks.repository import ROOT
 from benchmarks.stages import Stage
+from mmseg_ccdistill.mini_night.world_manifest import day_part
 
 #: Segmentors with the diagnostics of CCDistill.
 _CCDISTILL = ('CCDistillSegmentor', 'DayLabelOracle', 'DynamicLabelOracle')
@@ -65,7 +66,7 @@ def seed_runs(
         roots: Data roots, by ``cityscapes`` and ``dark_zurich``.
         work_dir: Folder of the runs, absolute.
         lengths: Iterations of the source stage and of each row.
-        data: What tells the data from other data in the same folders.
+        data: Manifest of the rendered world, which tells it from others in the same folders.
         unseen: Sets of other configs on which every row is tested.
 
     Returns:
@@ -89,8 +90,9 @@ def seed_runs(
             if loaded.model.type in _CCDISTILL:
                 options['model.diagnostics_interval'] = 10
         options.update(overrides)
+        known = data if start else day_part(data)  # the source stage reads no night
         return Stage(
-            f'{folder}/{name}', config, iters, start, seed, options, data, resumable=suite.is_long
+            f'{folder}/{name}', config, iters, start, seed, options, known, resumable=suite.is_long
         )
 
     source_config = str((CONFIGS / suite.configs['source']).relative_to(ROOT))

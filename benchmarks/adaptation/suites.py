@@ -10,6 +10,7 @@ from mmengine.config import Config
 from benchmarks.adaptation.rows import GROUPS, ROWS
 from benchmarks.repository import ROOT
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.mini_night.frames import Night
 
 CONFIGS = ROOT / 'configs'
 
@@ -33,6 +34,7 @@ class Suite:
         day_set: Folder of ``val`` on which M_d is measured, if it is there.
         is_long: Whether a training that was cut short goes on from its newest checkpoint.
         is_rendered: Whether each seed has a rendered world of its own.
+        night: Which night a rendered world has.
         source_points: How often the source stage is measured on its validation set (S by day), to show its plateau.
         cost: Time of an iteration on a CPU, relative to that of the small network.
     """
@@ -46,6 +48,7 @@ class Suite:
     day_set: str | None = None
     is_long: bool = False
     is_rendered: bool = False
+    night: Night = 'easy'
     source_points: int = 1
     cost: float = 1.0
 
@@ -87,6 +90,7 @@ SUITES = {
         ('night',),
         'day',
         is_rendered=True,
+        night='hard',
         source_points=8,
         cost=1.4,
     ),

@@ -17,7 +17,7 @@ from layouts import make_cityscapes, make_dark_zurich
 from mmengine.config import Config
 
 from benchmarks import term_gradients
-from benchmarks.adaptation import command, measure
+from benchmarks.adaptation import command, measure, needs
 from benchmarks.adaptation.arguments import parse_args
 from benchmarks.adaptation.command import estimate, main, plan
 from benchmarks.adaptation.measure import measure_set
@@ -381,3 +381,19 @@ def test_a_whole_suite_on_a_tiny_world(
     assert set(results['runs']) == {'full', 'wo_cdc_cds', 'wo_lab'}
     assert 'oracle of seed 0' in results['failures'] and len(results['commands']) == 2
     assert (tmp_path / 'seed0/full/iter_6.pth').stat().st_mtime_ns == trained
+
+
+@pytest.mark.parametrize(('suite', 'night'), [('mini', 'easy'), ('pretrained', 'hard')])
+def test_worlds_are_rendered_with_the_night_of_the_suite(
+    suite: str, night: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Path, int, str]] = []
+
+    def write(folder: Path, *, seed: int, night: str, **counts: int) -> None:
+        asked.append((folder, seed, night))
+
+    monkeypatch.setattr(needs, 'write_mini_night', write)
+    args = parse_args([suite, '--seeds', '0', '2', '--work-dir', str(tmp_path)])
+    needs.render_worlds(args, SUITES[suite], ['full'])
+    worlds = tmp_path.resolve() / 'worlds'
+    assert asked == [(worlds / '201', 201, night), (worlds / '203', 203, night)]

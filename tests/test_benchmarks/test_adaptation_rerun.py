@@ -137,7 +137,7 @@ def test_a_finished_suite_is_compared(
 def test_other_settings_are_refused_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stated: dict[str, Any], words: list[str]
 ) -> None:
-    monkeypatch.setattr(command, 'render_worlds', lambda args: pytest.fail('rendered'))
+    monkeypatch.setattr(command, 'render_worlds', lambda *_: pytest.fail('rendered'))
     monkeypatch.setattr(command, 'run_stages', lambda *args: pytest.fail('trained'))
     suite = stated.get('suite', 'mini')
     results = {**results_of(STATED, first_world=stated['first_world']), 'suite': suite}

@@ -18,6 +18,7 @@ from benchmarks.adaptation.seed_runs import seed_runs
 from benchmarks.adaptation.suites import SUITES, choose_rows, lengths_of
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation.published import published_rows
+from mmseg_ccdistill.mini_night.world_manifest import manifest_text
 from mmseg_ccdistill.runtime.command_line import load_config
 from mmseg_ccdistill.runtime.override_syntax import OverrideError, parse_overrides
 
@@ -288,3 +289,18 @@ def test_the_other_source_stages_are_measured_at_their_end_alone(
     roots = {part: tmp_path / part for part in ('cityscapes', 'dark_zurich')}
     runs = seed_runs(SUITES[suite], ['full'], 0, roots, tmp_path, (40, 20))
     assert 'train_cfg.val_interval=40' in runs.source.command(tmp_path)
+
+
+def test_the_source_stage_is_the_same_for_both_nights_and_no_row_is(tmp_path: Path) -> None:
+    assert {name for name, suite in SUITES.items() if suite.night == 'hard'} == {'pretrained'}
+    roots = {part: tmp_path / part for part in ('cityscapes', 'dark_zurich')}
+    easy, hard, other = (
+        seed_runs(
+            SUITES['pretrained'], ['full'], 0, roots, tmp_path, (40, 20), manifest_text(settings)
+        )
+        for settings in ({'seed': 1, 'night': 'easy'}, {'seed': 1, 'night': 'hard'}, {'seed': 2})
+    )
+    assert easy.source.fingerprint(tmp_path) == hard.source.fingerprint(tmp_path)
+    assert easy.source.fingerprint(tmp_path) != other.source.fingerprint(tmp_path)
+    rows = {runs.trained['full'].fingerprint(tmp_path) for runs in (easy, hard, other)}
+    assert len(rows) == 3

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmseg_ccdistill.datasets import read_pair_list
+from mmseg_ccdistill.datasets import DarkZurichPairDataset, read_pair_list
 from mmseg_ccdistill.mini_night import (
     CLASSES,
     View,
@@ -372,6 +372,10 @@ def test_source_at_night_and_twilight_join_a_finished_set(tiny: Path, tmp_path: 
     assert len(days) == 3 and all(after[a] != after[b] for a, b in zip(days, nights, strict=True))
     assert read_pair_list(str(root / listing)) == pairs
     assert all(f'dark_zurich/rgb_anon/{day}_rgb_anon.png' in before for _, day in pairs)
+    read = DarkZurichPairDataset(
+        ann_file='corresp/train/twilight', data_root=str(root / 'dark_zurich'), pipeline=[]
+    )
+    assert len(read) == 2
 
 
 def test_twilight_is_another_drive_near_the_day() -> None:
