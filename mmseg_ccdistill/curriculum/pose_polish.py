@@ -60,7 +60,7 @@ def polish(
         for number in range(5):
             moved = _moved(rotation, direction, _DELTA * np.eye(5)[number])
             columns.append((sampson_distance(*moved, day, dark, camera) - here) / _DELTA)
-        step = np.linalg.lstsq(np.stack(columns, 1), -here, rcond=1e-9)[0]
+        step: Array = np.linalg.lstsq(np.stack(columns, 1), -here, rcond=1e-9)[0].astype(np.float64)
         moved = _moved(rotation, direction, step)
         there = sampson_distance(*moved, day, dark, camera)
         if not there @ there < here @ here:
