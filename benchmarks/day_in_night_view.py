@@ -189,7 +189,7 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     pairs = render_pairs(args.pairs, (args.size[0], args.size[1]), args.seed)
-    write_image(args.out / 'day_in_night_view.png', picture(pairs[: args.shown]))
+    write_image(args.out / 'day_in_night_view.jpg', picture(pairs[: args.shown]))
     results = {'pairs': args.pairs, 'size': list(args.size), 'rows': measure(pairs)}
     (args.out / 'day_in_night_view.json').write_text(json.dumps(results, indent=2) + '\n')
     for title, row in results['rows'].items():
