@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -193,11 +192,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.compare:
             print(write_comparison(args.out, args.compare))
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the stages, too
-    try:
-        failed = run_suite(args, sys.argv[1:] if argv is None else argv)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    failed = run_suite(args, sys.argv[1:] if argv is None else argv)
     if args.compare and not args.dry_run:
         print(write_comparison(args.out, args.compare))
     if failed:

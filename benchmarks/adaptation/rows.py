@@ -130,8 +130,10 @@ ROWS |= {
 #: Other methods of the paper's Table 1: title by the name of their row, and of their config in a suite.
 RIVALS = {
     'adaptsegnet': 'AdaptSegNet, single level',
+    'adaptsegnet_multi': 'AdaptSegNet, multi-level',
     'advent': 'ADVENT (AdvEnt)',
     'minent': 'ADVENT (MinEnt)',
+    'udaclustering': 'UDAclustering',
     'dannet': 'DANNet',
 }
 ROWS |= {name: Row(title, network=name, group='rivals') for name, title in RIVALS.items()}

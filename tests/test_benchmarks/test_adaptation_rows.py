@@ -118,10 +118,11 @@ def test_groups_of_rows() -> None:
     ablations = choose_rows(['ablations', 'full'], mini)
     assert ablations[0] == 'full' and ablations[-3:] == ['reverse_js', 'js_mean', 'standardized']
     rivals = choose_rows(['rivals'], mini)
-    assert rivals == list(RIVALS) and rivals[:2] == ['adaptsegnet', 'advent']
+    assert rivals == list(RIVALS) and rivals[:2] == ['adaptsegnet', 'adaptsegnet_multi']
     oracles = choose_rows(['oracles'], mini)
     assert oracles[:3] == ['oracle_style', 'oracle_day', 'oracle_dynamic'] and len(oracles) == 6
-    assert choose_rows(['rivals', 'oracles', 'beyond'], real) == []
+    assert choose_rows(['oracles', 'beyond'], real) == []
+    assert choose_rows(['rivals'], real) == [name for name in RIVALS if name != 'dannet']
     grouped = {*HEADLINE, *ablations, *beyond, *rivals, *oracles}
     assert grouped == set(ROWS)
     assert choose_rows(['wo_lab', 'wo_cdc', 'wo_lab'], real) == ['wo_cdc', 'wo_lab']

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -70,6 +71,29 @@ def test_a_finished_stage_is_not_run_again_and_a_changed_one_is(tmp_path: Path) 
     (tmp_path / 'b/stage.json').write_text('{"finger')  # killed while it was written
     run_stages([script('b', start=other)], tmp_path, jobs=1, threads=1)
     assert runs(tmp_path, 'b') == 2
+
+
+def test_sigterm_ends_the_stages_that_run(tmp_path: Path) -> None:
+    kill = "import os, signal, time; open(folder + '/pid', 'w').write(str(os.getpid()))"
+    line = f'{kill}; os.kill(os.getppid(), signal.SIGTERM); time.sleep(100)'
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stop:
+        run_stages([script('a', line)], tmp_path, jobs=1, threads=1)
+    assert stop.value.code == 143 and signal.getsignal(signal.SIGTERM) is before
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / 'a/pid').read_text()), 0)
+
+
+@pytest.mark.parametrize(('own', 'expected'), [(None, 'passive'), ('active', 'active')])
+def test_threads_of_a_stage_sleep_where_they_wait(
+    own: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv('OMP_WAIT_POLICY', raising=False)
+    if own:
+        monkeypatch.setenv('OMP_WAIT_POLICY', own)
+    write = "import os; open(folder + '/product', 'w').write(os.environ['OMP_WAIT_POLICY'])"
+    run_stages([script('a', write)], tmp_path, jobs=1, threads=2)
+    assert (tmp_path / 'a/product').read_text() == expected
 
 
 def test_a_run_that_fails_late_is_not_taken_for_the_one_before(tmp_path: Path) -> None:
