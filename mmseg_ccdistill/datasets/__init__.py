@@ -11,6 +11,7 @@ from .draw import Draw
 from .draw_sampler import DrawSampler
 from .drawn import DrawnDataset
 from .file_check import DatasetCheckError, check_dataset
+from .mixed import MixedDataset
 from .pair_list import read_pair_list
 from .unreadable import BadSampleError
 
@@ -28,6 +29,7 @@ __all__ = [
     'Draw',
     'DrawnDataset',
     'DrawSampler',
+    'MixedDataset',
     'read_bdd100k_night_list',
     'read_pair_list',
     'transforms',

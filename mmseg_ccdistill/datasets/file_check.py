@@ -98,6 +98,8 @@ def build_lazily(cfg: Mapping | Dataset) -> Any:
 def initialise(dataset: Any) -> None:
     """Initialise a lazily built dataset and insist on at least one image.
 
+    Transforms of its pipeline that read files of their own list them in ``check_files``.
+
     Args:
         dataset: A dataset with mmengine's interface.
 
@@ -127,6 +129,9 @@ def initialise(dataset: Any) -> None:
             raise
     if empty:
         raise DatasetCheckError(_empty_message(dataset)) from None
+    for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
+        if hasattr(step, 'check_files'):
+            step.check_files()
 
 
 def check_roots(dataset: Any) -> None:
