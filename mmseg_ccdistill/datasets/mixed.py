@@ -75,7 +75,7 @@ class MixedDataset(Dataset):
 
     def __init__(self, parts: Sequence[Mapping[str, Any]], lazy_init: bool = False) -> None:
         _check_parts(parts)
-        self.names = [str(part.get('name', f'part{k}')) for k, part in enumerate(parts)]
+        self.names = [part.get('name', f'part{k}') for k, part in enumerate(parts)]
         self.shares = [float(part['share']) for part in parts]
         #: The datasets; checks find the files by this name.
         self.datasets = [build_lazily(part['dataset']) for part in parts]
@@ -169,6 +169,11 @@ def _check_parts(parts: Sequence[Mapping[str, Any]]) -> None:
             )
     names = [part.get('name', f'part{number}') for number, part in enumerate(parts)]
     for name in names:
+        if not isinstance(name, str) or 'loss' in name:
+            raise UserInputError(
+                f'{key}: one has the name {name!r}: expected a word without "loss", which the log keeps for what is '
+                'optimised; rename it.'
+            )
         if names.count(name) > 1:
             raise UserInputError(
                 f'{key}: two have the name {name!r}: expected different ones, because the log tells parts apart '

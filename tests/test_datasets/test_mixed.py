@@ -146,6 +146,7 @@ def test_ranks_take_the_draws_in_turn_and_a_run_skips_to_its_draw(
             lambda parts: [dict(parts[0], name='a'), dict(parts[1], name='a')],
             "two have the name 'a': expected different ones",
         ),
+        (lambda parts: [dict(parts[0], name='my_loss')], "one has the name 'my_loss': expected"),
     ],
 )
 def test_wrong_parts_are_one_sentence(roots: tuple[Path, Path], change: Any, words: str) -> None:
