@@ -13,6 +13,7 @@ from .drawn import DrawnDataset
 from .file_check import DatasetCheckError, check_dataset
 from .mixed import MixedDataset
 from .pair_list import read_pair_list
+from .pseudo_labelled import PseudoLabelledDataset
 from .unreadable import BadSampleError
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     'DrawnDataset',
     'DrawSampler',
     'MixedDataset',
+    'PseudoLabelledDataset',
     'read_bdd100k_night_list',
     'read_pair_list',
     'transforms',

@@ -157,9 +157,10 @@ def check_roots(dataset: Any) -> None:
         )
     for key, folder in prefixes.items():
         if folder and not os.path.isdir(folder):
+            fixes = getattr(dataset, 'folder_fixes', {})
             raise DatasetCheckError(
-                f'The folder {folder!r} of {name} does not exist: expected the files of '
-                f'data_prefix[{key!r}]; unpack them there or correct data_prefix.'
+                f'The folder {folder!r} of {name} does not exist: expected the files of data_prefix[{key!r}]; '
+                f'{fixes.get(key, "unpack them there or correct data_prefix")}.'
             )
     ann_file = getattr(dataset, 'ann_file', None)
     if ann_file and not os.path.exists(ann_file):
