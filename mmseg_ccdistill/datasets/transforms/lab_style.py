@@ -7,7 +7,7 @@ local, no lamps.
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 import cv2
@@ -57,8 +57,12 @@ class LABStyle(BaseTransform):
         Raises:
             UserInputError: If the folder is missing or holds none.
         """
-        files = Path(self.images).rglob(f'*{self.suffix}')
-        self._files = sorted(str(file) for file in files if not file.name.startswith('.'))
+        self._files = sorted(
+            os.path.join(parent, name)
+            for parent, _, names in os.walk(self.images, followlinks=True)
+            for name in names
+            if name.endswith(self.suffix) and not name.startswith('.')
+        )
         if not self._files:
             raise UserInputError(
                 f'LABStyle found no image that ends in {self.suffix!r} in the folder {self.images!r}: expected the '
