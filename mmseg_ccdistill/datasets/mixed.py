@@ -6,7 +6,6 @@ import bisect
 import itertools
 import operator
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -162,7 +161,11 @@ def _check_parts(parts: Sequence[Mapping[str, Any]]) -> None:
                 f'{key}: number {number} {what}: expected dataset, share and, if wanted, name; correct it.'
             )
         share = part['share']
-        if not isinstance(share, Real) or isinstance(share, bool) or not 0 < share < float('inf'):
+        if (
+            not isinstance(share, int | float)
+            or isinstance(share, bool)
+            or not 0 < share < float('inf')
+        ):
             raise UserInputError(
                 f'{key}: number {number} has share={share!r}: expected a positive number, how often the part is '
                 'drawn relative to the others; correct it, or take the part out.'
