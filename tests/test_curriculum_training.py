@@ -206,3 +206,44 @@ def test_a_whole_curriculum_with_real_trainings(
 def one_process(stage: object, tools: Tools, gpus: int) -> list[str]:
     words = [stage.config, stage.checkpoint, '--out', str(stage.folder), '--images', stage.images]  # type: ignore[attr-defined]
     return [sys.executable, tools.label, *words]
+
+
+def test_a_part_without_labels_is_named(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    config = prepare(tmp_path, data, monkeypatch, 'dmada').replace('.py', '_twilight.py')
+    loaded = Config.fromfile(config)
+    parts = loaded.train_dataloader.dataset.parts
+    del parts[1]
+    parts[0].dataset.pipeline.pop(1)
+    loaded.dump('bare.py')
+    assert train(monkeypatch, 'bare.py') == 2
+    error = capsys.readouterr().err
+    assert (
+        'train_dataloader.dataset.parts[0].dataset.pipeline loads no labels: expected Load' in error
+    )
+
+
+def test_an_empty_part_is_named_before_anything_is_built(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    config = prepare(tmp_path, data, monkeypatch, 'dmada').replace('.py', '_twilight.py')
+    Path('empty').mkdir()
+    option = f'train_dataloader.dataset.parts.0.dataset.data_prefix.img_path={tmp_path}/empty'
+    assert train(monkeypatch, config, '--cfg-options', option) == 2
+    error = capsys.readouterr().err
+    assert (
+        'train_dataloader.dataset.parts[0].dataset: CityscapesDataset has no images: exp' in error
+    )
+
+
+def test_a_share_that_is_not_positive_is_named(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    config = prepare(tmp_path, data, monkeypatch, 'gcma').replace('.py', '_day.py')
+    loaded = Config.fromfile(config)
+    labels = loaded.train_dataloader.dataset.parts[1].dataset.data_prefix.seg_map_path
+    label(config, loaded.load_from, data / 'dark_zurich/rgb_anon/train/day', labels)
+    option = 'train_dataloader.dataset.parts.1.share=0'
+    assert train(monkeypatch, config, '--cfg-options', option) == 2
+    assert 'number 1 has share=0: expected a positive number' in capsys.readouterr().err

@@ -67,11 +67,11 @@ def test_shares_and_images_are_met() -> None:
     assert abs(parts[0] / 8000 - 0.75) < 0.015  # three standard deviations
     assert all(abs(drawn[0, k] / 8000 - 0.15) < 0.012 for k in range(5))
     # The stream is frozen: a run that is resumed under another numpy draws the same images.
-    assert [choose_image((1, 1), (10, 10), 0, number) for number in range(4)] == FROZEN
-    assert choose_image((0.5, 0.5), (10, 10), 0, 2) == FROZEN[2]  # shares need not sum to 1
+    assert [choose_image((1, 1), (10, 10), 0, number) for number in range(8)] == FROZEN
+    assert choose_image((0.5, 0.5), (10, 10), 0, 6) == FROZEN[6]  # shares need not sum to 1
 
 
-FROZEN = [(0, 6), (0, 8), (0, 4), (0, 0)]
+FROZEN = [(0, 6), (0, 8), (0, 4), (0, 0), (1, 7), (1, 0), (1, 9), (0, 4)]
 
 
 def test_shares_by_the_number_of_images_are_those_of_a_common_list() -> None:
