@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmarks.repository import code_state, list_once
-from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
 from mmseg_ccdistill.runtime.resume import newest_good_checkpoint
 
@@ -29,31 +25,6 @@ def read_record(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-
-
-@contextmanager
-def own(work_dir: Path) -> Iterator[int]:
-    """Keep other runs out of a folder, as long as this process or one that it has started lives.
-
-    Args:
-        work_dir: Folder of the runs.
-
-    Yields:
-        The lock's file descriptor, which the started processes inherit.
-
-    Raises:
-        UserInputError: If another run works in the folder.
-    """
-    work_dir.mkdir(parents=True, exist_ok=True)
-    with open(work_dir / '.lock', 'w') as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserInputError(
-                f'{str(work_dir)!r} is in use by another run or one that it has left behind: wait for it, end it, '
-                'or name another folder with --work-dir'
-            ) from error
-        yield lock.fileno()
 
 
 def start_run(folder: Path, fingerprint: str, resumable: bool) -> bool:

@@ -21,9 +21,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmarks.repository import ROOT
-from benchmarks.stage_folder import DONE, LOG, STARTED, finish_run, own, read_record, start_run
+from benchmarks.stage_folder import DONE, LOG, STARTED, finish_run, read_record, start_run
 from benchmarks.training_log import scalars
 from mmseg_ccdistill.datasets.file_scan import available_cores
+from mmseg_ccdistill.runtime.folder_lock import own
 from mmseg_ccdistill.runtime.override_syntax import format_override
 
 #: Seconds between two looks at the running stages, and between two lines on them where there is no terminal.

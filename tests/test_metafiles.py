@@ -95,6 +95,7 @@ def test_a_model_says_what_its_config_says(path: str, model: dict[str, Any]) -> 
     assert backbone == backbone_name(network.backbone)
     methods = {
         'EncoderDecoder': [],
+        'PartwiseEncoderDecoder': [],
         'CCDistillSegmentor': ['CCDistill'],
         'AdaptSegNetSegmentor': ['AdaptSegNet'],
         'AdvEntSegmentor': ['AdvEnt'],

@@ -40,6 +40,7 @@ ELSEWHERE = {
         'test_pseudo_label.py': ('label_settings',),
         'test_label_images.py': ('label_folder',),
         'test_read_settings.py': ('config_overrides', 'config_places'),
+        'test_stage_runs.py': ('folder_lock',),
         'test_part_checks.py': ('config_parts',),
         'test_train_test_cli.py': ('numbered_pictures_hook',),
         'test_checkpoint_weights.py': ('checkpoint_match',),

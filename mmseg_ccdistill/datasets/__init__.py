@@ -11,7 +11,9 @@ from .draw import Draw
 from .draw_sampler import DrawSampler
 from .drawn import DrawnDataset
 from .file_check import DatasetCheckError, check_dataset
+from .mixed import MixedDataset
 from .pair_list import read_pair_list
+from .pseudo_labelled import PseudoLabelledDataset
 from .translated_source import TranslatedCityscapesDataset, TranslatedDataset
 from .unreadable import BadSampleError
 
@@ -29,6 +31,8 @@ __all__ = [
     'Draw',
     'DrawnDataset',
     'DrawSampler',
+    'MixedDataset',
+    'PseudoLabelledDataset',
     'read_bdd100k_night_list',
     'read_pair_list',
     'transforms',

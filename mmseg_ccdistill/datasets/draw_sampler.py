@@ -129,6 +129,11 @@ class DrawSampler(Sampler):
 
 def _rare_classes(dataset: Any, settings: Mapping[str, Any]) -> RareClasses:
     """Count the classes of the source in the first process, for all of them."""
+    if hasattr(dataset, 'shares'):
+        raise UserInputError(
+            'train_dataloader.sampler.rare_classes: MixedDataset chooses its images by the shares of its parts: '
+            'expected None; leave rare_classes out.'
+        )
     source = getattr(dataset, 'source', getattr(dataset, 'dataset', dataset))
     found: list[Any] = [None, '']
     if get_dist_info()[0] == 0:

@@ -94,6 +94,8 @@ def build_lazily(cfg: Mapping | Dataset) -> Any:
 def initialise(dataset: Any) -> None:
     """Initialise a lazily built dataset and insist on at least one image.
 
+    Transforms of its pipeline that read files of their own list them in ``check_files``.
+
     Raises:
         DatasetCheckError: If a folder or list is missing or no image is found.
     """
@@ -121,6 +123,9 @@ def initialise(dataset: Any) -> None:
             raise
     if empty:
         raise DatasetCheckError(_empty_message(dataset)) from None
+    for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
+        if hasattr(step, 'check_files'):
+            step.check_files()
 
 
 def check_roots(dataset: Any) -> None:
@@ -146,9 +151,10 @@ def check_roots(dataset: Any) -> None:
         )
     for key, folder in prefixes.items():
         if folder and not os.path.isdir(folder):
+            fixes = getattr(dataset, 'folder_fixes', {})
             raise DatasetCheckError(
-                f'The folder {folder!r} of {name} does not exist: expected the files of '
-                f'data_prefix[{key!r}]; unpack them there or correct data_prefix.'
+                f'The folder {folder!r} of {name} does not exist: expected the files of data_prefix[{key!r}]; '
+                f'{fixes.get(key, "unpack them there or correct data_prefix")}.'
             )
     ann_file = getattr(dataset, 'ann_file', None)
     if ann_file and not os.path.exists(ann_file):

@@ -71,7 +71,7 @@ def _parse_row(row: list[str], where: str) -> tuple[str, str]:
                 f'{where} names the file {stem!r}: expected a stem without suffix; {_LIST_FIX}.'
             )
     night, day = stems
-    if '/day/' in f'/{night}' and '/night/' in f'/{day}':
+    if '/day/' in f'/{night}' and ('/night/' in f'/{day}' or '/twilight/' in f'/{day}'):
         raise DatasetCheckError(
             f'{where} names the day image first: expected night,day; swap the columns.'
         )

@@ -20,6 +20,9 @@ NIGHT_LIST = 'lists/bdd100k_night.txt'
 PUBLISHED_NIGHT_LIST = 'images_trainval_night_correct_filenames.txt'
 #: Folder of CSV files with the pairs as Dark Zurich ships them, and the folder that their stems are below.
 CORRESPONDENCES, PAIR_FOLDER = 'corresp/train/night', 'rgb_anon'
+#: The same for twilight, which the set pairs with its days, too: list (made here) and folder of CSV files.
+TWILIGHT_LIST = 'lists/zurich_twilight_day_pair_train.csv'
+TWILIGHT_CORRESPONDENCES = 'corresp/train/twilight'
 #: Ends of the file names of Dark Zurich and ACDC: images, masks of invalid pixels, labels.
 ANON_SUFFIX, INVALID_SUFFIX = '_rgb_anon.png', '_gt_invIds.png'
 ANON_LABEL_SUFFIX = '_gt_labelTrainIds.png'

@@ -21,7 +21,7 @@ _LOADING = 'LoadAnnotations'
 _PACKAGES = frozenset({'mmcv', 'mmseg', 'mmseg_ccdistill'})
 _OTHER_LOADERS = ('LoadBiomedical', 'LoadDepth')
 #: Segmentors that are trained on labels alone.
-_SUPERVISED = ('EncoderDecoder', 'CascadeEncoderDecoder')
+_SUPERVISED = ('EncoderDecoder', 'CascadeEncoderDecoder', 'PartwiseEncoderDecoder')
 _WITHOUT_LABELS = 'has no labels (no data_prefix.seg_map_path)'
 
 

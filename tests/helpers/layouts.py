@@ -169,8 +169,10 @@ def make_dark_zurich(
         rows.setdefault(night.split('/')[0], []).append(row)
     for sequence, lines in rows.items():
         _write_text(root / f'corresp/train/night/{sequence}_ref_day.csv', lines)
-    twilight = f'train/twilight/{DZ_TRAIN_TWILIGHTS[0]},train/day/{DZ_TRAIN_DAYS[0]}\n'
-    _write_text(root / 'corresp/train/twilight/GOPR0348_ref_day.csv', [twilight])
+    for stem, day in zip(DZ_TRAIN_TWILIGHTS, DZ_TRAIN_DAYS, strict=False):
+        twilight = f'train/twilight/{stem},train/day/{day}\n'
+        sequence = stem.split('/')[0]
+        _write_text(root / f'corresp/train/twilight/{sequence}_ref_day.csv', [twilight])
     if pair_list:
         lines = sorted(line for group in rows.values() for line in group)
         _write_text(root / 'lists/zurich_dn_pair_train.csv', lines)

@@ -18,6 +18,7 @@ from benchmarks.adaptation.measure import thin_out, training_facts
 from benchmarks.stages import Stage, progress_line, run_stages
 from benchmarks.training_log import history
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.runtime import folder_lock
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -190,7 +191,7 @@ def test_an_end_of_the_loop_ends_the_stages(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match='stage bad failed'):
         run_stages([slow, script('bad', FAIL)], tmp_path, jobs=2, threads=1)
     assert time.monotonic() - begin < 30
-    with stage_folder.own(tmp_path):  # no process holds the folder
+    with folder_lock.own(tmp_path):  # no process holds the folder
         assert not slow.finished(tmp_path) and (tmp_path / 'slow/started.json').exists()
 
 
@@ -248,7 +249,7 @@ def test_a_long_training_goes_on_from_its_newest_checkpoint(
 
 def test_two_runs_do_not_write_into_one_folder(tmp_path: Path) -> None:
     """Not even when the first one was killed and only a stage of it lives on."""
-    with stage_folder.own(tmp_path) as lock:
+    with folder_lock.own(tmp_path) as lock:
         stage = script('a', 'import time; time.sleep(60)')
         left_behind = stages._launch(stage, tmp_path, 0, 1, lock)
     try:

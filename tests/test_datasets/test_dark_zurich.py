@@ -1,11 +1,15 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from layouts import make_dark_zurich as make_published
 from mmseg.registry import DATASETS
 from tiny_data import DAYS, NIGHTS, make_dark_zurich, picture, target_config, write, write_list
 
+from mmseg_ccdistill.curation.prepare import TWILIGHT_PAIRS, write_dark_zurich_pairs
 from mmseg_ccdistill.datasets import DatasetCheckError
+from mmseg_ccdistill.datasets.file_check import check_dataset
 from mmseg_ccdistill.runtime.random_state import get_random_state, same_random_state
 
 
@@ -175,3 +179,36 @@ def test_an_empty_list_is_an_error(root):
     write_list(root, [])
     with pytest.raises(DatasetCheckError, match='is empty'):
         build(root)
+
+
+def test_twilight_comes_in_pairs_with_its_days(tmp_path: Path) -> None:
+    """The folder that the set ships, or the list that is made from it."""
+    root = make_published(tmp_path / 'dark_zurich')
+    write_dark_zurich_pairs(str(root), pairs_of=TWILIGHT_PAIRS)
+    pipeline = [dict(type='LoadImageFromFile')]
+    for ann_file in ('corresp/train/twilight', TWILIGHT_PAIRS.pair_list):
+        dataset = DATASETS.build(
+            dict(
+                type='DarkZurichPairDataset',
+                data_root=str(root),
+                ann_file=ann_file,
+                pipeline=pipeline,
+            )
+        )
+        assert len(dataset) == 2
+        for sample in dataset:
+            assert '/train/twilight/' in sample['target_night']['img_path']
+            assert '/train/day/' in sample['target_day']['img_path']
+    check_dataset(dataset, str(tmp_path))
+
+
+def test_twilight_without_its_correspondences_is_one_sentence(tmp_path: Path) -> None:
+    root = make_published(tmp_path / 'dark_zurich')
+    shutil.rmtree(root / 'corresp/train/twilight')
+    config = dict(
+        type='DarkZurichPairDataset', data_root=str(root), ann_file='corresp/train/twilight', pipeline=[]
+    )  # fmt: skip
+    with pytest.raises(
+        DatasetCheckError, match="corresp/train/twilight' of DarkZurichPairDataset does not exist"
+    ):
+        DATASETS.build(config)

@@ -49,6 +49,7 @@ def test_a_folder_of_lists_is_read_whole_and_sorted_by_night(tmp_path):
         ('n/1,d/1,x\n', 'Line 1 .*expected two stems'),
         ('n/1,d/1_rgb_anon.png\n', r'Line 1 .*d/1_rgb_anon.png.*without suffix'),
         ('a/day/1,a/night/1\n', 'Line 1 .*day image first.*swap the columns'),
+        ('a/day/1,a/twilight/1\n', 'Line 1 .*day image first.*swap the columns'),
         ('\n', "list.csv' is empty"),
     ],
 )

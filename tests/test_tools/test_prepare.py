@@ -85,6 +85,11 @@ def test_dark_zurich_from_zips_to_pairs(call, tmp_path):
         code == 0
         and 'data/dark_zurich/lists/zurich_dn_pair_train.csv: 4 pairs (2416 are published)\n' in out
     )
+    twilight = 'data/dark_zurich/lists/zurich_twilight_day_pair_train.csv'
+    assert f'{twilight}: 2 pairs (2920 are published)\n' in out
+    assert (tmp_path / twilight).read_text().splitlines()[0] == (
+        'train/twilight/GOPR0348/GOPR0348_frame_000001,train/day/GOPR0345/GOPR0345_frame_000001'
+    )
     listed = tmp_path / 'data/dark_zurich/lists/zurich_dn_pair_train.csv'
     code, _, _ = call('dark_zurich', tree, '--root', 'other', '--list', listed)
     assert code == 0

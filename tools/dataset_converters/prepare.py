@@ -17,6 +17,7 @@ import os
 import sys
 
 from mmseg_ccdistill.curation.prepare import (
+    TWILIGHT_PAIRS,
     place_sources,
     write_bdd100k_night,
     write_dark_zurich_pairs,
@@ -113,7 +114,7 @@ def _label_cityscapes(root: str, workers: int | None) -> None:
 
 
 def _pair_dark_zurich(root: str, source: str | None) -> None:
-    """Make the pair list, unless the training images have not been given."""
+    """Make the pair lists, unless the training images have not been given."""
     if source is None and not os.path.isdir(
         os.path.join(root, DARK_ZURICH.split('train night').images)
     ):
@@ -121,6 +122,13 @@ def _pair_dark_zurich(root: str, source: str | None) -> None:
         return
     path, count = write_dark_zurich_pairs(root, source)
     print(f'{path}: {count} pairs{_published_count(DARK_ZURICH, count)}')
+    if os.path.isdir(os.path.join(root, TWILIGHT_PAIRS.correspondences)):
+        path, count = write_dark_zurich_pairs(root, pairs_of=TWILIGHT_PAIRS)
+        published = DARK_ZURICH.split('train twilight').count
+        print(
+            f'{path}: {count} pairs'
+            + (f' ({published} are published)' if count != published else '')
+        )
 
 
 def _list_bdd100k(root: str, source: str | None) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from ...datasets.file_scan import map_processes
 from ...datasets.published_sets import PUBLISHED_SETS, PublishedSet, find_set
 from ...errors import UserInputError
+from ..prepare.lists import NIGHT_PAIRS, TWILIGHT_PAIRS
 from .file_checks import check_files
 from .file_facts import Request, read_file
 from .findings import Finding, Report
@@ -59,7 +60,8 @@ def examine(
             judged = [*check_files(split, facts), *check_references(split, splits)]
             findings[name] += _without_praise_of_faulty(judged, findings[name])
         if name == 'dark_zurich':
-            findings[name] += check_pairs(roots[name], splits)
+            for pairs_of in (NIGHT_PAIRS, TWILIGHT_PAIRS):
+                findings[name] += check_pairs(roots[name], splits, pairs_of)
     digests = None if quick else {path: facts[path].digest for path in facts}
     shared = describe_shared(find_shared(every, digests, workers))
     lines = [finding for name in roots for finding in _in_order(findings[name])]

@@ -3,6 +3,8 @@
 from .archives import Limits, PreparationError, list_members
 from .cityscapes_labels import convert_label, write_train_ids
 from .lists import (
+    NIGHT_PAIRS,
+    TWILIGHT_PAIRS,
     read_dark_zurich_pairs,
     write_bdd100k_night,
     write_dark_zurich_pairs,
@@ -12,10 +14,12 @@ from .unpacking import Placed, place_sources
 __all__ = [
     'convert_label',
     'Limits',
+    'NIGHT_PAIRS',
     'list_members',
     'place_sources',
     'Placed',
     'PreparationError',
+    'TWILIGHT_PAIRS',
     'read_dark_zurich_pairs',
     'write_bdd100k_night',
     'write_dark_zurich_pairs',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from ...datasets.bdd100k_night import LAYOUTS, read_bdd100k_night_list
 from ...datasets.pair_list import read_pair_list
@@ -14,51 +15,75 @@ from ...datasets.published_sets import (
     NIGHT_LIST,
     PAIR_LIST,
     PUBLISHED_NIGHT_LIST,
+    TWILIGHT_CORRESPONDENCES,
+    TWILIGHT_LIST,
 )
 from ...runtime.atomic_file import write_atomically
 from .archives import PreparationError
 
 
-def read_dark_zurich_pairs(source: str) -> list[tuple[str, str]]:
-    """Read the day-night pairs of Dark Zurich, sorted by night.
+class DarkPairs(NamedTuple):
+    """What a light of Dark Zurich has in pairs with days.
+
+    Attributes:
+        light: ``'night'`` or ``'twilight'``.
+        pair_list: The list, relative to the root.
+        correspondences: Folder of CSV files that the set ships, relative to the root.
+    """
+
+    light: str
+    pair_list: str
+    correspondences: str
+
+
+NIGHT_PAIRS = DarkPairs('night', PAIR_LIST, CORRESPONDENCES)
+TWILIGHT_PAIRS = DarkPairs('twilight', TWILIGHT_LIST, TWILIGHT_CORRESPONDENCES)
+
+
+def read_dark_zurich_pairs(source: str, light: str = 'night') -> list[tuple[str, str]]:
+    """Read the pairs of Dark Zurich, sorted by the dark image.
 
     Args:
-        source: A CSV of ``night,day`` stems, or the folder ``corresp/train/night`` of the set.
+        source: A CSV of ``night,day`` stems, or a folder of the set such as ``corresp/train/night``.
+        light: What the dark images are, for the message. Defaults to ``'night'``.
 
     Returns:
         ``(night, day)`` sorted by night stem: the same list from either source.
 
     Raises:
         DatasetCheckError: If there is nothing to read or a line is no pair of stems.
-        PreparationError: If a night is paired twice.
+        PreparationError: If a dark image is paired twice.
     """
     pairs = sorted(set(read_pair_list(source)))
     for (night, day), (next_night, next_day) in zip(pairs, pairs[1:], strict=False):
         if night == next_night:
             raise PreparationError(
                 f'The pair list {source!r} pairs {night!r} with {day!r} and with {next_day!r}: '
-                'expected one day image for every night image; remove one of the lines.'
+                f'expected one day image for every {light} image; remove one of the lines.'
             )
     return pairs
 
 
-def write_dark_zurich_pairs(root: str, source: str | None = None) -> tuple[str, int]:
-    """Write the pair list of Dark Zurich to ``lists/zurich_dn_pair_train.csv``.
+def write_dark_zurich_pairs(
+    root: str, source: str | None = None, pairs_of: DarkPairs = NIGHT_PAIRS
+) -> tuple[str, int]:
+    """Write a pair list of Dark Zurich, ``lists/zurich_dn_pair_train.csv`` for the nights.
 
     Args:
         root: Root of the set.
-        source: An existing CSV or folder of CSV files. Defaults to ``corresp/train/night`` below
-            the root or, if the set came without it, the list that is there.
+        source: An existing CSV or folder of CSV files. Defaults to the folder that the set ships
+            (``corresp/train/night``) below the root or, if it came without it, the list that is there.
+        pairs_of: Which pairs. Defaults to :data:`NIGHT_PAIRS`.
 
     Returns:
         Path of the list and its number of pairs.
 
     Raises:
         DatasetCheckError: If there is nothing to read or a line is no pair of stems.
-        PreparationError: If there is no source, a night is paired twice, or another list is there.
+        PreparationError: If there is no source, a dark image is paired twice, or another list is there.
     """
-    path = os.path.join(root, PAIR_LIST)
-    correspondences = os.path.join(root, CORRESPONDENCES)
+    path = os.path.join(root, pairs_of.pair_list)
+    correspondences = os.path.join(root, pairs_of.correspondences)
     if source is None:
         source = correspondences if os.path.isdir(correspondences) else path
         if not os.path.exists(source):
@@ -67,8 +92,8 @@ def write_dark_zurich_pairs(root: str, source: str | None = None) -> tuple[str, 
                 f'{DARK_ZURICH.archives[0]} holds; give that archive as a source, or an existing '
                 'list with --list.'
             )
-    pairs = read_dark_zurich_pairs(source)
-    _write_list(path, [f'{night},{day}' for night, day in pairs], _read_lines)
+    pairs = read_dark_zurich_pairs(source, pairs_of.light)
+    _write_list(path, [f'{dark},{day}' for dark, day in pairs], _read_lines)
     return path, len(pairs)
 
 

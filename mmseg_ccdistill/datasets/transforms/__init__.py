@@ -3,6 +3,7 @@
 from .copy_source_day import CopySourceDay
 from .draw_mixing import DrawMixing
 from .formatting import PackCrossDomainInputs
+from .lab_style import LABStyle
 from .lab_transfer import LABTransfer, RecordLABStatistics, lab_statistics, lab_transfer
 from .night_lights import NightLights
 
@@ -11,6 +12,7 @@ __all__ = [
     'DrawMixing',
     'lab_statistics',
     'lab_transfer',
+    'LABStyle',
     'LABTransfer',
     'NightLights',
     'PackCrossDomainInputs',

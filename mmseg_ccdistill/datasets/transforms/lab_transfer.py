@@ -142,6 +142,25 @@ class RecordLABStatistics(BaseTransform):
         return f'{type(self).__name__}()'
 
 
+def recorded_statistics(results: dict, reader: str) -> LABStatistics:
+    """Statistics of the whole image, which :class:`RecordLABStatistics` has taken.
+
+    Args:
+        results: Results of one image.
+        reader: Name of the transform that reads them, for the message.
+
+    Raises:
+        UserInputError: If there are none.
+    """
+    if _STATISTICS_KEY not in results:
+        raise UserInputError(
+            f"{reader}(stats='full') found no statistics of the whole image "
+            f"{results.get('img_path')!r}: add dict(type='RecordLABStatistics') "
+            'after LoadImageFromFile to the source and the target pipeline.'
+        )
+    return results[_STATISTICS_KEY]
+
+
 @TRANSFORMS.register_module()
 class LABTransfer(BaseTransform):
     """Make S_n: the source crop with the LAB statistics of the same sample's target night crop.
@@ -190,7 +209,8 @@ class LABTransfer(BaseTransform):
         source, reference = results['source_day'], results['target_night']
         source_stats = reference_stats = None
         if self.stats == 'full':
-            source_stats, reference_stats = self._recorded(source), self._recorded(reference)
+            source_stats = recorded_statistics(source, 'LABTransfer')
+            reference_stats = recorded_statistics(reference, 'LABTransfer')
         image = lab_transfer(
             source['img'],
             reference['img'],
@@ -199,16 +219,6 @@ class LABTransfer(BaseTransform):
         )
         results['source_night'] = copy_results(source, image)
         return results
-
-    @staticmethod
-    def _recorded(results: dict) -> LABStatistics:
-        if _STATISTICS_KEY not in results:
-            raise UserInputError(
-                "LABTransfer(stats='full') found no statistics of the whole image "
-                f"{results.get('img_path')!r}: add dict(type='RecordLABStatistics') "
-                'after LoadImageFromFile to the source and the target pipeline.'
-            )
-        return results[_STATISTICS_KEY]
 
     def __repr__(self) -> str:
         """Name the transform and its argument."""

@@ -10,6 +10,7 @@ from .dannet_segmentor import DANNetSegmentor
 from .ema_teacher import EMATeacher
 from .minent_segmentor import MinEntSegmentor
 from .output_space_segmentor import OutputSpaceSegmentor
+from .partwise_encoder_decoder import PartwiseEncoderDecoder
 from .relit_encoder_decoder import RelitEncoderDecoder
 from .udaclustering_segmentor import UDAClusteringSegmentor
 
@@ -24,6 +25,7 @@ __all__ = [
     'EMATeacher',
     'MinEntSegmentor',
     'OutputSpaceSegmentor',
+    'PartwiseEncoderDecoder',
     'RelitEncoderDecoder',
     'UDAClusteringSegmentor',
 ]

@@ -27,6 +27,7 @@ FIRST_VAL_LABEL = VAL_LABEL.replace('000324', '000321')
 ACDC_LABEL = f'gt/night/val/{ACDC_NIGHT["val"][0]}_gt_labelTrainIds.png'
 VAL_REFERENCE = 'rgb_anon/val_ref/day/GOPR0356_ref/GOPR0356_frame_000324_ref_rgb_anon.png'
 PAIRS = 'lists/zurich_dn_pair_train.csv'
+TWILIGHT_PAIRS = 'lists/zurich_twilight_day_pair_train.csv'
 STEMS = 'lists/bdd100k_night.txt'
 TRAIN_IDS = 'expected class ids 0..18 and 255 (ignore) in one channel'
 
@@ -100,9 +101,9 @@ def mask_as_label(names, kind, encode=None):
     return act
 
 
-def lines(change):
+def lines(change, name='lists/zurich_dn_pair_train.csv'):
     def act(root):
-        path = root / PAIRS
+        path = root / name
         path.write_text(''.join(f'{line}\n' for line in change(path.read_text().splitlines())))
 
     return act
@@ -385,6 +386,26 @@ BREAKS = {
         "'{root}/corresp/train/night', e.g. in 'train/night/GP010376/GP010376_frame_000001,"
         "train/day/GP010374/GP010374_frame_000610': expected the same pairs; remove the list and "
         'make it anew, `' + PREPARE + ' dark_zurich --root {root}`. (1 more like it.)',
+    ),
+    'a twilight is in no pair': (
+        'dark_zurich',
+        lines(lambda rows: rows[:-1], TWILIGHT_PAIRS),
+        'twilight pairs',
+        "The twilight image '{root}/rgb_anon/train/twilight/GP010375/GP010375_frame_000001_rgb_anon.png' "
+        "is in no pair of '{root}/"
+        + TWILIGHT_PAIRS
+        + "': expected all 2 twilight images; remove the list and "
+        'make it anew, `' + PREPARE + ' dark_zurich --root {root}`.',
+    ),
+    'a twilight that does not exist': (
+        'dark_zurich',
+        lines(lambda rows: [rows[0].replace('000001,', '000009,'), *rows[1:]], TWILIGHT_PAIRS),
+        'twilight pairs',
+        "The twilight image '{root}/rgb_anon/train/twilight/GOPR0348/GOPR0348_frame_000009_rgb_anon.png' of the "
+        "pair list '{root}/"
+        + TWILIGHT_PAIRS
+        + "' does not exist: expected both images of every pair; unpack "
+        'Dark_Zurich_train_anon.zip again.',
     ),
     'columns of the pairs swapped': (
         'dark_zurich',

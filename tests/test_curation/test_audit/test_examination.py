@@ -31,11 +31,12 @@ from PIL import Image
 
 from mmseg_ccdistill.curation.audit import examine
 from mmseg_ccdistill.curation.prepare import (
+    TWILIGHT_PAIRS,
     write_bdd100k_night,
     write_dark_zurich_pairs,
     write_train_ids,
 )
-from mmseg_ccdistill.datasets.published_sets import NIGHT_LIST, PUBLISHED_SETS
+from mmseg_ccdistill.datasets.published_sets import NIGHT_LIST, PUBLISHED_SETS, TWILIGHT_LIST
 
 TWILIGHT = 'rgb_anon/train/twilight/GOPR0348/GOPR0348_frame_000001_rgb_anon.png'
 
@@ -52,6 +53,7 @@ def finish(name: str, root: Path) -> None:
         write_train_ids(str(root), workers=1)
     elif name == 'dark_zurich':
         write_dark_zurich_pairs(str(root))
+        write_dark_zurich_pairs(str(root), pairs_of=TWILIGHT_PAIRS)
     elif name == 'bdd100k':
         published = root.parent / 'images_trainval_night_correct_filenames.txt'
         published.write_text(bdd100k_night_list())
@@ -87,6 +89,20 @@ def test_a_published_tree_is_healthy(tmp_path, name, quick):
     assert lines[check] == f'{images}, {read}, {labels}'
     if name == 'dark_zurich':
         assert lines['pairs'] == '4 night images with 2 day images'
+        assert lines['twilight pairs'] == '2 twilight images with 2 day images'
+
+
+def test_without_a_list_of_twilight_a_note_says_who_reads_it(tmp_path):
+    root = prepare('dark_zurich', tmp_path / 'dark_zurich')
+    (root / TWILIGHT_LIST).unlink()
+    report = run('dark_zurich', root)
+    assert report.is_healthy
+    (note,) = [found for found in report.findings if found.check == 'twilight pairs']
+    assert (note.verdict, note.text) == (
+        'note',
+        f"The pair list '{root}/{TWILIGHT_LIST}' does not exist: expected 2 lines twilight,day; make it, "
+        f'`{PREPARE} dark_zurich --root {root}`. Only GCMA and MGCDA read it.',
+    )
 
 
 def test_the_old_layout_of_bdd100k(tmp_path):

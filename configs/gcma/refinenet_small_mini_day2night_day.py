@@ -1,0 +1,26 @@
+"""GCMA on mini night, first stage: labelled days in the light of twilight, and real days with pseudo labels."""
+
+_base_ = [
+    '../_base_/models/refinenet_small.py',
+    '../_base_/datasets/mini_night_mixed.py',
+    '../_base_/schedules/schedule_mini.py',
+    '../_base_/default_runtime.py',
+]
+model = _base_.refinenet_small
+model.type = 'PartwiseEncoderDecoder'
+model.backbone.norm_eval = True  # the moments of the source stay
+model.decode_head.loss_decode.class_weight = None
+load_from = 'work_dirs/refinenet/refinenet_small_mini/iter_600.pth'
+style = dict(type='LABStyle', images=_base_.photos + 'twilight', suffix='_rgb_anon.png')
+load, *steps, pack = _base_.day_steps
+styled_steps = [load, dict(type='RecordLABStatistics'), *steps, style, pack]
+folders = dict(
+    img_path=_base_.photos + 'day',
+    seg_map_path='work_dirs/gcma/refinenet_small_mini_day2night/day_labels',
+)
+day = dict(_base_.photo_set, data_prefix=folders, made_by=load_from)
+parts = [
+    dict(name='source', share=1, dataset=dict(_base_.day_set, pipeline=styled_steps)),
+    dict(name='day', share=1, dataset=day),
+]
+train_dataloader = dict(dataset=dict(parts=parts))

@@ -1,0 +1,150 @@
+"""The stages that a config lists: what they start from, where they write, and what does not fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_stages import make_place
+from mmengine.config import Config
+
+from mmseg_ccdistill.engine.curriculum_plan import Stage, Tools, read_plan, stages_from
+from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.runtime.override_syntax import parse_overrides
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+SOURCE = 'work_dirs/refinenet/refinenet_small_mini/iter_600.pth'
+MINI = 'refinenet_small_mini_day2night'
+TOOLS = Tools('train.py', 'dist.sh', 'label.py')
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(make_place(tmp_path))
+
+
+def chain(stages: list[Stage]) -> list[tuple[str, str, str]]:
+    return [
+        (stage.name, 'trains' if stage.is_training else 'labels', stage.checkpoint)
+        for stage in stages
+    ]
+
+
+def test_dmada_goes_from_day_over_twilight_to_night() -> None:
+    stages = read_plan(f'configs/dmada/{MINI}.py', 'run')
+    assert chain(stages) == [
+        ('twilight_labels', 'labels', SOURCE),
+        ('twilight', 'trains', SOURCE),
+        ('new_twilight_labels', 'labels', 'run/twilight/iter_600.pth'),
+        ('night_labels', 'labels', 'run/twilight/iter_600.pth'),
+        ('night', 'trains', 'run/twilight/iter_600.pth'),
+    ]
+    assert {Path(stage.images).name for stage in stages if stage.images} == {'twilight', 'night'}
+    assert all(stage.threshold == 'none' and not stage.refine for stage in stages)
+
+
+@pytest.mark.parametrize(('method', 'align'), [('gcma', 'filter'), ('mgcda', 'geometry')])
+def test_gcma_never_trains_on_night_and_its_guide_is_the_source_network(
+    method: str, align: str
+) -> None:
+    stages = read_plan(f'configs/{method}/{MINI}.py', 'run')
+    assert chain(stages) == [
+        ('day_labels', 'labels', SOURCE),
+        ('day', 'trains', SOURCE),
+        ('twilight_labels', 'labels', 'run/day/iter_600.pth'),
+        ('twilight', 'trains', 'run/day/iter_600.pth'),
+    ]
+    assert {Path(stage.images).name for stage in stages if stage.images} == {'day', 'twilight'}
+    refine = stages[2].refine
+    assert (refine['guide'], refine['align']) == (SOURCE, align)
+
+
+@pytest.mark.parametrize('method', ['dmada', 'gcma', 'mgcda'])
+@pytest.mark.parametrize('stem', [MINI, 'refinenet_r101_cs2dz'])
+def test_the_last_stage_is_the_config_itself_with_its_default_folders(
+    method: str, stem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the config trains by itself, too, once the labels are there."""
+    path = f'configs/{method}/{stem}.py'
+    config = Config.fromfile(path)
+    for entry in config.curriculum:  # what the large data set would hold
+        for name in (
+            entry.get('label'),
+            entry.get('checkpoint'),
+            (entry.get('refine') or {}).get('pairs'),
+        ):
+            if name and '/' in name and not Path(name).exists():
+                Path(name).parent.mkdir(parents=True, exist_ok=True)
+                Path(name).touch()
+    stages = read_plan(path, f'work_dirs/{method}/{stem}')
+    for stage in (stage for stage in stages if stage.is_training):
+        command = stage.command(TOOLS)
+        options = parse_overrides(command[command.index('--cfg-options') + 1 :])
+        trained = Config.fromfile(stage.config)
+        if method == 'mgcda' and stage.name == 'day':
+            continue  # the first stage of GCMA, in a folder of its own
+        before = trained.to_dict()
+        trained.merge_from_dict(options)
+        assert trained.to_dict() == before
+    assert stages[-1].config == path
+
+
+def test_a_resumed_training_and_options_of_every_training() -> None:
+    stages = read_plan(f'configs/dmada/{MINI}.py', 'run', {'train_cfg.max_iters': 7})
+    assert stages[1].product == Path('run/twilight/iter_7.pth')
+    command = stages[1].command(TOOLS, is_resumed=True)
+    assert command[1:6] == ['train.py', stages[1].config, '--work-dir', 'run/twilight', '--resume']
+    assert command[-1] == 'train_cfg.max_iters=7'
+    assert 'train_cfg.max_iters=7' not in stages[0].command(TOOLS)
+    assert stages[1].settings != read_plan(f'configs/dmada/{MINI}.py', 'run')[1].settings
+    assert [stage.name for stage in stages_from(stages, 'night_labels')] == [
+        'night_labels',
+        'night',
+    ]
+
+
+def write(change: Callable[[list[dict]], Any]) -> str:
+    """A config with other stages."""
+    entries = [
+        dict(name='a', label='data/mini_night', checkpoint=SOURCE, config='configs/refinenet/refinenet_small_mini.py'),
+        dict(name='b', train=f'configs/dmada/{MINI}_twilight.py', start=SOURCE, labels=dict(twilight='a')),
+    ]  # fmt: skip
+    entries = change(entries) or entries
+    base = str(CONFIGS / f'dmada/{MINI}_twilight.py')
+    Path('mine.py').write_text(f'_base_ = {base!r}\ncurriculum = {entries!r}\n')
+    return 'mine.py'
+
+
+def test_two_stages_of_ones_own() -> None:
+    stages = read_plan(write(lambda entries: None), 'run')
+    key = 'train_dataloader.dataset.parts.1.dataset'
+    assert stages[1].labels == {key: (Path('run/a'), SOURCE)}
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda e: [dict(name='a')], r"curriculum\[0\] of the config 'mine.py' is {'name': 'a'}: expected dict"),
+        (lambda e: e[1].update(label='x'), r'curriculum\[1\].*expected dict\(name=..., train=CONFIG'),
+        (lambda e: e[1].update(strat=1), "has 'strat', which nothing reads: expected 'start'"),
+        (lambda e: e[0].pop('checkpoint') and None, "has no 'checkpoint': expected what the stage is made from"),
+        (lambda e: e[0].update(name='a/b'), r"has name='a/b': expected letters, digits"),
+        (lambda e: e[1].update(name='a'), "a stage before it is 'a', too: expected two names"),
+        (lambda e: e[1].update(start='c'), "start is 'c', which is neither a training that stands before it"),
+        (lambda e: e[1].update(start='a'), "start is 'a', which is neither a training"),
+        (lambda e: e[0].update(checkpoint='none.pth'), "checkpoint is 'none.pth', which is neither"),
+        (lambda e: e[0].pop('config') and None, "has no config: expected that of the network in 'work_dirs"),
+        (lambda e: e[0].update(label='data/none'), "the images 'data/none' do not exist: expected a folder"),
+        (lambda e: e[1].update(labels=dict(dusk='a')), r"for the part 'dusk', but the parts of .* are \['source', 'tw"),
+        (lambda e: e[1].update(labels=dict(twilight='z')), "from 'z': expected a labelling that stands before it"),
+        (lambda e: e[0].update(refine=dict(pairs='corresp')), "the pairs 'corresp' do not exist: expected the list"),
+        (lambda e: e[0].update(refine=dict(guide='none.pth')), "refine.guide is 'none.pth', which is neither"),
+        (lambda e: e[1].update(train='configs/none.py'), "the config file 'configs/none.py' does not exist"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_together_is_one_sentence(change: Callable, words: str) -> None:
+    with pytest.raises(UserInputError, match=words):
+        read_plan(write(change), 'run')
+    assert not Path('run').exists()
