@@ -6,24 +6,21 @@ each of its two gradients. GiB is 2^30 bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import torch
-from meta_device import meta_device
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmengine.structures import PixelData
-from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-import mmseg_ccdistill  # noqa: F401
-from mmseg_ccdistill.domains import DOMAINS
+from benchmarks.iteration_cost import (
+    GIB,
+    Cost,
+    build,
+    count_iteration,
+    meta_samples,  # noqa: F401  the tests of other methods take it from here
+    saved_for_backward,
+)
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs/ccdistill/refinenet_r101_cs2dz.py'
 
@@ -34,46 +31,6 @@ STEM = 2 * 3 * 64 * 49 * 256 * 256
 #: S_d, S_n, T_n with two images each: forward, gradient of the weights, gradient of the inputs.
 FULL_DOMAIN = 2 * (3 * FORWARD - STEM)
 
-GIB = 2**30
-
-
-class Cost(NamedTuple):
-    flops: int
-    saved_bytes: int
-    feature_shapes: frozenset[tuple[int, ...]] = frozenset()
-
-
-@contextmanager
-def saved_for_backward(model: nn.Module) -> Iterator[dict[int, torch.UntypedStorage]]:
-    """Storages that autograd keeps, each once and without the parameters."""
-    own = {p.untyped_storage()._cdata for p in model.parameters()}
-    storages: dict[int, torch.UntypedStorage] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in own:
-            storages[storage._cdata] = storage
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        yield storages
-
-
-def meta_samples(labelled: bool) -> list[SegDataSample]:
-    samples = [SegDataSample(), SegDataSample()]
-    if labelled:
-        for sample in samples:
-            label = torch.empty(1, 512, 512, dtype=torch.uint8, device='meta')
-            sample.gt_sem_seg = PixelData(data=label)
-    return samples
-
-
-def build(path: Path) -> nn.Module:
-    config = Config.fromfile(str(path))
-    init_default_scope('mmseg')
-    with meta_device():
-        return MODELS.build(config.model).to('meta').train()
-
 
 @pytest.fixture(scope='module')
 def model() -> nn.Module:
@@ -83,24 +40,6 @@ def model() -> nn.Module:
 @pytest.fixture(scope='module')
 def iteration(model: nn.Module) -> Cost:
     return count_iteration(model)
-
-
-def count_iteration(model: nn.Module) -> Cost:
-    """Forward and backward of two samples; a read of a value would raise: there are none."""
-    inputs = {domain: torch.empty(2, 3, 512, 512, device='meta') for domain in DOMAINS}
-    samples = {domain: meta_samples(domain.startswith('source')) for domain in DOMAINS}
-    model.diagnostics_interval = 0
-    seen: list[tuple[int, ...]] = []
-    model.loss_cds.register_forward_pre_hook(
-        lambda module, args: seen.extend(tuple(f.shape) for f in args[0].values())
-    )
-    with FlopCounterMode(display=False) as counter, saved_for_backward(model) as saved:
-        total, _ = model.parse_losses(model(inputs, samples, mode='loss'))
-        kept = sum(storage.nbytes() for storage in saved.values())
-        total.backward()
-    assert all(p.grad is not None for p in model.parameters())
-    model.zero_grad(set_to_none=True)
-    return Cost(counter.get_total_flops(), kept, frozenset(seen))
 
 
 def count_branch(model: nn.Module, decoder_learns: bool) -> Cost:
