@@ -1,0 +1,54 @@
+"""The rows of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.performance.confusion_pass import confusion_row
+from benchmarks.performance.counted_iteration import activations_row, flop_row
+from benchmarks.performance.distillation_terms import terms_row
+from benchmarks.performance.gram_forms import gram_row
+from benchmarks.performance.host_waits import waits_row
+from benchmarks.performance.lab_colour import lab_row
+from benchmarks.performance.machine import environment
+from benchmarks.performance.memory_growth import growth_row
+from benchmarks.performance.optimizer_step import sgd_row
+from benchmarks.performance.pixel_losses import static_row
+from benchmarks.performance.sample_pipeline import pipeline_row
+from benchmarks.performance.sizes import Sizes
+from benchmarks.performance.step_overhead import runner_row, step_row
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement.
+
+    Attributes:
+        name: Its key in the JSON.
+        run: What measures; returns ``{figure: {'value': number, ...}}`` and facts.
+    """
+
+    name: str
+    run: Callable[[Sizes], dict[str, Any]]
+
+
+def all_rows() -> list[Row]:
+    """Every row: the counted ones, then the timed ones."""
+    return [
+        Row('environment', environment),
+        Row('activations', activations_row),
+        Row('flop', flop_row),
+        Row('waits', waits_row),
+        Row('step', step_row),
+        Row('terms', terms_row),
+        Row('gram', gram_row),
+        Row('static', static_row),
+        Row('lab', lab_row),
+        Row('pipeline', pipeline_row),
+        Row('confusion', confusion_row),
+        Row('sgd', sgd_row),
+        Row('runner', runner_row),
+        Row('growth', growth_row),
+    ]

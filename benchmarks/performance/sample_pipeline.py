@@ -1,0 +1,78 @@
+"""A training sample, from the files to what the network is given, against the decoding of its files alone."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+
+from benchmarks.performance.frames import write_frames
+from benchmarks.performance.ratio import compare
+from benchmarks.performance.sizes import Sizes
+from benchmarks.repository import ROOT
+from mmseg_ccdistill.datasets.draw import Draw
+
+PAPER = ROOT / 'configs/ccdistill/refinenet_r101_cs2dz.py'
+
+
+def training_set(folder: Path) -> Any:
+    """The training set of the paper's config.
+
+    Args:
+        folder: Holds ``cityscapes`` and ``dark_zurich``.
+
+    Returns:
+        ``CrossDomainDataset``.
+    """
+    config = Config.fromfile(str(PAPER))
+    init_default_scope('mmseg')
+    options = config.train_dataloader.dataset
+    options.source.data_root = str(folder / 'cityscapes')
+    options.target.data_root = str(folder / 'dark_zurich')
+    return DATASETS.build(options)
+
+
+class Drawing:
+    """Samples of one training set, always the same ones in the same order.
+
+    Args:
+        dataset: What :func:`training_set` returned.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+        self.number = 0
+
+    def __call__(self) -> None:
+        """Make the next sample."""
+        index = self.number % len(self.dataset)
+        self.dataset[Draw(seed=0, number=self.number, index=index)]
+        self.number += 1
+
+
+def decode(paths: list[Path]) -> None:
+    """Decode the files of one sample: three images, and labels.
+
+    Args:
+        paths: The images, and last the labels.
+    """
+    for path in paths[:-1]:
+        cv2.imread(str(path), cv2.IMREAD_COLOR)
+    cv2.imread(str(paths[-1]), cv2.IMREAD_UNCHANGED)
+
+
+def pipeline_row(sizes: Sizes) -> dict[str, Any]:
+    """One sample over decoding one labelled day and one pair by OpenCV."""
+    with tempfile.TemporaryDirectory() as folder:
+        images = write_frames(Path(folder), sizes)
+        label = next(Path(folder).rglob('*labelTrainIds.png'))
+        both = {
+            'pipeline': Drawing(training_set(Path(folder))),
+            'decode': lambda: decode([*images[:3], label]),
+        }
+        return compare(both, sizes, base='decode')
