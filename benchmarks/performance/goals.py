@@ -56,6 +56,8 @@ FIGURES = (
     Figure('static', 'channels_last', 'the same, channels last', 1.8, 1.3),
     Figure('lab', 'transfer', 'LAB transfer / its three colour conversions', 1.5, 1.25),
     Figure('pipeline', 'pipeline', 'training sample / decoding of its files', 1.10, 1.05),
+    Figure('resize', 'two steps', "mmseg's two resizes and argmax / ours", 3, 4, at_least=True),
+    Figure('resize', 'agreement', 'share of labels that agree', 0.9999, at_least=True),
     Figure('confusion', 'histograms', "mmseg's IoU counts / ours", 6, 12, at_least=True),
     Figure('sgd', 'loop', 'SGD in a loop / fused, on a CPU', 1.5, 1.8, at_least=True),
     Figure('activations', 'fp32', 'GiB kept by an iteration, float32', 8.65, 6.3, counted=True),

@@ -12,6 +12,7 @@ from benchmarks.performance.distillation_terms import terms_row
 from benchmarks.performance.gram_forms import gram_row
 from benchmarks.performance.host_waits import waits_row
 from benchmarks.performance.lab_colour import lab_row
+from benchmarks.performance.label_resize import resize_row
 from benchmarks.performance.machine import environment
 from benchmarks.performance.memory_growth import growth_row
 from benchmarks.performance.optimizer_step import sgd_row
@@ -47,6 +48,7 @@ def all_rows() -> list[Row]:
         Row('static', static_row),
         Row('lab', lab_row),
         Row('pipeline', pipeline_row),
+        Row('resize', resize_row),
         Row('confusion', confusion_row),
         Row('sgd', sgd_row),
         Row('runner', runner_row),

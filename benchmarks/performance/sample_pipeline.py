@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def pipeline_row(sizes: Sizes) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         images = write_frames(Path(folder), sizes)
         label = next(Path(folder).rglob('*labelTrainIds.png'))
-        both = {
+        both: dict[str, Callable[[], None]] = {
             'pipeline': Drawing(training_set(Path(folder))),
             'decode': lambda: decode([*images[:3], label]),
         }
