@@ -34,6 +34,7 @@ ELSEWHERE = {
     'a part of a tool, tested through the tool': {
         'test_command_line.py': ('start_together',),
         'test_domain_flow.py': ('domain_check',),
+        'test_deployment.py': ('deployed_network', 'deployment_formats'),
         'test_night2mmseg.py': ('safetensors_copy',),
         'test_predict.py': ('label_needs', 'prediction_folders'),
         'test_read_settings.py': ('config_overrides',),
