@@ -44,6 +44,7 @@ ELSEWHERE = {
     },
     'a part of a data set or sampler, tested through it': {
         'test_draw_sampler.py': ('draw',),
+        'test_caching.py': ('cached_image', 'image_cache'),
         'test_rare_classes.py': ('class_pixels',),
     },
     'a part of a metric or submission, tested through it': {

@@ -46,6 +46,18 @@ class Figure(NamedTuple):
         return verdict(goal, None if found is None else found['value'])
 
 
+def _exported(
+    name: str, title: str, whole: tuple[float, float], network: tuple[float, float]
+) -> tuple[Figure, Figure, Figure]:
+    """Figures of an export: goal and extreme of the whole prediction, and of the network alone."""
+    row = f'exported {name}'
+    return (
+        Figure(row, 'exported', f"M_n by {title}, pixels to labels / mmseg's test step", *whole),
+        Figure(row, 'agreement', f'share of labels that agree, {title}', 0.9999, at_least=True),
+        Figure(row, 'network', f'network by {title} / its FLOP at the best convolution', *network),
+    )
+
+
 FIGURES = (
     Figure(
         'step', 'step', 'step of CCDistill / of its two supervised branches, per FLOP', 1.00, 0.95
@@ -56,6 +68,11 @@ FIGURES = (
     Figure('static', 'channels_last', 'the same, channels last', 1.8, 1.3),
     Figure('lab', 'transfer', 'LAB transfer / its three colour conversions', 1.5, 1.25),
     Figure('pipeline', 'pipeline', 'training sample / decoding of its files', 1.10, 1.05),
+    Figure('cache', 'png', 'training sample from a cache of run-length PNG / from the files', 0.65),
+    Figure('cache', 'raw', 'training sample from a cache of arrays / from the files', 0.07, 0.05),
+    *_exported('torchscript', 'TorchScript', (0.70, 0.62), (1.25, 1.1)),
+    *_exported('onnx', 'ONNX Runtime', (0.60, 0.55), (1.10, 1.05)),
+    *_exported('openvino', 'OpenVINO', (0.60, 0.55), (1.10, 1.05)),
     Figure('resize', 'two steps', "mmseg's two resizes and argmax / ours", 3, 4, at_least=True),
     Figure('resize', 'agreement', 'share of labels that agree', 0.9999, at_least=True),
     Figure('confusion', 'histograms', "mmseg's IoU counts / ours", 6, 12, at_least=True),

@@ -16,16 +16,19 @@ from benchmarks.performance.frames import write_frames
 from benchmarks.performance.ratio import compare
 from benchmarks.performance.sizes import Sizes
 from benchmarks.repository import ROOT
+from mmseg_ccdistill.curation.caching import fill_cache, list_images, prepare_cache
 from mmseg_ccdistill.datasets.draw import Draw
+from mmseg_ccdistill.datasets.image_cache import SUFFIXES
 
 PAPER = ROOT / 'configs/ccdistill/refinenet_r101_cs2dz.py'
 
 
-def training_set(folder: Path) -> Any:
+def training_set(folder: Path, kind: str | None = None) -> Any:
     """The training set of the paper's config.
 
     Args:
         folder: Holds ``cityscapes`` and ``dark_zurich``.
+        kind: Format of a cache of them, which is made in ``folder``. Defaults to None, no cache.
 
     Returns:
         ``CrossDomainDataset``.
@@ -35,6 +38,11 @@ def training_set(folder: Path) -> Any:
     options = config.train_dataloader.dataset
     options.source.data_root = str(folder / 'cityscapes')
     options.target.data_root = str(folder / 'dark_zurich')
+    for part in (options.source, options.target) if kind else ():
+        root = Path(part.data_root)
+        cache = prepare_cache(root, folder / f'{kind}/{root.name}', str(kind))
+        fill_cache(cache, list_images(root))
+        part.pipeline[0] = dict(type='LoadCachedImage', cache=str(cache.folder))
     return DATASETS.build(options)
 
 
@@ -77,3 +85,12 @@ def pipeline_row(sizes: Sizes) -> dict[str, Any]:
             'decode': lambda: decode([*images[:3], label]),
         }
         return compare(both, sizes, base='decode')
+
+
+def cache_row(sizes: Sizes) -> dict[str, Any]:
+    """One sample from a cache, in either format, over one from the files as they are published."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_frames(Path(folder), sizes)
+        sets = {kind: training_set(Path(folder), kind) for kind in (None, *SUFFIXES)}
+        named = {kind or 'files': Drawing(dataset) for kind, dataset in sets.items()}
+        return compare(named, sizes, base='files')
