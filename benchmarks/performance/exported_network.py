@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -34,6 +35,7 @@ _TORCH = 'torchscript'
 
 def night_network(sizes: Sizes) -> Any:
     """RefineNet with the paper's decoder on ResNet-18, random weights, in evaluation mode."""
+    init_default_scope('mmseg')
     config = Config.fromfile(str(PAPER))
     config.model.backbone.depth = 18
     config.model.backbone.pop('init_cfg', None)

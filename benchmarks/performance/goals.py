@@ -79,6 +79,13 @@ FIGURES = (
     Figure('sgd', 'loop', 'SGD in a loop / fused, on a CPU', 1.5, 1.8, at_least=True),
     Figure('activations', 'fp32', 'GiB kept by an iteration, float32', 8.65, 6.3, counted=True),
     Figure('activations', 'bf16', 'GiB kept by an iteration, bfloat16', 4.9, counted=True),
+    Figure(
+        'activations',
+        'bf16 recomputed',
+        'the same, bottlenecks and pooling chains recomputed',
+        1.85,
+        counted=True,
+    ),
     Figure('flop', 'tflop', 'TFLOP of an iteration', 10.95, counted=True),
     Figure('waits', 'reads', 'reads of values in an iteration that is not logged', 0, counted=True),
     Figure('runner', 'runner', 'step of the runner, guards on / loop by hand', 1.02),
