@@ -21,7 +21,7 @@ class DeployedNetwork(nn.Module):
 
     def __init__(self, segmentor: EncoderDecoder) -> None:
         super().__init__()
-        self.segmentor = segmentor.eval()
+        self.segmentor = segmentor
         preprocessor: Any = segmentor.data_preprocessor
         # Two names of one attribute: that of mmsegmentation, and that of onedl-mmsegmentation.
         names = ('channel_conversion', '_channel_conversion')
@@ -30,6 +30,7 @@ class DeployedNetwork(nn.Module):
             value = getattr(preprocessor, name, None)
             value = torch.full((3, 1, 1), none) if value is None else value.detach().clone()
             self.register_buffer(name, value.float().view(1, 3, 1, 1))
+        self.eval()
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits of an image.

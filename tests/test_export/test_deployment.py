@@ -76,6 +76,12 @@ def test_labels_are_those_of_torch(
 ) -> None:
     needs(name)
     segmentor = load_plain(*pairs[architecture])
+    if (name, architecture, dynamic) == ('onnx', 'segformer', True):
+        # torch's tracing exporter writes the sizes of its attention as constants
+        with pytest.raises(ExportMismatchError, match='onnx cannot express this network .*dynamic'):
+            deploy(segmentor, name, tmp_path / 'night', SIZE, dynamic)
+        assert list(tmp_path.iterdir()) == []
+        return
     done = deploy(segmentor, name, tmp_path / 'night', SIZE, dynamic)
     assert done.agreement >= 0.9999 and done.frames == (4 if dynamic else 2)
     assert sorted(tmp_path.iterdir()) == sorted(done.files)
