@@ -212,7 +212,7 @@ def test_the_tool_writes_every_format_that_is_named(
     assert 'night.pt: images of any size; labels of 4 frames as torch gives them: 1.000000' in out
     assert Path('night.pth').exists() and Path('night.pt').exists()
     assert call(tool, *options) == 2
-    assert 'night.pt exists: choose another name or pass --force' in capsys.readouterr().err
+    assert 'exists: choose another name or pass --force' in capsys.readouterr().err
     assert call(tool, *options, '--force', '--images', 'x.png') == 2
     assert '--images: x.png is not there' in capsys.readouterr().err
     assert call(tool, *options, '--force', '--size', 0, 96) == 2
