@@ -7,21 +7,19 @@ each of its two gradients. GiB is 2^30 bytes.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-import mmseg_ccdistill  # noqa: F401
-from benchmarks import step_cost
-from benchmarks.step_cost import GIB, meta_device, saved_for_backward
-from mmseg_ccdistill.domains import DOMAINS
+from benchmarks.iteration_cost import (
+    Cost,
+    build,
+    count_iteration,
+    meta_samples,  # noqa: F401  the tests of other methods take it from here
+)
+from benchmarks.step_cost import GIB, saved_for_backward
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs/ccdistill/refinenet_r101_cs2dz.py'
 
@@ -33,23 +31,6 @@ STEM = 2 * 3 * 64 * 49 * 256 * 256
 FULL_DOMAIN = 2 * (3 * FORWARD - STEM)
 
 
-class Cost(NamedTuple):
-    flops: int
-    saved_bytes: int
-    feature_shapes: frozenset[tuple[int, ...]] = frozenset()
-
-
-def meta_samples(labelled: bool) -> list[SegDataSample]:
-    return step_cost.meta_samples(2, (512, 512), labelled)
-
-
-def build(path: Path) -> nn.Module:
-    config = Config.fromfile(str(path))
-    init_default_scope('mmseg')
-    with meta_device():
-        return MODELS.build(config.model).to('meta').train()
-
-
 @pytest.fixture(scope='module')
 def model() -> nn.Module:
     return build(CONFIG)
@@ -58,21 +39,6 @@ def model() -> nn.Module:
 @pytest.fixture(scope='module')
 def iteration(model: nn.Module) -> Cost:
     return count_iteration(model)
-
-
-def count_iteration(model: nn.Module) -> Cost:
-    """Forward and backward of two samples; a read of a value would raise: there are none."""
-    inputs = {domain: torch.empty(2, 3, 512, 512, device='meta') for domain in DOMAINS}
-    samples = {domain: meta_samples(domain.startswith('source')) for domain in DOMAINS}
-    model.diagnostics_interval = 0
-    seen: list[tuple[int, ...]] = []
-    model.loss_cds.register_forward_pre_hook(
-        lambda module, args: seen.extend(tuple(f.shape) for f in args[0].values())
-    )
-    cost = step_cost.count_step(model, inputs, samples)
-    assert all(p.grad is not None for p in model.parameters())
-    model.zero_grad(set_to_none=True)
-    return Cost(*cost, frozenset(seen))
 
 
 def count_branch(model: nn.Module, decoder_learns: bool) -> Cost:

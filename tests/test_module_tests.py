@@ -35,6 +35,7 @@ ELSEWHERE = {
     'a part of a tool, tested through the tool': {
         'test_command_line.py': ('start_together',),
         'test_domain_flow.py': ('domain_check',),
+        'test_deployment.py': ('deployed_network', 'deployment_formats'),
         'test_night2mmseg.py': ('safetensors_copy',),
         'test_predict.py': ('label_needs', 'prediction_folders'),
         'test_pseudo_label.py': ('label_settings',),
@@ -48,6 +49,7 @@ ELSEWHERE = {
     },
     'a part of a data set or sampler, tested through it': {
         'test_draw_sampler.py': ('draw',),
+        'test_caching.py': ('cached_image', 'image_cache'),
         'test_rare_classes.py': ('class_pixels',),
         'test_lab_transfer.py': ('cielab',),
     },

@@ -18,7 +18,7 @@ from mmseg_ccdistill.runtime.command_line import (
 )
 from mmseg_ccdistill.runtime.config_errors import named_mistakes
 from mmseg_ccdistill.runtime.learning_rate_scale import set_auto_scale_lr
-from mmseg_ccdistill.runtime.mixed_precision import enable_amp
+from mmseg_ccdistill.runtime.mixed_precision import check_amp, enable_amp
 from mmseg_ccdistill.runtime.processes import set_up_processes
 from mmseg_ccdistill.runtime.ranks import process_of
 from mmseg_ccdistill.runtime.resume import misplaced_checkpoint, resume_last_checkpoint
@@ -66,6 +66,7 @@ def main() -> None:
     check_shared_memory(config, ['train_dataloader', 'val_dataloader'])
     if args.amp:
         enable_amp(config)
+    check_amp(config)
     set_up_processes(config, args.launcher, args.local_rank)
     with named_mistakes(config):
         RUNNERS.build(config).train()

@@ -15,8 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,39 +24,14 @@ import torch
 
 from benchmarks.gpu.record import JSON, Record
 from benchmarks.gpu.rows import Row, all_rows
-from benchmarks.gpu.settings import NotHere, Settings, make_settings
+from benchmarks.gpu.settings import Settings, make_settings
 from benchmarks.repository import ROOT
+from benchmarks.row_running import choose, run_row
 from benchmarks.stage_folder import read_record
 from mmseg_ccdistill.errors import UserInputError
 
 #: Seconds kept back for the end of a process that is stopped.
 _SPARE = 3.0
-
-
-def choose(rows: Sequence[Row], words: Sequence[str]) -> list[Row]:
-    """Rows whose names are, or begin with, one of the words.
-
-    Args:
-        rows: All of them.
-        words: From the command line; none: all.
-
-    Returns:
-        Rows in their order.
-
-    Raises:
-        UserInputError: If a word begins no name.
-    """
-    for word in words:
-        if not any(row.name.startswith(word) for row in rows):
-            names = ', '.join(dict.fromkeys(row.name.split(':')[0] for row in rows))
-            raise UserInputError(f'--rows: no row begins with {word!r}; there are {names}')
-    exact = {row.name for row in rows} & set(words)
-    beginnings = tuple(word for word in words if word not in exact)
-    return [
-        row
-        for row in rows
-        if not words or row.name in exact or row.name.startswith(beginnings or ('\0',))
-    ]
 
 
 def run_here(row: Row, settings: Settings) -> dict[str, Any]:
@@ -69,14 +44,7 @@ def run_here(row: Row, settings: Settings) -> dict[str, Any]:
     Returns:
         What the record keeps; an error is part of it.
     """
-    start = time.perf_counter()
-    try:
-        kept: dict[str, Any] = dict(status='done', result=row.run(settings))
-    except NotHere as reason:
-        kept = dict(status='skipped', reason=str(reason))
-    except Exception as error:
-        kept = dict(status='failed', reason=_line(error), traceback=traceback.format_exc())
-    kept['seconds'] = round(time.perf_counter() - start, 2)
+    kept = run_row(partial(row.run, settings))
     gc.collect()
     if settings.cuda:
         try:
@@ -136,11 +104,6 @@ def device_answers(settings: Settings) -> bool:
         return float(torch.ones(1, device=settings.device) + 1) == 2
     except RuntimeError:
         return False
-
-
-def _line(error: BaseException) -> str:
-    text = (str(error).strip() or '-').splitlines()[0]
-    return f'{type(error).__name__}: {text[:300]}'
 
 
 def run_all(

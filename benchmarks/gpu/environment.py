@@ -56,6 +56,19 @@ def _seconds(call: Any, settings: Settings, repeats: int = 10) -> float:
     return (time.perf_counter() - start) / repeats
 
 
+def versions() -> dict[str, Any]:
+    """Names and versions of what any benchmark runs on."""
+    return dict(
+        device=platform.processor() or platform.machine(),
+        python=sys.version.split()[0],
+        torch=torch.__version__,
+        mmengine=mmengine_version,
+        mmseg=mmseg_version,
+        mmseg_ccdistill=__version__,
+        cores=os.cpu_count(),
+    )
+
+
 def environment(settings: Settings) -> dict[str, Any]:
     """What the numbers were measured on.
 
@@ -65,15 +78,7 @@ def environment(settings: Settings) -> dict[str, Any]:
     Returns:
         Names and versions, and the rates ``bf16_tflops`` and ``copy_tb_per_second``.
     """
-    found: dict[str, Any] = dict(
-        device=platform.processor() or platform.machine(),
-        python=sys.version.split()[0],
-        torch=torch.__version__,
-        mmengine=mmengine_version,
-        mmseg=mmseg_version,
-        mmseg_ccdistill=__version__,
-        cores=os.cpu_count(),
-    )
+    found = versions()
     if settings.cuda:
         properties = torch.cuda.get_device_properties(settings.device)
         found.update(

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from benchmarks.gpu.device_work import count_waits
-from benchmarks.gpu.settings import NotHere, Settings
+from benchmarks.gpu.settings import Settings
 from benchmarks.gpu.training import Mode, Training, load_config, make_optim_wrapper, precision
+from benchmarks.row_running import NotHere
 
 SMALL = 'ccdistill/refinenet_small_cs2dz.py'
 #: Low enough for the gradients of random weights in float16.

@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.gpu.settings import NotHere, Settings
+from benchmarks.gpu.settings import Settings
 from benchmarks.gpu.step_rows import MODES
 from benchmarks.gpu.training import Mode, build_model, load_config, precision
+from benchmarks.row_running import NotHere
 from mmseg_ccdistill.export.branch_export import predict_image
 
 #: M_n is what this config builds: an ordinary segmentor.

@@ -98,7 +98,8 @@ def show(number: Any) -> str:
     return f'{number:,.0f}' if abs(number) >= 1000 else f'{number:.4g}'
 
 
-def _table(headings: Sequence[str], lines: Sequence[Sequence[Any]]) -> list[str]:
+def table(headings: Sequence[str], lines: Sequence[Sequence[Any]]) -> list[str]:
+    """Lines of a Markdown table and an empty one; nothing if it has no rows."""
     if not lines:
         return []
     rows = [list(headings), ['---'] * len(headings), *([show(c) for c in line] for line in lines)]
@@ -127,7 +128,7 @@ def _steps(rows: Rows) -> list[str]:
             cells = [result.get(key) for key in keys]
             lines.append([label[6:], cells[0], _ratio(cells[0], rows), *cells[1:]])
     headings = ['step', 'it/s', "/ MMEngine's default", 'TFLOP/s', 'peak GiB', 'reserved GiB']
-    return _table([*headings, 'kernels', 'conv share', 'layout kernels', 'host waits'], lines)
+    return table([*headings, 'kernels', 'conv share', 'layout kernels', 'host waits'], lines)
 
 
 def _losses(rows: Rows) -> list[str]:
@@ -137,7 +138,7 @@ def _losses(rows: Rows) -> list[str]:
         for name in ('bf16', 'tf32')
         for term, numbers in result.get(name, {}).items()
     ]
-    return _table(['loss against fp32, relative', 'mean', 'largest', 'last quarter'], lines)
+    return table(['loss against fp32, relative', 'mean', 'largest', 'last quarter'], lines)
 
 
 def _methods(rows: Rows) -> list[str]:
@@ -146,7 +147,7 @@ def _methods(rows: Rows) -> list[str]:
         for name, row in rows.items()
         if name.startswith('method: ') and row['status'] == 'done'
     ]
-    return _table(['config, as shipped', 'it/s', 'peak GiB'], lines)
+    return table(['config, as shipped', 'it/s', 'peak GiB'], lines)
 
 
 def _inference(rows: Rows) -> list[str]:
@@ -160,7 +161,7 @@ def _inference(rows: Rows) -> list[str]:
     if export:
         label = f'ONNX Runtime, {export["provider"]}'
         lines.append([label, None, export['network_ms'], export['agreement']])
-    return _table(['prediction', 'ms', 'network alone, ms', 'labels as fp32'], lines)
+    return table(['prediction', 'ms', 'network alone, ms', 'labels as fp32'], lines)
 
 
 def _facts(rows: Rows) -> list[str]:
@@ -171,7 +172,7 @@ def _facts(rows: Rows) -> list[str]:
         for key, fact in row.get('result', {}).items()
         if not isinstance(fact, Mapping)
     ]
-    return _table(['row', 'fact', 'value'], lines)
+    return table(['row', 'fact', 'value'], lines)
 
 
 def write_page(rows: Rows, tiny: bool) -> str:
@@ -207,12 +208,12 @@ def write_page(rows: Rows, tiny: bool) -> str:
         if tiny
         else 'Random weights, synthetic frames.',
         '',
-        *_table(['goal', 'measured', 'good', 'extreme', 'verdict'], goals),
+        *table(['goal', 'measured', 'good', 'extreme', 'verdict'], goals),
         *_steps(rows),
         *_losses(rows),
         *_inference(rows),
         *_methods(rows),
         *_facts(rows),
-        *_table(['not measured', 'status', 'reason'], left),
+        *table(['not measured', 'status', 'reason'], left),
     ]
     return '\n'.join(lines)

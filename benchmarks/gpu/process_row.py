@@ -9,9 +9,10 @@ import torch.distributed as dist
 from mmengine.model import MMDistributedDataParallel
 
 from benchmarks.gpu.guard_rows import SMALL
-from benchmarks.gpu.settings import NotHere, Settings
+from benchmarks.gpu.settings import Settings
 from benchmarks.gpu.step_rows import read_losses
 from benchmarks.gpu.training import Mode, Training, build_model, load_config, precision
+from benchmarks.row_running import NotHere
 
 STEPS = 3
 

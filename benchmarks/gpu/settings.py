@@ -9,10 +9,6 @@ import torch
 from mmseg_ccdistill.errors import UserInputError
 
 
-class NotHere(Exception):
-    """A row that this machine cannot run; the message says what is missing."""
-
-
 @dataclass(frozen=True)
 class Settings:
     """What every row is told.

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from benchmarks.gpu.device_work import count_waits, profile_step, time_blocks
-from benchmarks.gpu.settings import NotHere, Settings
+from benchmarks.gpu.settings import Settings
 from benchmarks.gpu.training import PAPER, Mode, Training, load_config, precision
+from benchmarks.row_running import NotHere
 
 #: FLOP of one iteration at a crop of 512, counted by tests/test_cost.py.
 ITERATION_TFLOP = 10.895

@@ -188,9 +188,26 @@ def predict_files(
         For each file ``seg_logits`` ``(K, H, W)`` and ``pred_sem_seg`` ``(1, H, W)`` at its own
         size, on the model's device.
     """
+    for _, samples in predict_batches(model, image_batches(config, paths, title)):
+        yield samples[0]
+
+
+def image_batches(
+    config: Config, paths: Sequence[str | os.PathLike[str]], title: str
+) -> Iterator[dict[str, Any]]:
+    """Batches of one image file each, through the config's test pipeline, with a progress bar.
+
+    Args:
+        config: Its test pipeline and number of workers.
+        paths: Image files.
+        title: Name of the progress bar.
+
+    Yields:
+        ``inputs`` and ``data_samples``.
+    """
     workers = config.test_dataloader.get('num_workers', 0)
     loader = file_loader(paths, unlabelled_pipeline(config), workers)
     with progress_bar(len(paths), title) as advance:
-        for _, samples in predict_batches(model, loader):
-            yield samples[0]
+        for batch in loader:
+            yield batch
             advance()

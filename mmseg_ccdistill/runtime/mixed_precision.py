@@ -33,3 +33,29 @@ def enable_amp(config: Config) -> None:
     wrapper.type = 'AmpOptimWrapper'
     wrapper.setdefault('dtype', 'bfloat16' if has_bfloat16 else 'float16')
     wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def check_amp(config: Config) -> None:
+    """Check that the device can compute in the precision of the config.
+
+    Args:
+        config: Config with an ``optim_wrapper``.
+
+    Raises:
+        UserInputError: If it is mixed and there is no accelerator, or bfloat16 and the GPU has none.
+    """
+    wrapper = config.get('optim_wrapper') or {}
+    if wrapper.get('type') != 'AmpOptimWrapper':
+        return
+    if get_device() == 'cpu':
+        raise UserInputError(
+            'optim_wrapper is an AmpOptimWrapper, which needs a GPU, and none was found: take the config '
+            'in float32 of which this is a variant'
+        )
+    if wrapper.get('dtype') == 'bfloat16' and torch.cuda.is_available():
+        capability = torch.cuda.get_device_capability()
+        if capability[0] < 8:
+            raise UserInputError(
+                f'optim_wrapper.dtype is bfloat16, which this GPU (compute capability {capability[0]}.{capability[1]}) '
+                'does not have: --cfg-options optim_wrapper.dtype=float16 optim_wrapper.loss_scale.enabled=True'
+            )

@@ -23,9 +23,10 @@ from benchmarks.gpu.page import EAGER, GOALS, verdict, write_page
 from benchmarks.gpu.precision_rows import deviation
 from benchmarks.gpu.record import JSON, PAGE, Record
 from benchmarks.gpu.rows import Row, all_rows
-from benchmarks.gpu.settings import NotHere, Settings, make_settings
+from benchmarks.gpu.settings import Settings, make_settings
 from benchmarks.gpu.step_rows import MODES, measure_graph
 from benchmarks.gpu.training import PAPER, Training, load_config, precision
+from benchmarks.row_running import NotHere
 from mmseg_ccdistill.domains import DOMAINS
 from mmseg_ccdistill.errors import UserInputError
 

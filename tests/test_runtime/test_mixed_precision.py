@@ -24,3 +24,18 @@ def test_amp_needs_an_accelerator(monkeypatch) -> None:
         assert config.optim_wrapper.dtype == dtype
     with pytest.raises(UserInputError, match='not ApexOptimWrapper'):
         mixed_precision.enable_amp(Config(dict(optim_wrapper=dict(type='ApexOptimWrapper'))))
+
+
+def test_a_config_in_a_precision_that_the_device_lacks_is_refused(monkeypatch) -> None:
+    half = Config(dict(optim_wrapper=dict(type='AmpOptimWrapper', dtype='bfloat16')))
+    mixed_precision.check_amp(Config(dict(optim_wrapper=dict(type='OptimWrapper'))))
+    monkeypatch.setattr(mixed_precision, 'get_device', lambda: 'cpu')
+    with pytest.raises(UserInputError, match='AmpOptimWrapper, which needs a GPU, and none was'):
+        mixed_precision.check_amp(half)
+    monkeypatch.setattr(mixed_precision, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    monkeypatch.setattr('torch.cuda.get_device_capability', lambda: (7, 5))
+    with pytest.raises(UserInputError, match=r'capability 7\.5\) does not have: --cfg-options'):
+        mixed_precision.check_amp(half)
+    monkeypatch.setattr('torch.cuda.get_device_capability', lambda: (8, 0))
+    mixed_precision.check_amp(half)

@@ -26,12 +26,9 @@ from rich.console import Console
 
 from mmseg_ccdistill.datasets.file_check import build_dataset, check_dataset
 from mmseg_ccdistill.datasets.image_orientation import loading_turns
-from mmseg_ccdistill.engine.inference import (
-    add_model_arguments,
-    load_segmentor,
-    predict_files,
-)
+from mmseg_ccdistill.engine.inference import add_model_arguments, load_segmentor
 from mmseg_ccdistill.engine.label_needs import evaluators_of
+from mmseg_ccdistill.engine.label_prediction import predict_label_files
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation import published_table, score_table
@@ -207,8 +204,8 @@ def main() -> None:
     predictions = []
     for name, config, checkpoint in models:
         model = load_segmentor(config, checkpoint)
-        samples = predict_files(model, config, [scene.path for scene in scenes], name)
-        maps = [sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8) for sample in samples]
+        labels = predict_label_files(model, config, [scene.path for scene in scenes], name)
+        maps = [label.cpu().numpy().astype(np.uint8) for label in labels]
         predictions.append((name, maps))
     write_image(
         args.out,

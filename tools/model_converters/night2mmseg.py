@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmengine.config import Config
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -17,8 +18,11 @@ from mmseg_ccdistill.export.branch_export import (
     ExportMismatchError,
     ExportReport,
     export_files,
+    load_plain,
     output_files,
 )
+from mmseg_ccdistill.export.deployment import deploy, format_files, image_size
+from mmseg_ccdistill.export.deployment_formats import FORMATS, check_installed
 from mmseg_ccdistill.export.safetensors_copy import copy_files, write_safetensors
 from mmseg_ccdistill.runtime.command_line import load_config, run_main
 
@@ -36,11 +40,52 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--force', action='store_true', help='replace files that exist')
     parser.add_argument(
-        '--safetensors',
-        action='store_true',
-        help='write OUT.safetensors (weights) and OUT.json (classes, palette, model), too',
+        '--format',
+        nargs='+',
+        default=[],
+        choices=[*FORMATS, 'safetensors'],
+        help='write the network in other formats, too: OUT.pt, OUT.onnx, OUT.xml and OUT.bin, '
+        'OUT.safetensors (weights) and OUT.json (classes, palette, model)',
+    )
+    parser.add_argument(
+        '--safetensors', action='store_true', help='the same as --format safetensors'
+    )
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help='image that an exported network takes (default: that of the test pipeline)',
+    )
+    parser.add_argument('--dynamic', action='store_true', help='let it take images of any size')
+    parser.add_argument(
+        '--images',
+        type=Path,
+        nargs='+',
+        default=[],
+        help='frames on which its labels are compared with those of torch (default: synthetic ones)',
     )
     return parser.parse_args(argv)
+
+
+def write_formats(report: ExportReport, args: argparse.Namespace, formats: Sequence[str]) -> None:
+    """Write the exported network in formats for deployment; a line for each.
+
+    Args:
+        report: What was exported.
+        args: The arguments.
+        formats: Keys of ``FORMATS``.
+    """
+    config = Config.fromfile(str(report.config))
+    for name in formats:
+        size = tuple(args.size or image_size(config))
+        network = load_plain(report.checkpoint, report.config)
+        done = deploy(network, name, args.out, size, args.dynamic, args.images)
+        taken = 'images of any size' if done.dynamic else f'{size[0]} x {size[1]}'
+        print(
+            f'{", ".join(map(str, done.files))}: {taken}; labels of {done.frames} frames as torch gives '
+            f'them: {done.agreement:.6f}'
+        )
 
 
 def describe(report: ExportReport, branch: str) -> str:
@@ -73,8 +118,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         SystemExit: With code 1 if the written files predict something else.
     """
     args = parse_args(argv)
-    copies = copy_files(args.out) if args.safetensors else None
-    for copy in copies or ():
+    formats = [name for name in dict.fromkeys(args.format) if name in FORMATS]
+    check_installed(formats)
+    if args.size and min(args.size) < 1:
+        raise UserInputError(
+            f'--size must be two positive numbers, got {args.size[0]} {args.size[1]}'
+        )
+    for image in args.images:
+        if not image.is_file():
+            raise UserInputError(f'--images: {image} is not there')
+    copies = copy_files(args.out) if args.safetensors or 'safetensors' in args.format else None
+    others = [file for name in formats for file in format_files(args.out, name)]
+    for copy in [*(copies or ()), *others]:
         if copy.exists() and not args.force:
             raise UserInputError(f'{copy} exists: choose another name or pass --force')
     for target in output_files(args.out, args.force):
@@ -102,6 +157,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if copies is not None:
         write_safetensors(report.checkpoint, report.config, copies)
         print(f'{copies[0]}, {copies[1]}: the same weights as safetensors, and what they are of')
+    try:
+        write_formats(report, args, formats)
+    except ExportMismatchError as error:
+        print(f'error: {error}; it was not written.', file=sys.stderr)
+        raise SystemExit(1) from error
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 """Transforms of the day-night recipe."""
 
+from .cached_image import LoadCachedImage
 from .copy_source_day import CopySourceDay
 from .draw_mixing import DrawMixing
 from .formatting import PackCrossDomainInputs
@@ -14,6 +15,7 @@ __all__ = [
     'lab_transfer',
     'LABStyle',
     'LABTransfer',
+    'LoadCachedImage',
     'NightLights',
     'PackCrossDomainInputs',
     'RecordLABStatistics',

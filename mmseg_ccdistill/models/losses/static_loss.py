@@ -13,6 +13,7 @@ from ...errors import UserInputError
 from ..precision import autocast_off, full_precision
 from .class_weights import CITYSCAPES_CLASSES, ClassWeight, resolve_class_weight
 from .static_classes import STATIC_CLASSES, static_class_ids
+from .strongest_class import strongest_class
 
 #: Bounds of the weighted probability: eps and 1 - eps, as in DANNet.
 _EPS = 1e-7
@@ -67,12 +68,14 @@ def static_pseudo_labels(
         scores = full_precision(day_logits)
         if blend is not None and night_logits is not None:
             scores = _blend(scores, full_precision(night_logits), static_classes, blend)
+        log_weight: Tensor | None = None
         if class_weight is not None:
             weight = _weight_like(class_weight, scores).view(1, -1, 1, 1)
-            # argmax(w softmax(z)) = argmax(z + ln w): the softmax's denominator is common to all
-            # classes.
-            scores = scores + weight.log() if reweight == 'prob' else scores * weight
-        labels = scores.max(dim=1).indices  # argmax, and faster than argmax on a CPU
+            if reweight == 'prob':
+                log_weight = weight.log()
+            else:
+                scores = scores * weight
+        labels = strongest_class(scores, log_weight)
         return labels.masked_fill(~_is_static(labels, static_classes), ignore_index)
 
 
@@ -129,8 +132,8 @@ def static_loss(
         with torch.no_grad():
             valid = _is_static(pseudo_labels, static_classes) & (pseudo_labels != ignore_index)
             one_hot = _one_hot(pseudo_labels.masked_fill(~valid, -1), static_classes)
-            scores = log_prob if log_weight is None else log_prob + log_weight
             allowed = _dilate(one_hot) if neighborhood else one_hot
+            scores = log_prob if log_weight is None else log_prob + log_weight
             best, winner = scores.masked_fill(allowed == 0, -math.inf).max(dim=1, keepdim=True)
         picked = log_prob.gather(1, winner)
         # ln q = ln p + ln w of the winner. Its value is known from the maximum, ln w is a constant

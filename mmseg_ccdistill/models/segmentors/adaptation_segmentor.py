@@ -18,6 +18,7 @@ from ...domains import DomainSamples, DomainTensors
 from ...errors import UserInputError
 from ..data_preprocessors.cross_domain_preprocessor import check_preprocessors_agree
 from ..losses.class_weights import CITYSCAPES_FREQUENCIES, class_balance_weights
+from ..recomputation import recompute as recompute_maps
 from .checkpoint_routing import route_checkpoint
 from .ema_teacher import EMATeacher
 from .frozen_network import freeze
@@ -65,6 +66,8 @@ class AdaptationSegmentor(BaseSegmentor):
         share_backbone (bool): All networks have the frozen part of one backbone in common (the ``vit`` of a
             ``ReinVisionTransformer``) and differ in the rest. Memory and checkpoint hold it once; an export is
             complete. Defaults to False.
+        recompute (Sequence[str]): Names of module classes of the networks, e.g. ``'Bottleneck'``, whose maps are
+            computed again for the backward pass instead of kept, see :mod:`recomputation`. Defaults to none.
         data_preprocessor (dict, optional): Usually a ``CrossDomainPreprocessor``. Defaults to None.
         train_cfg (dict, optional): Overrides ``segmentor.train_cfg``. Defaults to None.
         test_cfg (dict, optional): Overrides ``segmentor.test_cfg``. Defaults to None.
@@ -88,6 +91,7 @@ class AdaptationSegmentor(BaseSegmentor):
         predict_with: str = 'night',
         test_reweight_std: float | None = None,
         share_backbone: bool = False,
+        recompute: Sequence[str] = (),
         data_preprocessor: OptConfigType = None,
         train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
@@ -121,6 +125,8 @@ class AdaptationSegmentor(BaseSegmentor):
         for name in self.frozen:
             freeze(self.network(name))
             self.network(name).eval()
+        for name in self.exportable if recompute else ():
+            recompute_maps(self.network(name), recompute, f'model.{name}')
         self._loaded_networks: set[str] = set()
         self.iteration = 0
 

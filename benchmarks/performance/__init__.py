@@ -1,0 +1,1 @@
+"""The ratios of the package beside their goals: ``python -m benchmarks.performance``."""

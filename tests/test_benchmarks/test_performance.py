@@ -1,0 +1,207 @@
+"""The command of the ratios: every row at tiny size, its record, its page, and the table in the docs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks.performance import __main__ as command
+from benchmarks.performance import page
+from benchmarks.performance.frames import write_frames
+from benchmarks.performance.goals import FIGURES, Figure
+from benchmarks.performance.host_waits import count_reads
+from benchmarks.performance.memory_growth import resident_bytes
+from benchmarks.performance.ratio import compare
+from benchmarks.performance.rows import Row, all_rows
+from benchmarks.performance.sizes import TINY
+from benchmarks.row_running import NotHere
+from mmseg_ccdistill.errors import UserInputError
+
+#: Counted on the meta device: tests/test_cost.py does it.
+COUNTED = ('activations', 'flop')
+
+
+def read(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / 'performance.json').read_text())['rows']
+
+
+@pytest.fixture(scope='module')
+def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp('performance')
+    names = [row.name for row in all_rows() if row.name not in COUNTED]
+    assert command.main(['--tiny', '--out', str(folder), '--rows', *names]) == 0
+    return folder
+
+
+def test_the_rehearsal_measures_every_figure(rehearsal: Path) -> None:
+    rows = read(rehearsal)
+    assert {name: row['status'] for name, row in rows.items() if row['status'] == 'failed'} == {}
+    for figure in FIGURES:
+        if figure.row not in COUNTED and rows[figure.row]['status'] == 'done':
+            found = figure.measured(rows)
+            assert found is not None and found['value'] >= 0, figure
+            assert found.get('low', 0) <= found.get('high', 0)
+    assert len(FIGURES) == len(set(FIGURES))
+    assert {figure.row for figure in FIGURES} == {row.name for row in all_rows()[1:]}
+
+
+def test_no_value_is_read_in_a_plain_iteration(rehearsal: Path) -> None:
+    row = read(rehearsal)['waits']
+    if row['status'] == 'skipped':
+        pytest.skip(row['reason'])
+    assert row['result'] == {'reads': {'value': 0.0}, 'by_name': {}}
+
+
+def test_reads_are_counted_by_name() -> None:
+    values = torch.arange(4.0)
+    with count_reads() as counts:
+        values.sum().item()
+        values[values > 1]
+        values[1:].add_(values[0])  # reads nothing
+        values.cpu()
+        bool(values[0] > 3)
+        torch.where(values > 1, values, -values)
+    assert counts == {'_local_scalar_dense': 2, 'index': 1, 'cpu': 1}
+    assert values.cpu() is values
+
+
+def test_the_page_says_that_it_is_a_rehearsal(rehearsal: Path) -> None:
+    text = (rehearsal / 'performance.md').read_text()
+    assert 'A rehearsal at tiny size: its numbers mean nothing.' in text
+    assert '| TFLOP of an iteration | counted | - | ≤ 10.95 | - | not measured |' in text
+
+
+def use(monkeypatch: pytest.MonkeyPatch, **rows: Any) -> None:
+    monkeypatch.setattr(
+        command, 'all_rows', lambda: [all_rows()[0], *(Row(n, run) for n, run in rows.items())]
+    )
+
+
+def test_a_stopped_run_goes_on_and_a_named_row_runs_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls: list[str] = []
+
+    def stop(sizes: Any) -> dict[str, Any]:
+        raise KeyboardInterrupt
+
+    def fine(sizes: Any) -> dict[str, Any]:
+        calls.append('fine')
+        return {'x': {'value': 1.0}}
+
+    def lacking(sizes: Any) -> dict[str, Any]:
+        raise NotHere('not installed: onnxruntime')
+
+    options = ['--tiny', '--out', str(tmp_path)]
+    use(monkeypatch, gram=fine, lab=stop)
+    with pytest.raises(KeyboardInterrupt):
+        command.main(options)
+    use(monkeypatch, gram=fine, lab=lacking)
+    assert command.main(options) == 0
+    assert calls == ['fine']
+    assert read(tmp_path)['lab']['reason'] == 'not installed: onnxruntime'
+    assert (
+        '| lab | skipped | not installed: onnxruntime |'
+        in (tmp_path / 'performance.md').read_text()
+    )
+    assert command.main([*options, '--rows', 'gram']) == 0
+    assert calls == ['fine', 'fine']
+
+
+def test_a_failing_row_is_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def broken(sizes: Any) -> dict[str, Any]:
+        raise RuntimeError('out of order\nand more')
+
+    use(monkeypatch, gram=broken)
+    assert command.main(['--tiny', '--out', str(tmp_path)]) == 1
+    assert read(tmp_path)['gram']['reason'] == 'RuntimeError: out of order'
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (['--rounds', '1'], '--rounds must be at least 2, got 1'),
+        (['--rows', 'speed'], "--rows: no row begins with 'speed'; there are environment"),
+        (['--docs'], 'performance.json is not there: run python -m benchmarks.performance first'),
+    ],
+)
+def test_bad_arguments_end_with_a_sentence(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert command.main([*options, '--out', str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_rehearsal_does_not_come_into_the_docs(tmp_path: Path) -> None:
+    measured = tmp_path / 'performance.json'
+    measured.write_text(json.dumps(dict(tiny=True, rows={'gram': {}})))
+    with pytest.raises(UserInputError, match='is a rehearsal: run without --tiny first'):
+        page.write_docs(measured, tmp_path / 'page.md', tmp_path / 'kept.json')
+
+
+def test_the_table_is_written_between_its_marks(tmp_path: Path) -> None:
+    measured, kept, target = (tmp_path / name for name in ('a.json', 'kept.json', 'page.md'))
+    rows = {'gram': {'result': {'channel': {'value': 9.0, 'low': 8.0, 'high': 10.0}}}}
+    measured.write_text(json.dumps(dict(tiny=False, rows=rows)))
+    target.write_text('no marks')
+    with pytest.raises(UserInputError, match='has no lines <!-- ratios: begin -->'):
+        page.write_docs(measured, target, kept)
+    assert not kept.exists()
+    target.write_text(f'before\n{page.BEGIN}\nold\n{page.END}\nafter\n')
+    page.write_docs(measured, target, kept)
+    text = target.read_text()
+    assert text.startswith('before\n') and text.endswith('\nafter\n') and 'old' not in text
+    assert '| 9 (8-10) | ≥ 8 | ≥ 10 | met |' in text
+    assert kept.read_bytes() == measured.read_bytes()
+
+
+def test_the_docs_show_the_kept_run() -> None:
+    rows = json.loads(command.KEPT.read_text())['rows']
+    assert page.docs_section(rows) in command.DOCS.read_text()
+    names = {row.name for row in all_rows()}
+    assert set(rows) <= names
+
+
+@pytest.mark.parametrize(
+    'figure, values',
+    [
+        (Figure('a', 'b', '', 1.1, 1.05), {1.05: 'extreme', 1.1: 'met', 1.11: 'missed'}),
+        (Figure('a', 'b', '', 8, 10, at_least=True), {10: 'extreme', 8: 'met', 7.9: 'missed'}),
+        (Figure('a', 'b', '', 0), {0: 'met', 1: 'missed'}),
+    ],
+)
+def test_verdicts(figure: Figure, values: dict[float, str]) -> None:
+    for value, expected in values.items():
+        assert figure.verdict({'a': {'result': {'b': {'value': value}}}}) == expected
+    assert figure.verdict({}) == 'not measured'
+
+
+def test_a_ratio_is_scaled_with_its_quartiles() -> None:
+    found = compare({'a': lambda: sum(range(20000)), 'b': lambda: sum(range(20000))}, TINY, 'b')
+    again = compare(
+        {'a': lambda: sum(range(20000)), 'b': lambda: sum(range(20000))}, TINY, 'b', 1e6
+    )
+    assert set(found) == {'a'} and 0.1 < found['a']['value'] < 10
+    assert 1e5 < again['a']['value'] < 1e7 and again['a']['low'] <= again['a']['high']
+
+
+def test_frames_are_as_large_on_the_disk_as_published_ones(tmp_path: Path) -> None:
+    images = write_frames(tmp_path, TINY)
+    pixels = TINY.source[0] * TINY.source[1]
+    day = images[0].stat().st_size / pixels
+    assert len(images) == 3 * TINY.files
+    assert 1.0 < day < 2.0  # bytes a pixel
+
+
+def test_memory_of_the_process_is_seen() -> None:
+    try:
+        before = resident_bytes()
+    except NotHere as reason:
+        pytest.skip(str(reason))
+    block = torch.ones(32 * 2**20 // 4)
+    assert resident_bytes() - before > 24 * 2**20
+    assert block[0] == 1

@@ -1,0 +1,174 @@
+"""The image cache: same pixels, resumable, and nothing of other files."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.registry import init_default_scope
+from mmseg.registry import TRANSFORMS
+
+from mmseg_ccdistill.curation import caching
+from mmseg_ccdistill.datasets.image_cache import INDEX, SUFFIXES, open_cache
+from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.runtime.command_line import run_main
+
+KINDS = list(SUFFIXES)
+
+
+@pytest.fixture(scope='module')
+def tool() -> ModuleType:
+    path = Path(__file__).resolve().parents[2] / 'tools/dataset_converters/cache.py'
+    spec = importlib.util.spec_from_file_location('cache_tool', path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two frames, one of them a JPEG, and a label."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / 'data'
+    for name in ('day/a.png', 'night/b.jpg'):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / name), rng.integers(0, 256, (20, 30, 3)).astype(np.uint8))
+    cv2.imwrite(str(folder / 'day/a_gt.png'), rng.integers(0, 19, (20, 30)).astype(np.uint8))
+    return folder
+
+
+def call(tool: ModuleType, *arguments: object) -> int:
+    return run_main(lambda: tool.main([str(argument) for argument in arguments]))
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_the_cache_gives_the_pixels_of_the_files(
+    kind: str, tool: ModuleType, root: Path, tmp_path: Path, capsys: Any
+) -> None:
+    assert call(tool, root, tmp_path / 'cache', '--format', kind) == 0
+    assert '2 of 2 images are missing' in capsys.readouterr().out
+    init_default_scope('mmseg')
+    load = TRANSFORMS.build(dict(type='LoadCachedImage', cache=str(tmp_path / 'cache')))
+    plain = TRANSFORMS.build(dict(type='LoadImageFromFile'))
+    for name in ('day/a.png', 'night/b.jpg'):
+        ours, theirs = (step(dict(img_path=str(root / name))) for step in (load, plain))
+        assert np.array_equal(ours['img'], theirs['img']) and ours['img'].dtype == np.uint8
+        assert ours['img_shape'] == theirs['img_shape'] == ours['ori_shape'] == (20, 30)
+    copies = sorted(p.name for p in (tmp_path / 'cache').rglob('*') if p.is_file())
+    assert copies == sorted(['a.png' + SUFFIXES[kind], 'b.jpg' + SUFFIXES[kind], INDEX])
+
+
+def test_the_space_is_that_of_the_arrays(root: Path, tool: ModuleType, capsys: Any) -> None:
+    names = caching.list_images(root)
+    assert names == ['day/a.png', 'night/b.jpg']
+    assert caching.space_needed(root, names, 'raw') == 2 * (3 * 20 * 30 + 128)
+    assert call(tool, root, root.parent / 'cache', '--dry-run', '--format', 'raw') == 0
+    assert capsys.readouterr().out == '2 images: 0.00 GB\n'
+    assert not (root.parent / 'cache').exists()
+
+
+def test_an_interrupted_cache_goes_on(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = caching.prepare_cache(root, tmp_path / 'cache', 'png')
+    caching.fill_cache(cache, ['day/a.png'])
+    index = tmp_path / 'cache' / INDEX
+    index.write_text(index.read_text() + '["night/b.j')  # a line that was cut off
+    again = caching.prepare_cache(root, tmp_path / 'cache', 'png')
+    assert caching.missing_images(again, caching.list_images(root)) == ['night/b.jpg']
+    with pytest.raises(UserInputError, match='night/b.jpg is not in the cache .*: run tools/'):
+        again.read(root / 'night/b.jpg')
+    before = again.copy_of('day/a.png').stat().st_mtime_ns
+    caching.fill_cache(again, ['night/b.jpg'])
+    assert open_cache(tmp_path / 'cache').sizes == again.sizes
+    assert set(again.sizes) == {'day/a.png', 'night/b.jpg'}
+    assert again.copy_of('day/a.png').stat().st_mtime_ns == before
+    again.copy_of('day/a.png').unlink()
+    assert caching.missing_images(again, caching.list_images(root)) == ['day/a.png']
+
+
+def test_a_full_disk_ends_with_a_sentence_and_keeps_what_is_done(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = caching.write_atomically
+
+    def full(path: Path, content: bytes, verify: Any = None) -> None:
+        if 'b.jpg' in str(path):
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        whole(path, content, verify)
+
+    cache = caching.prepare_cache(root, tmp_path / 'cache', 'raw')
+    monkeypatch.setattr(caching, 'write_atomically', full)
+    with pytest.raises(UserInputError, match='cache is full after 1 images: make room and run ag'):
+        caching.fill_cache(cache, caching.list_images(root))
+    monkeypatch.undo()
+    assert set(open_cache(tmp_path / 'cache').sizes) == {'day/a.png'}
+
+
+def test_too_little_space_is_said_before_anything_is_written(root: Path, tmp_path: Path) -> None:
+    cache = caching.prepare_cache(root, tmp_path / 'cache', 'raw')
+    with pytest.raises(UserInputError, match=r'needs 1000000000\.0 GB, .* GB free: make room'):
+        caching.check_space(cache, 10**18)
+
+
+def test_a_copy_with_other_pixels_does_not_count(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = caching.prepare_cache(root, tmp_path / 'cache', 'png')
+    encode = caching._encode
+    monkeypatch.setattr(caching, '_encode', lambda pixels, kind: encode(pixels ^ 1, kind))
+    with pytest.raises(OSError, match='the copy has other pixels'):
+        caching.fill_cache(cache, ['day/a.png'])
+    assert open_cache(tmp_path / 'cache').sizes == {}
+    assert not cache.copy_of('day/a.png').exists()
+
+
+def test_a_cache_of_other_files_is_refused(root: Path, tmp_path: Path) -> None:
+    cache = caching.prepare_cache(root, tmp_path / 'cache', 'png')
+    caching.fill_cache(cache, ['day/a.png'])
+    (root / 'day/a.png').write_bytes(b'another file')
+    with pytest.raises(UserInputError, match='has 12 bytes, the cache .* was made of a file of'):
+        cache.read(root / 'day/a.png')
+    with pytest.raises(UserInputError, match='is another file than that in the cache'):
+        caching.missing_images(cache, ['day/a.png'])
+    (root / 'day/a.png').unlink()
+    assert cache.read(root / 'day/a.png').shape == (20, 30, 3)  # the cache may outlive the files
+
+
+def test_another_version_format_root_or_folder_is_refused(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / 'cache'
+    with pytest.raises(UserInputError, match='is no image cache'):
+        open_cache(folder)
+    caching.prepare_cache(root, folder, 'png')
+    with pytest.raises(UserInputError, match='a cache with the format png, not raw: name another'):
+        caching.prepare_cache(root, folder, 'raw')
+    with pytest.raises(UserInputError, match='a cache with the data root .*: name another folder'):
+        caching.prepare_cache(tmp_path, folder, 'png')
+    (folder / INDEX).write_text(json.dumps(dict(version=0)) + '\n')
+    with pytest.raises(UserInputError, match='has version 0, this package reads 1: make the cache'):
+        open_cache(folder)
+    with pytest.raises(UserInputError, match='is not empty and no cache: name another folder'):
+        caching.prepare_cache(root, root, 'png')
+
+
+def test_what_is_no_data_root_is_named(root: Path, tool: ModuleType, capsys: Any) -> None:
+    assert call(tool, root, root.parent / 'cache', '--folders', 'dusk') == 2
+    assert (
+        'dusk is no folder: name the root of a data set and folders in it'
+        in capsys.readouterr().err
+    )
+    (root / 'day/broken.png').write_bytes(b'none')
+    assert call(tool, root, root.parent / 'cache') == 2
+    assert 'broken.png is no image that can be read' in capsys.readouterr().err
+    empty = root / 'day/empty'
+    empty.mkdir()
+    with pytest.raises(UserInputError, match='holds no colour image'):
+        caching.list_images(empty)
