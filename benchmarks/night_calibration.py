@@ -181,7 +181,8 @@ def draw(
     colors = ('#0072B2', '#D55E00', '#009E73', '#CC79A7')
     with rc_context({'font.size': 8, 'axes.edgecolor': '#8a8a8a'}):
         figure = Figure(figsize=(11, 9), layout='constrained')
-        plots, images = figure.subfigures(2, 1, height_ratios=(1.7, 1))
+        halves: Any = figure.subfigures(2, 1, height_ratios=(1.7, 1))
+        plots, images = halves
         axes = plots.subplots(4, 4).ravel()
         for axis, (name, text) in zip(axes, FIGURES.items(), strict=False):
             axis.axvspan(real[name].min(), real[name].max(), color='#dddddd', lw=0)
