@@ -211,7 +211,7 @@ def _encode(pixels: np.ndarray, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def _decode(content: bytes, kind: str) -> np.ndarray:
+def _decode(content: bytes, kind: str) -> np.ndarray | None:
     if kind == 'png':
         return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     return np.load(io.BytesIO(content))
