@@ -195,7 +195,7 @@ def _copy(cache: ImageCache, name: str) -> int:
 
     def verify(draft: Path) -> None:
         found = _decode(draft.read_bytes(), cache.kind)
-        if not np.array_equal(found, pixels):
+        if found is None or not np.array_equal(found, pixels):
             raise FileNotWrittenError(errno.EIO, 'the copy has other pixels', str(target))
 
     write_atomically(target, _encode(pixels, cache.kind), verify)
