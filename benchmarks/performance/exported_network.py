@@ -95,12 +95,15 @@ def _over_convolution(network: Callable[[], Tensor], flops: int, sizes: Sizes) -
     shapes = ((8, (8, 16)),) if sizes.tiny else _CONVOLUTIONS
     best: dict[str, float] = {}
     for channels, grid in shapes:
-        layer = torch.nn.Conv2d(channels, channels, 3, padding=1)
+        layer: Any = torch.nn.Conv2d(channels, channels, 3, padding=1)
         layer = layer.to(memory_format=torch.channels_last)
         maps = torch.randn(1, channels, *grid).contiguous(memory_format=torch.channels_last)
         work = 2 * 9 * channels**2 * grid[0] * grid[1]
         with torch.inference_mode():
-            both = {'network': network, 'convolution': partial(layer, maps)}
+            both: dict[str, Callable[[], Any]] = {
+                'network': network,
+                'convolution': partial(layer, maps),
+            }
             ratio = compare(both, sizes, base='convolution', scale=work / flops)['network']
         if not best or ratio['value'] > best['value']:  # a faster convolution makes it larger
             best = ratio

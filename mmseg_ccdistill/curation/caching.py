@@ -195,7 +195,7 @@ def _copy(cache: ImageCache, name: str) -> int:
 
     def verify(draft: Path) -> None:
         found = _decode(draft.read_bytes(), cache.kind)
-        if not np.array_equal(found, pixels):
+        if found is None or not np.array_equal(found, pixels):
             raise FileNotWrittenError(errno.EIO, 'the copy has other pixels', str(target))
 
     write_atomically(target, _encode(pixels, cache.kind), verify)
@@ -211,7 +211,7 @@ def _encode(pixels: np.ndarray, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def _decode(content: bytes, kind: str) -> np.ndarray:
+def _decode(content: bytes, kind: str) -> np.ndarray | None:
     if kind == 'png':
         return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     return np.load(io.BytesIO(content))

@@ -54,7 +54,7 @@ def _traced(network: nn.Module, pixels: Tensor) -> torch.jit.ScriptModule:
 
 def _write_torchscript(network: nn.Module, pixels: Tensor, path: Path, dynamic: bool) -> None:
     """Write TorchScript; the layout of the weights, channels last, is kept in the file."""
-    network = network.to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     pixels = pixels.contiguous(memory_format=torch.channels_last)
     torch.jit.save(torch.jit.freeze(_traced(network, pixels)), str(path))
 
