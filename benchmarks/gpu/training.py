@@ -78,7 +78,9 @@ def build_model(config: Config, settings: Settings) -> Any:
     Returns:
         ``nn.Module`` in training mode.
     """
-    MMLogger.get_current_instance().setLevel('ERROR')  # not how each layer was initialised
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('ERROR')  # not how each layer was initialised
     torch.manual_seed(0)
     try:
         with settings.device:  # weights are drawn faster on a GPU
@@ -87,6 +89,8 @@ def build_model(config: Config, settings: Settings) -> Any:
     except TypeError:  # a part that reads its tensors with NumPy while it is built
         model = MODELS.build(copy.deepcopy(config.model))
         model.init_weights()
+    finally:
+        logger.setLevel(level)
     return model.to(settings.device).train()
 
 

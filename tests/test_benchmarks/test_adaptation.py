@@ -393,7 +393,7 @@ def test_worlds_are_rendered_with_the_night_of_the_suite(
         asked.append((folder, seed, night))
 
     monkeypatch.setattr(needs, 'write_mini_night', write)
-    args = parse_args([suite, '--seeds', '0', '2', '--work-dir', str(tmp_path)])
+    args = parse_args('', [suite, '--seeds', '0', '2', '--work-dir', str(tmp_path)])
     needs.render_worlds(args, SUITES[suite], ['full'])
     worlds = tmp_path.resolve() / 'worlds'
     assert asked == [(worlds / '201', 201, night), (worlds / '203', 203, night)]

@@ -206,8 +206,10 @@ def test_rows_of_other_methods_start_from_the_same_stage_with_options_that_they_
     assert types == {
         'full': 'CCDistillSegmentor',
         'adaptsegnet': 'AdaptSegNetSegmentor',
+        'adaptsegnet_multi': 'AdaptSegNetSegmentor',
         'advent': 'AdvEntSegmentor',
         'minent': 'MinEntSegmentor',
+        'udaclustering': 'UDAClusteringSegmentor',
         'dannet': 'DANNetSegmentor',
     }
     assert estimate([trained['advent']], tmp_path, 1) == pytest.approx(60 * 0.45 / 60)  # minutes
