@@ -39,8 +39,8 @@ def check_mixing(model: nn.Module, dataset: Any) -> None:
     mixing = next((step for step in before if isinstance(step, DrawMixing)), None)
     if mixing is None:
         raise UserInputError(
-            f'train_dataloader.dataset.pipeline: it draws no {own.draws[0]}, but model.self_training reads it: expected '
-            "the random numbers of the mixing; add dict(type='DrawMixing') before PackCrossDomainInputs."
+            f'train_dataloader.dataset.pipeline: it draws no {own.draws[0]}, but model.self_training reads it: '
+            "expected the random numbers of the mixing; add dict(type='DrawMixing') before PackCrossDomainInputs."
         )
     if 'mix_classes' in own.draws and mixing.num_classes < len(own.classes):
         raise UserInputError(

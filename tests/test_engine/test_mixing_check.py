@@ -63,9 +63,7 @@ def test_a_transform_of_others_may_draw() -> None:
         (dict(paste=None, masked_ratio=0.7), [PACK], 'mix_patches'),
     ],
 )
-def test_what_is_not_drawn_is_named(
-    settings: dict[str, Any], steps: list[Any], name: str
-) -> None:
+def test_what_is_not_drawn_is_named(settings: dict[str, Any], steps: list[Any], name: str) -> None:
     with pytest.raises(UserInputError) as caught:
         check_mixing(model(**settings), dataset(*steps))
     assert str(caught.value) == SENTENCE.format(name)
