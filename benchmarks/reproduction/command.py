@@ -31,6 +31,7 @@ from benchmarks.reproduction.plan import (
 )
 from benchmarks.reproduction.seed_band import check_runs, draw_curves
 from benchmarks.reproduction.tables import write_results
+from benchmarks.stage_folder import own
 from benchmarks.stages import Stage, run_stages
 from mmseg_ccdistill.datasets.file_scan import available_cores
 from mmseg_ccdistill.datasets.published_sets import PUBLISHED_SETS
@@ -174,7 +175,8 @@ def reproduce(args: argparse.Namespace) -> None:
         prepare(roots)
     if not all(stage.finished(work_dir) for stage in stages if isinstance(stage, Training)):
         check_data(roots, args.quick_check)
-    set_aside(stages, work_dir)
+    with own(work_dir):  # nothing of another run that goes on in the folder
+        set_aside(stages, work_dir)
     failed = run_stages(stages, work_dir, 1, available_cores(), lambda stage, problem: None)
     print('written:', *write_results(stages, work_dir))
     draw(stages, work_dir, others)

@@ -109,7 +109,7 @@ def forecast_page(stages: Sequence[Stage], images: int, work_dir: Path, tflops: 
     zips = sum(isinstance(stage, Submission) for stage in stages)
     others = sum(isinstance(stage, OfCheckpoint) for stage in stages)
     disk = sum(row.disk for row in rows) + zips * _ZIP_BYTES
-    free = _free_bytes(work_dir)
+    free, used = _free_bytes(work_dir), _used_bytes(work_dir)
     table = [
         [
             *('stage', 'iterations', 'TFLOP per iteration', 'it/s', 'hours', 'GPU memory, GiB'),
@@ -131,10 +131,10 @@ def forecast_page(stages: Sequence[Stage], images: int, work_dir: Path, tflops: 
         f'counted: FLOP, activations, sizes of weights and checkpoints; assumed: {tflops:g} TFLOP/s (--tflops) and '
         f'{SECONDS_PER_IMAGE} s for an image',
     ]
-    if disk > free:
+    if disk > free + used:
         raise UserInputError(
-            f'--work-dir: {str(work_dir)!r} has {free / GIB:.1f} GiB free, but {disk / GIB:.1f} GiB are needed: make '
-            'room, or name a folder on another disk'
+            f'--work-dir: {str(work_dir)!r} has {free / GIB:.1f} GiB free, but {(disk - used) / GIB:.1f} GiB are '
+            'needed: make room, or name a folder on another disk'
         )
     return '\n'.join(lines)
 
@@ -143,3 +143,8 @@ def _free_bytes(folder: Path) -> int:
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
+
+
+def _used_bytes(folder: Path) -> int:
+    """What an earlier start of the same runs has written."""
+    return sum(path.stat().st_size for path in folder.rglob('*') if path.is_file())

@@ -53,7 +53,9 @@ def comparison(measured: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[
             own = None if entry is None else entry['summary']['mIoU']
             paper = papers.get((method, name))
             is_whole = entry is not None and entry['images'] == entry['expected_images']
-            is_comparable = own is not None and paper is not None and is_whole
+            difference = None
+            if own is not None and paper is not None and is_whole:
+                difference = round(own - paper, 2)
             rows.append(
                 {
                     'set': name,
@@ -63,7 +65,7 @@ def comparison(measured: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[
                     'method': method,
                     'mIoU': own,
                     'published': paper,
-                    'difference': round(own - paper, 2) if is_comparable else None,
+                    'difference': difference,
                 }
             )
     return rows

@@ -287,6 +287,31 @@ def test_a_full_disk_is_told_before_anything(
     assert '--work-dir' in str(caught.value)
 
 
+def test_a_restart_counts_what_it_has_written(
+    roots: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast, 'count_run', lambda config, iters: StepCost(2e12, 3 * GIB))
+    monkeypatch.setattr(forecast, '_free_bytes', lambda folder: GIB // 2)
+    monkeypatch.setattr(forecast, '_used_bytes', lambda folder: GIB)
+    page = forecast.forecast_page(plan.plan(SOURCE, ADAPTATION, roots, 0), 1, tmp_path, 1.0)
+    assert '(0.5 GiB are free in ' in page
+
+
+def test_a_failed_stage_is_named_and_the_rest_is_written(
+    roots: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(forecast, 'count_run', lambda config, iters: StepCost(2e12, 3 * GIB))
+    monkeypatch.setattr(command, 'check_data', lambda sets, quick: None)
+    monkeypatch.setattr(command, 'run_stages', lambda stages, *_: {stages[0]: 'its last lines'})
+    assert command.main(words_of(roots, '--work-dir', str(tmp_path))) == 1
+    assert capsys.readouterr().err == (
+        'its last lines\nerror: 1 of 10 stages did not end well, first source (its last lines are above): correct '
+        'what they say and start the same command again; what is finished stays\n'
+    )
+    assert '| DZ-test | - |' in (tmp_path / 'results.md').read_text()
+
+
 def test_broken_data_stop_before_the_training(
     roots: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
