@@ -103,9 +103,9 @@ def config_path(path: str) -> str:
     Raises:
         UserInputError: If there is none.
     """
-    own = path if os.path.isfile(path) else str(ROOT / path)
-    load_config(own if os.path.isfile(own) else path)
-    return os.path.abspath(own)
+    there = str(ROOT / path)
+    config = load_config(there if os.path.isfile(there) and not os.path.isfile(path) else path)
+    return os.path.abspath(config.filename)
 
 
 def prepare(roots: Mapping[str, str]) -> None:
