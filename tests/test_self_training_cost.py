@@ -55,7 +55,7 @@ def without() -> StepCost:
         (dict(learners=('night',)), 2, 1, 5.24),
         (dict(learners=('night',), fusion='night'), 1, 1, 4.19),
         (dict(learners=('day',)), 1, 1, 4.20),
-        ({}, 3, 2, 9.45),
+        ({}, 2, 2, 8.39),
         (dict(learners=('night',), masked_ratio=0.7), 2, 2, 8.39),
     ],
     ids=['night', 'own teacher', 'day', 'both', 'masked'],

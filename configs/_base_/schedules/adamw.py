@@ -15,6 +15,12 @@ adamw_50k = [
     adamw_warmup,
     dict(type='PolyLR', power=1.0, eta_min=0.0, begin=1500, end=50000, by_epoch=False),
 ]
+# DAFormer's and Refign's rate: the line to zero begins at 0, and the warm-up multiplies it. MMEngine's lines reach
+# their end one iteration early, hence the odd ends.
+adamw_40k_published = [
+    dict(type='LinearLR', start_factor=1e-6, begin=0, end=1501, by_epoch=False),
+    dict(type='PolyLR', power=1.0, eta_min=0.0, begin=0, end=40001, by_epoch=False),
+]
 # Keys are matched as part of the parameter's name, so a branch prefix (night.backbone...) does not
 # hide them. 'decode_head', not 'head': that would also take in projection_head.
 segformer_paramwise = dict(

@@ -15,6 +15,7 @@ from ...runtime.built_loops import built_loops
 from ...runtime.start_together import others_sentence
 from ..class_check import check_classes
 from ..domain_check import check_domains
+from ..mixing_check import check_mixing
 from ..prediction_folders import keep_folders_of_loop
 
 
@@ -23,7 +24,8 @@ class DatasetCheckHook(Hook):
     """Check every image and label of the run's dataloaders before weights are loaded.
 
     And whether the model's classes are those of the data (:func:`check_classes`), and the training
-    set holds the domains that the method reads (:func:`check_domains`). The first process
+    set holds the domains that the method reads (:func:`check_domains`) and the random numbers that
+    self-training mixes with (:func:`check_mixing`). The first process
     of every node looks at the files of its node and tells all others, so that all stop: the one that
     has found something with its sentence, the others with that sentence and its rank.
 
@@ -73,5 +75,6 @@ class DatasetCheckHook(Hook):
             dataset = loop.dataloader.dataset
             if key == 'train_dataloader':
                 check_domains(runner.model, dataset)
+                check_mixing(runner.model, dataset)
             check_dataset(dataset, self.manifest_dir)
             print_log(f'All files of {type(dataset).__name__} are in order', logger='current')

@@ -149,6 +149,16 @@ class SelfTraining(nn.Module):
         sources = {f'source_{name}' for name in self.learners}
         return sources | {f'target_{name}' for name in {*self.learners, *self.taught_by}}
 
+    @property
+    def draws(self) -> tuple[str, ...]:
+        """Fields of the target's samples that it reads: random numbers of ``DrawMixing``."""
+        needs = dict(
+            mix_classes=self.paste is not None,
+            mix_look=self.augment,
+            mix_patches=self.masked_ratio is not None,
+        )
+        return tuple(name for name, is_read in needs.items() if is_read)
+
     def attach(self, networks: Mapping[str, EncoderDecoder]) -> None:
         """Build the teachers: frozen copies of their students, which the first update fills.
 
@@ -233,11 +243,12 @@ class SelfTraining(nn.Module):
         log: dict[str, Tensor] = {}
         if share == 0:
             return log
+        opinions = {side: self.opinion(side, inputs) for side in self.taught_by}
         for name in self.learners:
             source, target = inputs[f'source_{name}'], inputs[f'target_{name}']
             true, draws = labels[f'source_{name}'], samples[f'target_{name}']
             check_sizes(name, source, target)
-            pseudo, q = self.pseudo_labels(name, inputs)
+            pseudo, q = self.pseudo_labels(name, opinions, target.shape[2:])
             log[f'{name}.mix_weight'] = q.mean()
             log[f'{name}.mix_things'] = self._share_of_things(pseudo)
             log[f'{name}.mix_source_things'] = self._share_of_things(true)
@@ -261,28 +272,32 @@ class SelfTraining(nn.Module):
         return things.sum() / known.sum().clamp_min(1)
 
     @torch.no_grad()
-    def pseudo_labels(self, learner: str, inputs: DomainTensors) -> tuple[Tensor, Tensor]:
+    def opinion(self, side: str, inputs: DomainTensors) -> Tensor:
+        """What one teacher says of its target: probabilities ``(B, K, h, w)`` float32 at the resolution of its head."""
+        teacher = self.teacher(side)
+        logits = teacher.decode_head(teacher.extract_feat(inputs[f'target_{side}']))
+        with autocast_off(logits):
+            return full_precision(logits).softmax(1)
+
+    @torch.no_grad()
+    def pseudo_labels(
+        self, learner: str, opinions: Mapping[str, Tensor], size: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
         """Labels ``(B, H, W)`` int64 of a learner's target, and their weights ``(B, H, W)``.
 
         The teachers are fused on the cells of their heads' maps; probabilities are then upsampled, bilinear.
         """
         head = self.teacher(self.sides(learner)[0]).decode_head
-        p = self.probabilities(learner, inputs)
-        size = inputs[f'target_{learner}'].shape[2:]
-        p = resize(p, size=size, mode='bilinear', align_corners=head.align_corners)
+        p = self.probabilities(learner, opinions)
+        p = resize(p, size=tuple(size), mode='bilinear', align_corners=head.align_corners)
         return self.weights[learner](p)
 
     @torch.no_grad()
-    def probabilities(self, learner: str, inputs: DomainTensors) -> Tensor:
-        """What the teachers say together, ``(B, K, h, w)`` at the resolution of their heads; it sums to 1."""
-        opinions = {}
-        for side in self.sides(learner):
-            teacher = self.teacher(side)
-            logits = teacher.decode_head(teacher.extract_feat(inputs[f'target_{side}']))
-            with autocast_off(logits):
-                opinions[side] = full_precision(logits).softmax(1)
-        if len(opinions) == 1:
-            return next(iter(opinions.values()))
+    def probabilities(self, learner: str, opinions: Mapping[str, Tensor]) -> Tensor:
+        """What the teachers of a learner say together, ``(B, K, h, w)``, from the opinion of each; it sums to 1."""
+        sides = self.sides(learner)
+        if len(sides) == 1:
+            return opinions[sides[0]]
         night = opinions['night']
         # The product of two distributions is the probability that they agree.
         day = match_parallax(opinions['day'], night, self.parallax)

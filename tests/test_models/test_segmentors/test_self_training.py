@@ -46,6 +46,10 @@ def losses_of(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
     return model(**data, mode='loss')
 
 
+def opinions_of(own: nn.Module, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {side: own.opinion(side, inputs) for side in own.taught_by}
+
+
 def shaken(model: nn.Module) -> nn.Module:
     """Sharper heads, different for day and night, so that classes vary."""
     with torch.no_grad():
@@ -127,7 +131,7 @@ def test_who_labels_the_night(build: Callable, drawn: dict[str, Any], fusion: st
     own = model.self_training
     assert set(own.teachers) == ({'night', 'day'} if fusion in ('mgcda', 'refign') else {fusion})
     own.update(model.branches)
-    p = own.probabilities('night', data['inputs'])
+    p = own.probabilities('night', opinions_of(own, data['inputs']))
     torch.testing.assert_close(p.sum(1), torch.ones_like(p[:, 0]))
     model.eval()
     with torch.no_grad():
@@ -155,9 +159,33 @@ def test_the_day_is_searched_for_the_cell_that_agrees(build: Callable) -> None:
         teacher.extract_feat = lambda images: images
         teacher.decode_head.forward = lambda maps, logits=logits: logits
     inputs = dict(target_night=night, target_day=day)
-    fused = own.probabilities('night', inputs)
+    fused = own.probabilities('night', opinions_of(own, inputs))
     assert torch.equal(fused.argmax(1), night.argmax(1))
     assert fused[..., :-1].max(1).values.min() > 0.99
+
+
+def test_each_teacher_predicts_once_and_nothing_changes(
+    build: Callable, drawn: dict[str, Any]
+) -> None:
+    """M_d' is heard by both learners: their losses are those of each learner alone, to the last bit."""
+    runs, passes = {}, []
+    for learners in (('night', 'day'), ('night',), ('day',)):
+        model = shaken(build(**ALONE, self_training=dict(SELF, learners=learners))).eval()
+        for name, teacher in model.self_training.teachers.items():
+            teacher.backbone.register_forward_hook(
+                lambda *_, key=(learners, name): passes.append(key)
+            )
+        runs[learners] = losses_of(model, copy.deepcopy(drawn))
+    both = runs['night', 'day']
+    assert passes == [
+        *((('night', 'day'), 'night'), (('night', 'day'), 'day')),
+        *((('night',), 'night'), (('night',), 'day')),
+        (('day',), 'day'),
+    ]
+    for light in ('night', 'day'):
+        for key in ('loss_mix', 'mix_weight', 'mix_things'):
+            assert torch.equal(both[f'{light}.{key}'], runs[light,][f'{light}.{key}'])
+        assert both[f'{light}.loss_mix'] > 0
 
 
 def test_hand_over(build: Callable, drawn: dict[str, Any]) -> None:
@@ -236,7 +264,9 @@ def test_masked_pass_by_hand(build: Callable, drawn: dict[str, Any]) -> None:
     model = shaken(build(**ALONE, self_training=own)).eval()
     data = model.data_preprocessor(copy.deepcopy(drawn), True)
     loss = losses_of(model, drawn)['night.loss_masked']
-    labels, q = model.self_training.pseudo_labels('night', data['inputs'])
+    own = model.self_training
+    opinions = opinions_of(own, data['inputs'])
+    labels, q = own.pseudo_labels('night', opinions, (64, 64))
     images = data['inputs']['source_night'][:1], data['inputs']['target_night'][1:]
     draws = torch.stack([s.mix_patches for s in data['data_samples']['target_night']])
     kept = (draws >= 0.7).repeat_interleave(16, 1).repeat_interleave(16, 2).unsqueeze(1)
