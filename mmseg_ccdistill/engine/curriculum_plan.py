@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from mmengine.config import Config
 
 from ..errors import UserInputError
 from ..runtime.command_line import load_config
-from ..runtime.file_digest import file_digest
+from ..runtime.file_digest import file_digest, listing_digest
 from ..runtime.override_syntax import format_override
 
 #: Variable of the config that lists the stages.
@@ -137,13 +137,13 @@ class Stage:
         """
         found = {'checkpoint': file_digest(self.checkpoint), 'config': self.settings}
         if self.images is not None:
-            found['list of images'] = _listing_digest(self.images)
+            found['list of images'] = listing_digest(self.images)
             for key, value in self.refine.items():
                 path = str(value)
                 if os.path.isfile(path):
                     found[f'refine.{key}'] = file_digest(path)
                 elif os.path.isdir(path):
-                    found[f'refine.{key}'] = _listing_digest(path)
+                    found[f'refine.{key}'] = listing_digest(path)
                 else:
                     found[f'refine.{key}'] = path
         for folder, _ in self.labels.values():
@@ -318,24 +318,6 @@ def _digest(config: Config, *more: str) -> str:
     settings.pop(KEY, None)
     text = json.dumps([settings, *more], sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _listing_digest(path: str) -> str:
-    """SHA-256 of the names and sizes of all files of a folder; of a list its content."""
-    if os.path.isfile(path):
-        return file_digest(path)
-    digest = hashlib.sha256()
-    for name, size in sorted(_sizes(path)):
-        digest.update(f'{name}\0{size}\n'.encode())
-    return digest.hexdigest()
-
-
-def _sizes(folder: str) -> Iterator[tuple[str, int]]:
-    for parent, _, names in os.walk(folder, followlinks=True):
-        for name in names:
-            path = os.path.join(parent, name)
-            if not name.startswith('.') and os.path.isfile(path):
-                yield os.path.relpath(path, folder), os.path.getsize(path)
 
 
 def stages_from(stages: Sequence[Stage], name: str) -> list[Stage]:
