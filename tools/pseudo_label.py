@@ -3,7 +3,8 @@
     python tools/pseudo_label.py CONFIG CHECKPOINT --out DIR
 
 DIR gets a grey PNG of train ids for each image and manifest.json. An interrupted run goes on where it stopped. With
---launcher several processes share the images. --refine takes the day image of each dark one as a guide. Train with train_dataloader.dataset.target.night_label_dir=DIR.
+--launcher several processes share the images. --refine takes the day image of each dark one as a guide. Train with
+train_dataloader.dataset.target.night_label_dir=DIR.
 """
 
 from __future__ import annotations

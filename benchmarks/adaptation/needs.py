@@ -13,7 +13,7 @@ from mmseg.registry import MODELS
 
 from benchmarks.adaptation.measure import loader_of
 from benchmarks.adaptation.row_configs import root_options
-from benchmarks.adaptation.rows import ROWS
+from benchmarks.adaptation.rows import ROWS, TWILIGHT
 from benchmarks.adaptation.suites import CONFIGS, Suite
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots
 from mmseg_ccdistill.errors import UserInputError
@@ -130,12 +130,14 @@ def render_worlds(args: argparse.Namespace, suite: Suite, rows: Sequence[str]) -
     Args:
         args: The command line.
         suite: The suite.
-        rows: Names of the rows: an oracle of the style needs the source at night, too.
+        rows: Names of the rows: an oracle of the style needs the source at night, too, and some methods twilight.
     """
     counts = {name: max(round(count * args.share), 1) for name, count in NUM_FRAMES.items()}
     options: dict[str, Any] = {'night': suite.night}
     if any(ROWS[name].changes == NIGHT_SOURCE for name in rows):
         options['source_at_night'] = True
+    if any(ROWS[name].network in TWILIGHT for name in rows):
+        options['twilight'] = True
     for seed in args.seeds:
         print(f'world {args.first_world + seed} of seed {seed}', flush=True)
         write_mini_night(world_dir(args, seed), seed=args.first_world + seed, **counts, **options)

@@ -99,8 +99,8 @@ def read_day_guide(
     """The guide that ``--refine`` names, checked before a network is built.
 
     Args:
-        given: ``guide``: checkpoint of the unadapted network; ``pairs``: list, or folder of lists, with the day image of
-            each dark one; optional ``depth_root``: folder with the depth of the day images, ``suffix``: end of the
+        given: ``guide``: checkpoint of the unadapted network; ``pairs``: list, or folder of lists, with the day image
+            of each dark one; optional ``depth_root``: folder with the depth of the day images, ``suffix``: end of the
             names of the images, and settings of :func:`~mmseg_ccdistill.curriculum.refinement_settings`.
         images: The dark images: files by name.
         num_classes: Number of classes.
@@ -175,7 +175,7 @@ def day_images(pairs: str, images: Mapping[str, str], suffix: str = SUFFIX) -> d
     if not found:
         raise UserInputError(
             f'refine.pairs {pairs!r} names no day image for any of the {len(images)} images, e.g. not for '
-            f'{next(iter(images.values()))!r}: expected lines <image>,<day image> as the paths end, without {suffix!r}; '
-            'correct refine.pairs or refine.suffix'
+            f'{next(iter(images.values()))!r}: expected lines <image>,<day image> as the paths end, without '
+            f'{suffix!r}; correct refine.pairs or refine.suffix'
         )
     return found

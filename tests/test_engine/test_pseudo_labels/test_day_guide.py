@@ -179,7 +179,7 @@ def test_the_label_is_the_fused_opinion_of_both_networks(
             "refine.guide: the checkpoint 'gone.pth' does not exist; name a .pth file of a finished training run",
         ),
         (['guide=guide.pth', 'pairs=gone.csv'], "The pair list 'gone.csv' does not exist: expected a CSV file; "),
-        (['guide=guide.pth'], 'refine.pairs is not set: expected the list of the day images; add pairs=... to --refine'),
+        (['guide=guide.pth'], 'refine.pairs is not set: expected the list of the day images; add pairs=... to'),
         (
             ['align=filter'],
             'refine.guide is not set: expected the checkpoint of the unadapted network; add guide=... to --refine',
