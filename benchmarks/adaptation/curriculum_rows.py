@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 from benchmarks.adaptation.row_configs import moved_paths, root_options
 from benchmarks.repository import ROOT
+from benchmarks.stage_folder import DONE, STARTED
 from benchmarks.stages import Stage, config_text
 from benchmarks.training_log import logged_steps
 from mmseg_ccdistill.engine.curriculum_plan import KEY
@@ -47,7 +48,8 @@ class CurriculumRun(Stage):
 
     def has_begun(self, work_dir: Path) -> bool:
         """Whether a part of the curriculum has begun."""
-        return any((work_dir / self.name / f'{s.name}.json').is_file() for s in self.trainings)
+        records = (work_dir / self.name).glob('*.json')
+        return any(path.name not in (STARTED, DONE) for path in records)
 
     def resumed(self, command: Sequence[str]) -> list[str]:
         """The same command: a curriculum goes on by itself."""

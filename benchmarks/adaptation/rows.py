@@ -142,6 +142,8 @@ RIVALS = {
 }
 #: Those that read twilight images.
 TWILIGHT = ('dmada', 'gcma', 'mgcda')
+#: Those that train in stages, with labellings between them.
+IN_STAGES = ('bdl_lab', *TWILIGHT)
 ROWS |= {name: Row(title, network=name, group='rivals') for name, title in RIVALS.items()}
 
 #: Target labels that no unsupervised method has: where do the points lie that a method loses?

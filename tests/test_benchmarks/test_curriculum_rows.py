@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from adaptation_runs import results_of
 from mmengine.config import Config
 
 from benchmarks import stages as stage_runs
 from benchmarks.adaptation import needs
 from benchmarks.adaptation.curriculum_rows import CurriculumRun, split
+from benchmarks.adaptation.facts import notes
 from benchmarks.adaptation.rows import RIVALS, TWILIGHT, add_variants
 from benchmarks.adaptation.seed_runs import seed_runs
 from benchmarks.adaptation.suites import SUITES
@@ -66,13 +68,8 @@ def test_the_stages_have_the_data_the_start_and_the_length_of_the_row(
     for stage in plan:
         config = Config.fromfile(stage.config)
         config.merge_from_dict(dict(stage.options))
-        loaders = {key: value for key, value in config.items() if key.endswith('_dataloader')}
         own = str(
-            {
-                key: value
-                for key, value in loaders.items()
-                if not key.startswith(('acdc', 'bdd', 'dark', 'night', 'mini'))
-            }
+            {part: config[f'{part}_dataloader'].to_dict() for part in ('train', 'val', 'test')}
         )
         assert "'data/" not in own, stage.name
         assert all(str(tmp_path) in path for path in [stage.images] if path)
@@ -156,6 +153,17 @@ def test_a_killed_row_goes_on_in_its_folder_and_its_time_adds_up(
     assert run_stages([run], tmp_path, 1, 1) == {}
     assert not list(tmp_path.glob('seed3/dmada.*')) and run.steps_done(tmp_path) == 30
     assert run.seconds(tmp_path) > 0.2 and len(run.code(tmp_path)) == 1
+
+
+def test_the_report_says_what_is_equal() -> None:
+    with_stages = notes(
+        results_of({'full': {'0': 30.0}, 'dmada': {'0': 30.0}, 'gcma': {'0': 31.0}})
+    )
+    assert (
+        'DMAda, GCMA: trained in stages, whose iterations together are as many as those of the other rows; labelling '
+        'is not counted. Curve, loss terms and cost are those of the last training.'
+    ) in with_stages
+    assert not any('in stages' in line for line in notes(results_of({'full': {'0': 30.0}})))
 
 
 @pytest.mark.parametrize(
