@@ -70,12 +70,13 @@ def world_dir(args: argparse.Namespace, seed: int) -> Path:
     return args.work_dir / 'worlds' / str(args.first_world + seed)
 
 
-def check_roots(suite: Suite, roots: Mapping[str, Path]) -> Suite:
+def check_roots(suite: Suite, roots: Mapping[str, Path], rows: Sequence[str] = ()) -> Suite:
     """Look for the folders, lists and images of every loader and measured set, before anything runs.
 
     Args:
         suite: The suite.
         roots: Data roots.
+        rows: Names of the rows: some read twilight.
 
     Returns:
         The suite with the sets that are there. The first one must be; the day set counts if it is labelled.
@@ -87,6 +88,14 @@ def check_roots(suite: Suite, roots: Mapping[str, Path]) -> Suite:
         if not folder.is_dir():
             raise UserInputError(
                 f'the data folder {str(folder)!r} does not exist: expected the layout of docs/data.md'
+            )
+    dusk = [name for name in rows if ROWS[name].network in TWILIGHT]
+    for part in ('rgb_anon/train/twilight', 'corresp/train/twilight') if dusk else ():
+        if not (roots['dark_zurich'] / part).is_dir():
+            raise UserInputError(
+                f'the folder {str(roots["dark_zurich"] / part)!r} does not exist: expected the twilight images and their '
+                f'day correspondences, which {", ".join(dusk)} read (docs/curriculum.md); unpack them there, or leave '
+                'these rows out'
             )
     for network in ('source', 'full'):
         config = Config.fromfile(str(CONFIGS / suite.configs[network]))

@@ -19,6 +19,7 @@ from benchmarks.adaptation.seed_runs import seed_runs
 from benchmarks.adaptation.suites import SUITES
 from benchmarks.stages import Stage, run_stages
 from mmseg_ccdistill.engine.curriculum_plan import read_plan
+from mmseg_ccdistill.errors import UserInputError
 
 ROWS = {'bdl_lab': ('ssl0', 'ssl1'), 'dmada': ('twilight', 'night'), 'gcma': ('day', 'twilight')}
 ROWS['mgcda'] = ROWS['gcma']
@@ -97,6 +98,18 @@ def test_only_the_night_systems_need_twilight(
     add_variants({'x:gcma': {'model.part_weights.day': '2.0'}})
     needs.render_worlds(args, SUITES['mini'], ['x'])
     assert asked[-1] is True
+
+
+def test_missing_twilight_is_named_before_the_source_stage(tmp_path: Path) -> None:
+    roots = place(tmp_path)
+    dusk = roots['dark_zurich'] / 'rgb_anon/train/twilight'
+    dusk.rename(tmp_path / 'elsewhere')
+    with pytest.raises(UserInputError) as caught:
+        needs.check_roots(SUITES['cs2dz'], roots, ['full', 'dmada', 'mgcda'])
+    assert str(caught.value) == (
+        f'the folder {str(dusk)!r} does not exist: expected the twilight images and their day correspondences, which '
+        'dmada, mgcda read (docs/curriculum.md); unpack them there, or leave these rows out'
+    )
 
 
 def test_a_variant_changes_every_training(tmp_path: Path) -> None:
