@@ -94,8 +94,8 @@ def check_roots(suite: Suite, roots: Mapping[str, Path], rows: Sequence[str] = (
         if not (roots['dark_zurich'] / part).is_dir():
             raise UserInputError(
                 f'the folder {str(roots["dark_zurich"] / part)!r} does not exist: expected the twilight images and '
-                f'their day correspondences, which {", ".join(dusk)} read (docs/curriculum.md); unpack them there, or leave '
-                'these rows out'
+                f'their day correspondences, which {", ".join(dusk)} read (docs/curriculum.md); unpack them there, or '
+                'leave these rows out'
             )
     for network in ('source', 'full'):
         config = Config.fromfile(str(CONFIGS / suite.configs[network]))
