@@ -30,6 +30,7 @@ def place(folder: Path) -> dict[str, Path]:
     roots = {part: folder / 'world' / part for part in ('cityscapes', 'dark_zurich')}
     for light in ('day', 'night', 'twilight'):
         (roots['dark_zurich'] / 'rgb_anon/train' / light).mkdir(parents=True)
+    roots['cityscapes'].mkdir()
     lists = roots['dark_zurich'] / 'lists'
     lists.mkdir()
     (lists / 'zurich_dn_pair_train.csv').write_text('train/night/A/a,train/day/A/a\n')
