@@ -10,7 +10,6 @@ from typing import Any
 
 from benchmarks.repository import code_state, list_once
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
-from mmseg_ccdistill.runtime.resume import newest_good_checkpoint
 
 #: Written when a run starts, and when it has ended well: the stage is done while it is there.
 STARTED, DONE = 'started.json', 'stage.json'
@@ -27,7 +26,7 @@ def read_record(path: Path) -> dict[str, Any]:
         return {}
 
 
-def start_run(folder: Path, fingerprint: str, resumable: bool) -> bool:
+def start_run(folder: Path, fingerprint: str, has_begun: bool) -> bool:
     """Make a folder ready for a run and note its settings and code in ``started.json``.
 
     A run of other settings gets a new folder: what lay there is kept under the name with the time. The done-file is
@@ -36,10 +35,10 @@ def start_run(folder: Path, fingerprint: str, resumable: bool) -> bool:
     Args:
         folder: Folder of the stage.
         fingerprint: What the run depends on.
-        resumable: Whether a run of the same settings goes on from its newest checkpoint.
+        has_begun: Whether a run in the folder can go on, if its settings are the same.
 
     Returns:
-        Whether there is one.
+        Whether it goes on.
     """
     before = read_record(folder / STARTED)
     is_same = before.get('fingerprint') == fingerprint
@@ -48,9 +47,7 @@ def start_run(folder: Path, fingerprint: str, resumable: bool) -> bool:
         folder.rename(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / DONE).unlink(missing_ok=True)
-    is_resumed = (
-        resumable and is_same and newest_good_checkpoint(str(folder)).checkpoint is not None
-    )
+    is_resumed = has_begun and is_same
     code, seconds = [code_state()], 0.0
     if is_resumed:
         code = list_once([*before.get('code', []), *code])

@@ -22,10 +22,11 @@ from rich.markup import escape
 
 from benchmarks.repository import ROOT
 from benchmarks.stage_folder import DONE, LOG, STARTED, finish_run, read_record, start_run
-from benchmarks.training_log import scalars
+from benchmarks.training_log import logged_steps
 from mmseg_ccdistill.datasets.file_scan import available_cores
 from mmseg_ccdistill.runtime.folder_lock import own
 from mmseg_ccdistill.runtime.override_syntax import format_override
+from mmseg_ccdistill.runtime.resume import newest_good_checkpoint
 
 #: Seconds between two looks at the running stages, and between two lines on them where there is no terminal.
 POLL_SECONDS, LINE_SECONDS = 0.5, 15.0
@@ -70,7 +71,7 @@ class Stage:
         Where the working directory and the repository lie makes no difference.
         """
         before = self.start.fingerprint(work_dir) if self.start else ''
-        text = ' '.join(self.command(work_dir)[1:]) + _config_text(ROOT / self.config)
+        text = ' '.join(self.command(work_dir)[1:]) + config_text(ROOT / self.config)
         text = text.replace(str(work_dir), '').replace(str(ROOT), '')
         return hashlib.sha256((text + self.data + before).encode()).hexdigest()
 
@@ -91,12 +92,20 @@ class Stage:
 
     def steps_done(self, work_dir: Path) -> int:
         """Steps that the run has logged."""
-        rows = [r for r in scalars(work_dir / self.name) if 'iter' in r or 'step' in r]
-        return int(rows[-1].get('iter', rows[-1].get('step', 0))) if rows else 0
+        return logged_steps(work_dir / self.name)
 
-    def command(self, work_dir: Path) -> list[str]:
-        """Command line that trains this stage."""
-        options = {
+    def has_begun(self, work_dir: Path) -> bool:
+        """Whether the run can go on where it stopped, if its settings are the same."""
+        folder = str(work_dir / self.name)
+        return self.resumable and newest_good_checkpoint(folder).checkpoint is not None
+
+    def resumed(self, command: Sequence[str]) -> list[str]:
+        """The command line that goes on."""
+        return [*command[:3], '--resume', *command[3:]]
+
+    def settings(self, work_dir: Path) -> dict[str, Any]:
+        """Config overrides of the training."""
+        return {
             'train_cfg.max_iters': self.max_iters,
             'train_cfg.val_interval': self.max_iters,
             'param_scheduler.0.end': self.max_iters,
@@ -107,6 +116,10 @@ class Stage:
             'load_from': str(self.start.checkpoint(work_dir)) if self.start else None,
             **self.options,
         }
+
+    def command(self, work_dir: Path) -> list[str]:
+        """Command line that trains this stage."""
+        options = self.settings(work_dir)
         return [
             *(sys.executable, str(ROOT / 'tools/train.py'), str(ROOT / self.config)),
             *('--work-dir', str(work_dir / self.name), '--cfg-options'),
@@ -115,7 +128,12 @@ class Stage:
 
 
 @functools.cache
-def _config_text(path: Path) -> str:
+def config_text(path: Path) -> str:
+    """The settings of a config, as one text; the file is read once.
+
+    Args:
+        path: Config file.
+    """
     return repr(Config.fromfile(str(path)).to_dict())
 
 
@@ -128,8 +146,8 @@ def _launch(stage: Stage, work_dir: Path, slot: int, threads: int, lock: int) ->
     """Start a stage; its output goes to a log in its folder."""
     folder = work_dir / stage.name
     command = stage.command(work_dir)
-    if start_run(folder, stage.fingerprint(work_dir), stage.resumable):
-        command = [*command[:3], '--resume', *command[3:]]
+    if start_run(folder, stage.fingerprint(work_dir), stage.has_begun(work_dir)):
+        command = stage.resumed(command)
     env = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
     # Threads that wait in a loop stop each other where the cores are shared: an iteration took ten times as long.
     env.setdefault('OMP_WAIT_POLICY', 'passive')

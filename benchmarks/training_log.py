@@ -17,6 +17,12 @@ def scalars(run_dir: Path) -> list[dict[str, Any]]:
     return _read_lines(files[-1]) if files else []
 
 
+def logged_steps(run_dir: Path) -> int:
+    """Steps that the newest run in ``run_dir`` has logged."""
+    rows = [row for row in scalars(run_dir) if 'iter' in row or 'step' in row]
+    return int(rows[-1].get('iter', rows[-1].get('step', 0))) if rows else 0
+
+
 def history(run_dir: Path) -> list[dict[str, Any]]:
     """Logged values of a training from its start, put together from the runs that it was resumed in."""
     rows: list[dict[str, Any]] = []

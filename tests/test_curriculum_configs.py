@@ -14,6 +14,7 @@ from mmseg.registry import MODELS
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 LARGE, MINI = 'refinenet_r101_cs2dz', 'refinenet_small_mini_day2night'
+LITE = 'refinenet_efficientnet-lite0_mini_day2night'
 
 
 def load(name: str) -> Config:
@@ -43,7 +44,7 @@ def lights(config: Config) -> list[tuple[str, float, str]]:
 def test_each_part_has_its_light_and_share(name: str, parts: list[tuple[str, float, str]]) -> None:
     assert lights(load(name.format(LARGE))) == parts
     small = [(part, 1, light) for part, _, light in parts]  # of equal numbers of images
-    assert lights(load(name.format(MINI))) == small
+    assert lights(load(name.format(MINI))) == lights(load(name.format(LITE))) == small
 
 
 @pytest.mark.parametrize('method', ['dmada', 'gcma', 'mgcda'])
@@ -66,14 +67,15 @@ def test_the_rates_of_a_stage(method: str) -> None:
     assert seen == {'backbone', 'decode_head'}
 
 
-@pytest.mark.parametrize('stem', [LARGE, MINI])
+@pytest.mark.parametrize('stem', [LARGE, MINI, LITE])
 @pytest.mark.parametrize(
     'name', ['dmada/{}_twilight', 'dmada/{}', 'gcma/{}_day', 'gcma/{}', 'mgcda/{}']
 )
 def test_what_every_stage_has(name: str, stem: str) -> None:
     config = load(name.format(stem))
     model = config.model
-    assert model.type == 'PartwiseEncoderDecoder' and model.backbone.norm_eval
+    frozen = 'freeze_norm' if stem == LITE else 'norm_eval'
+    assert model.type == 'PartwiseEncoderDecoder' and model.backbone[frozen]
     assert model.decode_head.loss_decode.class_weight is None
     for part in config.train_dataloader.dataset.parts:
         steps: dict[str, Any] = {step.type: step for step in part.dataset.pipeline}
@@ -85,7 +87,7 @@ def test_what_every_stage_has(name: str, stem: str) -> None:
 
 
 def test_mgcda_changes_the_guide_alone() -> None:
-    for stem in (LARGE, MINI):
+    for stem in (LARGE, MINI, LITE):
         gcma, mgcda = load(f'gcma/{stem}'), load(f'mgcda/{stem}')
         stages = [config.curriculum for config in (gcma, mgcda)]
         assert [stage[2].refine.align for stage in stages] == ['filter', 'geometry']

@@ -54,7 +54,7 @@ def write_label_tool(path: Path) -> Path:
         '    (out / name).parent.mkdir(parents=True, exist_ok=True)\n'
         '    cv2.imwrite(str(out / name), cv2.imread(str(images / name), 0) % 19)\n'
         'settings = dict(checkpoint=digest, classes=CLASSES)\n'
-        'manifest = dict(finished=True, settings=settings, images=dict.fromkeys(names, {}))\n'
+        'manifest = dict(format=1, finished=True, settings=settings, images=dict.fromkeys(names, {}))\n'
         '(out / "manifest.json").write_text(json.dumps(manifest))\n'
     )
     return path

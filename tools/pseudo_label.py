@@ -3,7 +3,8 @@
     python tools/pseudo_label.py CONFIG CHECKPOINT --out DIR
 
 DIR gets a grey PNG of train ids for each image and manifest.json. An interrupted run goes on where it stopped. With
---launcher several processes share the images. Train with train_dataloader.dataset.target.night_label_dir=DIR.
+--launcher several processes share the images. --refine takes the day image of each dark one as a guide. Train with
+train_dataloader.dataset.target.night_label_dir=DIR.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from collections.abc import Sequence
 
 from mmengine import dist
 
+from mmseg_ccdistill.curriculum import alignment_sentence, count_alignments
 from mmseg_ccdistill.engine.inference import (
     add_model_arguments,
     load_segmentor,
     unlabelled_pipeline,
 )
 from mmseg_ccdistill.engine.pseudo_labels import ThresholdRule, label_images
+from mmseg_ccdistill.engine.pseudo_labels.day_guide import read_day_guide
 from mmseg_ccdistill.engine.pseudo_labels.label_folder import LabelFolder
 from mmseg_ccdistill.engine.pseudo_labels.label_settings import label_settings
 from mmseg_ccdistill.engine.pseudo_labels.night_images import (
@@ -35,6 +38,7 @@ from mmseg_ccdistill.runtime.command_line import (
     run_main,
     trust_pickle,
 )
+from mmseg_ccdistill.runtime.override_syntax import OverrideAction
 from mmseg_ccdistill.runtime.processes import LAUNCHERS, set_up_processes
 
 
@@ -75,6 +79,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--cap', type=float, default=0.9, help='no median counts above it (default: 0.9)'
+    )
+    parser.add_argument(
+        '--refine',
+        nargs='+',
+        action=OverrideAction,
+        metavar='KEY=VALUE',
+        help='guide the labels by the day image of each image: guide=CHECKPOINT of the unadapted network, '
+        'pairs=LIST, align=filter, homography or geometry, depth_root=FOLDER, ... (docs/mgcda.md)',
     )
     parser.add_argument(
         '--launcher',
@@ -120,18 +132,33 @@ def main() -> None:
     pipeline = unlabelled_pipeline(config)  # names what the config lacks
     images = named_images(args.images, args.image_root) if args.images else training_nights(config)
     settings = label_settings(config, args.checkpoint, list(images), rule)
+    guide = None
+    if args.refine:
+        guide = read_day_guide(args.refine, images, len(settings['classes']))
+        settings['refine'] = guide.facts
     LabelFolder(args.out, list(images), settings)  # names what is there
     check_images(images)
+    if guide is not None:
+        days = guide.refinement.day_of.values()
+        check_images({path: path for path in days})
     set_up_processes(config, args.launcher, args.local_rank)
     if args.launcher != 'none' and not dist.is_distributed():
         dist.init_dist(args.launcher, **config.get('env_cfg', {}).get('dist_cfg', {}))
     model = load_segmentor(config, args.checkpoint)
+    if guide is not None:
+        guide.prediction.load(config, pipeline)
+    notes = None if guide is None else guide.refinement.hows
     workers = config.test_dataloader.get('num_workers', 0)
-    manifest = label_images(model, pipeline, images, args.out, rule, settings, num_workers=workers)
+    manifest = label_images(
+        model, pipeline, images, args.out, rule, settings, guide, notes, num_workers=workers
+    )
     if manifest:
         pixels = manifest['pixels']
         share = 1 - pixels['ignored'] / sum(pixels.values())
         print(f'{args.out}: {len(images)} images, {share:.1%} of their pixels are labelled')
+        if guide is not None:
+            hows = {name: image['alignment'] for name, image in manifest['images'].items()}
+            print(alignment_sentence(count_alignments(hows)))
 
 
 if __name__ == '__main__':

@@ -138,7 +138,7 @@ def run_suite(args: argparse.Namespace, argv: Sequence[str]) -> int:
     if not args.dry_run:
         check_network(suite)
     if not suite.is_rendered:
-        suite = check_roots(suite, roots_of(args, args.seeds[0]))
+        suite = check_roots(suite, roots_of(args, args.seeds[0]), rows)
     elif not args.dry_run:
         render_worlds(args, suite, rows)
         results['worlds'] = {str(seed): args.first_world + seed for seed in args.seeds}

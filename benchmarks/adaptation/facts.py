@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.adaptation.measured import Results, row_names
-from benchmarks.adaptation.rows import ROWS
+from benchmarks.adaptation.rows import IN_STAGES, ROWS
 
 #: Heading of the sets of ``--test-on``, and what is said of them.
 UNSEEN_TITLE = 'A set that no row has seen'
@@ -60,6 +60,7 @@ def notes(results: Results) -> list[str]:
         'mIoU in percent. Every row of a seed starts from the same source stage and trains equally long; source-only '
         'continues the source stage.',
         *equal_compute(results),
+        *trained_in_stages(results),
         'Intervals are 95 % Student-t intervals over seeds; differences are paired by seed. A number with n = 1 has '
         'no interval.',
         'Night labels were used for measuring and, in the oracles, for training upper bounds; no other row sees them. '
@@ -103,6 +104,17 @@ def equal_compute(results: Results) -> list[str]:
                 f'as many FLOP as the {results["settings"]["adapt_iters"]} of {ROWS[other].title!r}.'
             )
     return lines
+
+
+def trained_in_stages(results: Results) -> list[str]:
+    """One sentence on the rows whose trainings together have the length of the other rows."""
+    titles = [ROWS[n].title for n in row_names(results) if ROWS[n].network in IN_STAGES]
+    if not titles:
+        return []
+    return [
+        f'{", ".join(titles)}: trained in stages, whose iterations together are as many as those of the other rows; '
+        'labelling is not counted. Curve, loss terms and cost are those of the last training.'
+    ]
 
 
 def failure_lines(results: Results) -> list[str]:

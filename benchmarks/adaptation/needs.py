@@ -13,7 +13,7 @@ from mmseg.registry import MODELS
 
 from benchmarks.adaptation.measure import loader_of
 from benchmarks.adaptation.row_configs import root_options
-from benchmarks.adaptation.rows import ROWS
+from benchmarks.adaptation.rows import ROWS, TWILIGHT
 from benchmarks.adaptation.suites import CONFIGS, Suite
 from mmseg_ccdistill.engine.start_up_checks import check_data_roots
 from mmseg_ccdistill.errors import UserInputError
@@ -70,12 +70,13 @@ def world_dir(args: argparse.Namespace, seed: int) -> Path:
     return args.work_dir / 'worlds' / str(args.first_world + seed)
 
 
-def check_roots(suite: Suite, roots: Mapping[str, Path]) -> Suite:
+def check_roots(suite: Suite, roots: Mapping[str, Path], rows: Sequence[str] = ()) -> Suite:
     """Look for the folders, lists and images of every loader and measured set, before anything runs.
 
     Args:
         suite: The suite.
         roots: Data roots.
+        rows: Names of the rows: some read twilight.
 
     Returns:
         The suite with the sets that are there. The first one must be; the day set counts if it is labelled.
@@ -87,6 +88,14 @@ def check_roots(suite: Suite, roots: Mapping[str, Path]) -> Suite:
         if not folder.is_dir():
             raise UserInputError(
                 f'the data folder {str(folder)!r} does not exist: expected the layout of docs/data.md'
+            )
+    dusk = [name for name in rows if ROWS[name].network in TWILIGHT]
+    for part in ('rgb_anon/train/twilight', 'corresp/train/twilight') if dusk else ():
+        if not (roots['dark_zurich'] / part).is_dir():
+            raise UserInputError(
+                f'the folder {str(roots["dark_zurich"] / part)!r} does not exist: expected the twilight images and '
+                f'their day correspondences, which {", ".join(dusk)} read (docs/curriculum.md); unpack them there, or '
+                'leave these rows out'
             )
     for network in ('source', 'full'):
         config = Config.fromfile(str(CONFIGS / suite.configs[network]))
@@ -130,12 +139,14 @@ def render_worlds(args: argparse.Namespace, suite: Suite, rows: Sequence[str]) -
     Args:
         args: The command line.
         suite: The suite.
-        rows: Names of the rows: an oracle of the style needs the source at night, too.
+        rows: Names of the rows: an oracle of the style needs the source at night, too, and some methods twilight.
     """
     counts = {name: max(round(count * args.share), 1) for name, count in NUM_FRAMES.items()}
     options: dict[str, Any] = {'night': suite.night}
     if any(ROWS[name].changes == NIGHT_SOURCE for name in rows):
         options['source_at_night'] = True
+    if any(ROWS[name].network in TWILIGHT for name in rows):
+        options['twilight'] = True
     for seed in args.seeds:
         print(f'world {args.first_world + seed} of seed {seed}', flush=True)
         write_mini_night(world_dir(args, seed), seed=args.first_world + seed, **counts, **options)

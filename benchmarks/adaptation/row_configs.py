@@ -14,6 +14,8 @@ from benchmarks.adaptation.suites import CONFIGS, PAPER_CONFIG, Suite
 from benchmarks.repository import ROOT
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
 
+_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
 
 def assignments(path: Path) -> str:
     """What a config file sets beside its bases, as it stands there.
@@ -78,7 +80,7 @@ def row_config(suite: Suite, name: str, folder: Path) -> str:
 
 
 def root_options(config: Config, roots: Mapping[str, Path]) -> dict[str, str]:
-    """Overrides that move the data roots of a config.
+    """Overrides that move the data of a config: its data roots, and files that it names below them.
 
     Args:
         config: Config whose data roots end in keys of ``roots``: ``cityscapes``, ``dark_zurich``, ``kitti``.
@@ -87,17 +89,54 @@ def root_options(config: Config, roots: Mapping[str, Path]) -> dict[str, str]:
     Returns:
         Dotted keys and folders.
     """
-    loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-    found = [pair for key in loaders for pair in _data_roots(config[key], key)]
-    return {key: str(roots[Path(old).name]) for key, old in found}
+    olds = _old_roots(config)
+    found = [pair for key in _LOADERS for pair in _texts(config[key], key)]
+    moved = {key: _moved(text, olds, roots) for key, text in found}
+    return {key: moved[key] for key, text in found if moved[key] != text}
 
 
-def _data_roots(node: Any, key: str) -> Iterator[tuple[str, str]]:
+def moved_paths(node: Any, config: Config, roots: Mapping[str, Path]) -> Any:
+    """A copy of plain values, with the files moved that lie below the data roots of a config.
+
+    Args:
+        node: Dictionaries, lists and values.
+        config: See :func:`root_options`.
+        roots: The folders to take.
+    """
+    olds = _old_roots(config)
+
+    def copy(node: Any) -> Any:
+        if isinstance(node, Mapping):
+            return {key: copy(child) for key, child in node.items()}
+        if isinstance(node, list | tuple):
+            return [copy(child) for child in node]
+        return _moved(node, olds, roots) if isinstance(node, str) else node
+
+    return copy(node)
+
+
+def _old_roots(config: Config) -> set[str]:
+    """The data roots of a config."""
+    texts = [pair for key in _LOADERS for pair in _texts(config[key], key)]
+    return {text.rstrip('/') for key, text in texts if key.endswith('.data_root')}
+
+
+def _moved(text: str, olds: set[str], roots: Mapping[str, Path]) -> str:
+    """A path below one of the old roots, below the new one."""
+    for old in olds:
+        if text.rstrip('/') == old:
+            return str(roots[Path(old).name])
+        if text.startswith(f'{old}/'):
+            return f'{roots[Path(old).name]}/{text[len(old) + 1 :]}'
+    return text
+
+
+def _texts(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    """All text below a node, by dotted keys."""
     if isinstance(node, list | tuple):
         node = {str(index): child for index, child in enumerate(node)}
     if isinstance(node, Mapping):
         for name, child in node.items():
-            if name == 'data_root':
-                yield f'{key}.{name}', child
-            else:
-                yield from _data_roots(child, f'{key}.{name}')
+            yield from _texts(child, f'{key}.{name}')
+    elif isinstance(node, str):
+        yield key, node

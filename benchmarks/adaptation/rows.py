@@ -135,7 +135,15 @@ RIVALS = {
     'minent': 'ADVENT (MinEnt)',
     'udaclustering': 'UDAclustering',
     'dannet': 'DANNet',
+    'bdl_lab': 'BDL-LAB',
+    'dmada': 'DMAda',
+    'gcma': 'GCMA',
+    'mgcda': 'MGCDA',
 }
+#: Those that read twilight images.
+TWILIGHT = ('dmada', 'gcma', 'mgcda')
+#: Those that train in stages, with labellings between them.
+IN_STAGES = ('bdl_lab', *TWILIGHT)
 ROWS |= {name: Row(title, network=name, group='rivals') for name, title in RIVALS.items()}
 
 #: Target labels that no unsupervised method has: where do the points lie that a method loses?

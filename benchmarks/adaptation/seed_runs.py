@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
+from benchmarks.adaptation.curriculum_rows import curriculum_run, listed_stages
 from benchmarks.adaptation.measure import Evaluation
 from benchmarks.adaptation.row_configs import root_options, row_config
 from benchmarks.adaptation.row_costs import equal_length, row_cost
@@ -57,7 +58,8 @@ def seed_runs(
 ) -> SeedRuns:
     """Stages of one seed, whose rows start from one source stage.
 
-    They have equal length; a row that says so has as much longer as it takes to spend the FLOP of another one.
+    They have equal length; a row that says so has as much longer as it takes to spend the FLOP of another one. A row
+    that trains in stages has that length over all of them.
 
     Args:
         suite: The suite.
@@ -111,16 +113,20 @@ def seed_runs(
         )
         return equal_length(own, spent, lengths[1])
 
-    trained = {
-        name: train(
-            name,
-            row_config(suite, name, work_dir / 'configs'),
-            length(name),
-            source,
-            ROWS[name].options,
+    def row(name: str) -> Stage:
+        config, options = row_config(suite, name, work_dir / 'configs'), ROWS[name].options
+        if not listed_stages(config):
+            return train(name, config, length(name), source, options)
+
+        def part(part_name: str, part_config: str, iters: int) -> Stage:
+            stage = train(part_name, part_config, iters, source, options)
+            return replace(stage, name=part_name)
+
+        return curriculum_run(
+            f'{folder}/{name}', config, length(name), source, part, roots, work_dir
         )
-        for name in rows
-    }
+
+    trained = {name: row(name) for name in rows}
     evaluated = {
         name: Evaluation.of(stage, suite.sets, suite.day_set, name in (FULL, MATCHED))
         for name, stage in trained.items()

@@ -1,10 +1,13 @@
-"""BDL-LAB, second training: from the source-only weights again, with the pseudo labels of the stage before.
-
-How they are made stands in README.md.
-"""
+"""BDL-LAB, second training: from the source-only weights again, on the pseudo labels of the first one."""
 
 _base_ = './deeplabv2_r101_cs2dz_ssl0.py'
-stage = 'work_dirs/bdl_lab/deeplabv2_r101_cs2dz_ssl0'
+work = 'work_dirs/bdl_lab/deeplabv2_r101_cs2dz_ssl1/'
 model = dict(pseudo_label_weight=1.0)
-labels = dict(night_label_dir=f'{stage}/labels', night_labels_of=f'{stage}/iter_50000.pth')
+labels = dict(night_label_dir=work + 'labels0', night_labels_of=work + 'ssl0/iter_50000.pth')
 train_dataloader = dict(dataset=dict(target=labels))
+source, stage = _base_.load_from, 'configs/bdl_lab/deeplabv2_r101_cs2dz_ssl'
+curriculum = [  # tools/curriculum.py
+    dict(name='ssl0', train=stage + '0.py', start=source),
+    dict(name='labels0', label=None, checkpoint='ssl0', threshold='median'),
+    dict(name='ssl1', train=stage + '1.py', start=source, labels=dict(target='labels0')),
+]

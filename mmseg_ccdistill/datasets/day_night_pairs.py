@@ -12,7 +12,7 @@ from mmseg.registry import DATASETS
 
 from ..errors import UserInputError
 from .file_check import check_roots
-from .night_labels import LoadNightLabels, check_night_labels, label_metainfo, label_path
+from .night_labels import LoadNightLabels, check_pseudo_labels, label_metainfo, label_path
 from .one_draw import run_alike
 from .pair_list import read_pair_list
 
@@ -46,7 +46,7 @@ class DayNightPairDataset(BaseSegDataset):
     Raises:
         DatasetCheckError: At ``full_init``, if the root, the image folder or the list is missing,
             empty or malformed.
-            Or if the pseudo labels are not those of these images (:func:`check_night_labels`).
+            Or if the pseudo labels are not those of these images (:func:`check_pseudo_labels`).
         UserInputError: If ``ann_file`` is empty, ``data_prefix`` names other folders, ``domains``
             names others, the pipeline needs labels to choose its crop or loads labels itself, or
             ``night_labels_of`` stands alone.
@@ -129,7 +129,7 @@ class DayNightPairDataset(BaseSegDataset):
         labels: dict[str, dict[str, str]] = {}
         if self.night_label_dir is not None:
             names = dict.fromkeys(night + self.img_suffix for night, _ in pairs)
-            check_night_labels(
+            check_pseudo_labels(
                 self.night_label_dir,
                 names,
                 self.metainfo['classes'],

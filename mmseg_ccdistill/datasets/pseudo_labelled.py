@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
@@ -10,12 +9,10 @@ from mmseg.datasets import BaseSegDataset, CityscapesDataset
 from mmseg.registry import DATASETS
 
 from ..errors import UserInputError
-from ..runtime.file_digest import file_digest
-from .file_check import DatasetCheckError, check_roots
+from .file_check import check_roots
+from .night_labels import LabelSettings, check_pseudo_labels
 
-#: What lies beside the labels and says what they are.
-LABEL_MANIFEST = 'manifest.json'
-_MAKE = 'make the labels with tools/pseudo_label.py or, with all stages, tools/curriculum.py'
+_CALLED = LabelSettings('data_prefix.seg_map_path', 'made_by')
 
 
 @DATASETS.register_module()
@@ -38,7 +35,10 @@ class PseudoLabelledDataset(BaseSegDataset):
     """
 
     #: What to do about a missing folder, for ``check_roots``.
-    folder_fixes = {'seg_map_path': f'{_MAKE}, or correct data_prefix'}
+    folder_fixes = {
+        'seg_map_path': 'make the labels with tools/pseudo_label.py or, with all stages, tools/curriculum.py, or '
+        'correct data_prefix'
+    }
 
     def __init__(
         self,
@@ -64,68 +64,18 @@ class PseudoLabelledDataset(BaseSegDataset):
         )
 
     def full_init(self) -> None:
-        """Check the folders and what made the labels, then list the images."""
-        if self._fully_initialized:
-            return
-        check_roots(self)
-        manifest = _read_manifest(self.data_prefix['seg_map_path'])
-        self._check_maker(manifest)
-        super().full_init()
-        self._check_images(manifest)
+        """Check the folders, list the images and check that the labels are theirs."""
+        if not self._fully_initialized:
+            check_roots(self)
+            super().full_init()
 
-    def _check_maker(self, manifest: dict[str, Any]) -> None:
-        """Check that the labels are finished, of the right checkpoint and of these classes."""
-        folder, settings = self.data_prefix['seg_map_path'], manifest['settings']
-        if not manifest['finished']:
-            raise DatasetCheckError(
-                f'The pseudo labels in {folder!r} are not finished: expected those of all images; give the command '
-                'that makes them again, it goes on where it stopped.'
-            )
-        if self.made_by is not None:
-            if not os.path.isfile(self.made_by):
-                raise DatasetCheckError(
-                    f'made_by of {type(self).__name__} names the checkpoint {self.made_by!r}, which does not exist: '
-                    f'expected the one that made the labels in {folder!r}; correct it, or set made_by=None to take '
-                    'labels of any.'
-                )
-            if file_digest(self.made_by) != settings.get('checkpoint'):
-                raise DatasetCheckError(
-                    f'The pseudo labels in {folder!r} were made by another checkpoint than {self.made_by!r}: expected '
-                    'labels of the stage before; make them anew in another folder, or correct made_by.'
-                )
+    def load_data_list(self) -> list[dict]:
+        """The images, all with a label of the right checkpoint."""
+        found = super().load_data_list()
+        root, folder = self.data_prefix['img_path'], self.data_prefix['seg_map_path']
+        names = [os.path.relpath(image['img_path'], root) for image in found]
         classes = list(self.metainfo['classes'])
-        if settings.get('classes') is not None and list(settings['classes']) != classes:
-            raise DatasetCheckError(
-                f'The pseudo labels in {folder!r} are of the classes {list(settings["classes"])}: expected {classes}, '
-                'those of the data set, in this order; make them anew, or set metainfo=dict(classes=...).'
-            )
-
-    def _check_images(self, manifest: dict[str, Any]) -> None:
-        """Check that every image has been labelled."""
-        root = self.data_prefix['img_path']
-        for index in range(len(self)):
-            name = os.path.relpath(self.get_data_info(index)['img_path'], root)
-            if name not in manifest['images']:
-                raise DatasetCheckError(
-                    f'The pseudo labels in {self.data_prefix["seg_map_path"]!r} are of other images: there is none for '
-                    f'{name!r} of {root!r}; expected one for every image; make them anew, or take the image out.'
-                )
-
-
-def _read_manifest(folder: str) -> dict[str, Any]:
-    """What is said of the labels of a folder, finished or not."""
-    path = os.path.join(folder, LABEL_MANIFEST)
-    try:
-        with open(path, encoding='utf-8') as file:
-            manifest = json.load(file)
-        if isinstance(manifest['settings'], dict) and {'finished', 'images'} <= set(manifest):
-            return manifest
-        reason = 'it has other content'
-    except FileNotFoundError:
-        reason = 'there is no such file'
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = f'{type(error).__name__}: {error}'
-    raise DatasetCheckError(
-        f'{path!r} is no manifest of pseudo labels ({reason}): expected the file that says what made the labels beside '
-        f'it; {_MAKE}.'
-    )
+        check_pseudo_labels(
+            folder, names, classes, repr(root), self.made_by, _CALLED, exactly=False
+        )
+        return found

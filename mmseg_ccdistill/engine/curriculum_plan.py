@@ -10,26 +10,28 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
+from ..datasets.night_labels import LABEL_MANIFEST
 from ..errors import UserInputError
-from ..runtime.command_line import load_config
-from ..runtime.file_digest import file_digest
+from ..runtime.command_line import NAMED_BY_CHECKPOINT, load_config
+from ..runtime.file_digest import file_digest, listing_digest
 from ..runtime.override_syntax import format_override
+from .pseudo_labels.night_images import training_nights
 
 #: Variable of the config that lists the stages.
 KEY = 'curriculum'
-#: File that says what the labels of a folder are; a labelling has ended when it says so.
-LABEL_MANIFEST = 'manifest.json'
 #: Settings of the two kinds of stages.
 _TRAINING = frozenset({'name', 'train', 'start', 'labels', 'options'})
 _LABELLING = frozenset({'name', 'label', 'checkpoint', 'config', 'threshold', 'refine', 'options'})
-_PARTS = 'train_dataloader.dataset.parts'
+_DATA = 'train_dataloader.dataset'
+#: A training set of day-night pairs: its only part, whose nights have labels.
+_TARGET = 'target'
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,22 @@ class Tools:
         return cls(*(str(Path(folder) / name) for name in names))
 
 
+class TakenLabels(NamedTuple):
+    """Labels that a training reads.
+
+    Attributes:
+        folder: Where they are.
+        made_by: Checkpoint that made them.
+        folder_key: Setting of the config that names the folder.
+        made_by_key: Setting of the config that names the checkpoint.
+    """
+
+    folder: Path
+    made_by: str
+    folder_key: str
+    made_by_key: str
+
+
 @dataclass(frozen=True)
 class Stage:
     """One training or labelling.
@@ -65,8 +83,9 @@ class Stage:
         product: File that it leaves: the last checkpoint, or the manifest of the labels.
         settings: SHA-256 of its settings.
         options: Overrides of its config.
-        labels: Of a training: folder of labels, and the checkpoint that made them, by the key of their data set.
-        images: Of a labelling: folder or list of the images; None for a training.
+        labels: Of a training: the labels that it reads.
+        images: Of a labelling: folder or list of the images; empty for the nights of the config's list; None for a
+            training.
         threshold: Of a labelling: how sure a prediction must be, ``'none'``, ``'median'`` or ``'fixed VALUE'``.
         refine: Of a labelling: settings of what changes the predictions before they are labels.
     """
@@ -78,7 +97,7 @@ class Stage:
     product: Path
     settings: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    labels: Mapping[str, tuple[Path, str]] = field(default_factory=dict)
+    labels: Sequence[TakenLabels] = ()
     images: str | None = None
     threshold: str = 'none'
     refine: Mapping[str, Any] = field(default_factory=dict)
@@ -103,8 +122,8 @@ class Stage:
             start = ['bash', tools.dist_train, self.config, str(gpus)]
         resume = ['--resume'] if is_resumed else []
         options: dict[str, Any] = {'load_from': self.checkpoint}
-        for key, (folder, made_by) in self.labels.items():
-            options |= {f'{key}.data_prefix.seg_map_path': str(folder), f'{key}.made_by': made_by}
+        for labels in self.labels:
+            options |= {labels.folder_key: str(labels.folder), labels.made_by_key: labels.made_by}
         options |= self.options
         words = [format_override(key, value) for key, value in options.items()]
         return [*start, '--work-dir', str(self.folder), *resume, '--cfg-options', *words]
@@ -115,14 +134,8 @@ class Stage:
         if gpus > 1:
             run = ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={gpus}']
             start, launcher = [sys.executable, *run, tools.label], ['--launcher', 'pytorch']
-        words = [
-            self.config,
-            self.checkpoint,
-            '--out',
-            str(self.folder),
-            '--images',
-            str(self.images),
-        ]
+        words = [self.config, self.checkpoint, '--out', str(self.folder)]
+        words += ['--images', self.images] if self.images else []
         words += ['--threshold', *self.threshold.split(), *launcher]
         for option, settings in (('--refine', self.refine), ('--cfg-options', self.options)):
             if settings:
@@ -137,18 +150,27 @@ class Stage:
         """
         found = {'checkpoint': file_digest(self.checkpoint), 'config': self.settings}
         if self.images is not None:
-            found['list of images'] = _listing_digest(self.images)
+            found['list of images'] = (
+                listing_digest(self.images) if self.images else self._digest_of_nights()
+            )
             for key, value in self.refine.items():
                 path = str(value)
                 if os.path.isfile(path):
                     found[f'refine.{key}'] = file_digest(path)
                 elif os.path.isdir(path):
-                    found[f'refine.{key}'] = _listing_digest(path)
+                    found[f'refine.{key}'] = listing_digest(path)
                 else:
                     found[f'refine.{key}'] = path
-        for folder, _ in self.labels.values():
-            found[f'version of {folder.name}'] = file_digest(folder / LABEL_MANIFEST)
+        for labels in self.labels:
+            found[f'version of {labels.folder.name}'] = file_digest(labels.folder / LABEL_MANIFEST)
         return found
+
+    def _digest_of_nights(self) -> str:
+        """SHA-256 of the names and sizes of the nights of the config's list."""
+        nights = training_nights(load_config(self.config, self.options, NAMED_BY_CHECKPOINT))
+        sizes = {n: os.path.getsize(p) if os.path.isfile(p) else 0 for n, p in nights.items()}
+        lines = [f'{name}\0{size}\n' for name, size in sorted(sizes.items())]
+        return hashlib.sha256(''.join(lines).encode()).hexdigest()
 
 
 def read_plan(
@@ -172,7 +194,7 @@ def read_plan(
     if not isinstance(entries, list) or not entries:
         raise UserInputError(
             f'the config {path!r} has no stages: expected a list {KEY}=[dict(name=..., train=...), ...]; take the '
-            'config of DMAda, GCMA or MGCDA, or train it with tools/train.py'
+            'config of DMAda, GCMA, MGCDA or BDL-LAB, or train it with tools/train.py'
         )
     stages: dict[str, Stage] = {}
     for number, entry in enumerate(entries):
@@ -226,7 +248,7 @@ def _training(
 ) -> Stage:
     options = {**(entry.get('options') or {}), **options}
     config = load_config(entry['train'], options)
-    names, labels = _part_names(config), {}
+    names, labels = _part_names(config), []
     for part, name in (entry.get('labels') or {}).items():
         if part not in names:
             raise UserInputError(
@@ -238,8 +260,11 @@ def _training(
                 f'{where}: labels of the part {part!r} are from {name!r}: expected a labelling that stands before it, '
                 f'{[stage.name for stage in before.values() if not stage.is_training]}; correct it'
             )
-        key = f'{_PARTS}.{names.index(part)}.dataset'
-        labels[key] = (before[name].folder, before[name].checkpoint)
+        keys = (f'{_DATA}.{_TARGET}.night_label_dir', f'{_DATA}.{_TARGET}.night_labels_of')
+        if part != _TARGET:
+            key = f'{_DATA}.parts.{names.index(part)}.dataset'
+            keys = (f'{key}.data_prefix.seg_map_path', f'{key}.made_by')
+        labels.append(TakenLabels(before[name].folder, before[name].checkpoint, *keys))
     folder = work_dir / entry['name']
     product = folder / f'iter_{config.train_cfg.max_iters}.pth'
     start = _checkpoint(entry['start'], where, 'start', before)
@@ -262,9 +287,12 @@ def _labelling(
             'it; add config=...'
         )
     options, threshold = entry.get('options') or {}, str(entry.get('threshold', 'none'))
-    settings = _digest(load_config(config, options), threshold)
-    images = str(entry['label'])
-    if not os.path.exists(images):
+    loaded = load_config(config, options, NAMED_BY_CHECKPOINT)
+    settings = _digest(loaded, threshold)
+    images = '' if entry['label'] is None else str(entry['label'])
+    if not images:
+        training_nights(loaded)  # names what is missing
+    elif not os.path.exists(images):
         raise UserInputError(
             f'{where}: the images {images!r} do not exist: expected a folder or a list of the images to label; put or '
             'link the data there, or correct label'
@@ -306,8 +334,10 @@ def _checkpoint(name: str, where: str, key: str, before: Mapping[str, Stage]) ->
 
 
 def _part_names(config: Config) -> list[str]:
-    """Names of the parts of a training set; empty if it is no ``MixedDataset``."""
+    """Names of the parts of a ``MixedDataset``; of day-night pairs ``'target'``; of another training set none."""
     dataset = (config.get('train_dataloader') or {}).get('dataset') or {}
+    if _TARGET in dataset:
+        return [_TARGET]
     parts = dataset.get('parts') or []
     return [part.get('name', f'part{number}') for number, part in enumerate(parts)]
 
@@ -318,24 +348,6 @@ def _digest(config: Config, *more: str) -> str:
     settings.pop(KEY, None)
     text = json.dumps([settings, *more], sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _listing_digest(path: str) -> str:
-    """SHA-256 of the names and sizes of all files of a folder; of a list its content."""
-    if os.path.isfile(path):
-        return file_digest(path)
-    digest = hashlib.sha256()
-    for name, size in sorted(_sizes(path)):
-        digest.update(f'{name}\0{size}\n'.encode())
-    return digest.hexdigest()
-
-
-def _sizes(folder: str) -> Iterator[tuple[str, int]]:
-    for parent, _, names in os.walk(folder, followlinks=True):
-        for name in names:
-            path = os.path.join(parent, name)
-            if not name.startswith('.') and os.path.isfile(path):
-                yield os.path.relpath(path, folder), os.path.getsize(path)
 
 
 def stages_from(stages: Sequence[Stage], name: str) -> list[Stage]:

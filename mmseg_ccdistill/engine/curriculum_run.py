@@ -58,7 +58,11 @@ def run_curriculum(
             if _is_done(stage):
                 print(f'{head}: done before', flush=True)
                 continue
-            what = f'trains {stage.config}' if stage.is_training else f'labels {stage.images}'
+            what = (
+                f'trains {stage.config}'
+                if stage.is_training
+                else f'labels {stage.images or "its nights"}'
+            )
             print(f'{head}: {what}, from {stage.checkpoint}', flush=True)
             seconds = _make(stage, tools, gpus, lock)
             print(f'{head}: done in {seconds:.0f} s', flush=True)

@@ -32,6 +32,10 @@ def make_place(folder: Path) -> Path:
     pairs = data / 'corresp/train/twilight/A_ref_day.csv'
     pairs.parent.mkdir(parents=True)
     pairs.write_text('train/twilight/A/A_frame_000000,train/day/A/A_frame_000000\n')
+    nights = data / 'lists/zurich_dn_pair_train.csv'
+    nights.parent.mkdir()
+    stems = [f'A/A_frame_{index:06d}' for index in range(3)]
+    nights.write_text(''.join(f'train/night/{stem},train/day/{stem}\n' for stem in stems))
     source = folder / 'work_dirs/refinenet/refinenet_small_mini/iter_600.pth'
     source.parent.mkdir(parents=True)
     source.write_text('source only')
@@ -66,7 +70,7 @@ def train(words: list[str]) -> None:
     parts += [
         (Path(value) / 'manifest.json').read_text()
         for key, value in sorted(options.items())
-        if key.endswith('seg_map_path')
+        if key.endswith(('seg_map_path', 'night_label_dir'))
     ]
     for name in ('iter_300.pth', 'iter_600.pth'):
         write(folder / name, digest(f'{name} {parts}'))
@@ -75,7 +79,9 @@ def train(words: list[str]) -> None:
 def label(words: list[str]) -> None:
     """``tools/pseudo_label.py``: a label for each image, then the manifest."""
     note(['label', *words])
-    checkpoint, images = words[1], words[words.index('--images') + 1]
+    checkpoint, images = words[1], 'data/mini_night/dark_zurich/rgb_anon/train/night'
+    if '--images' in words:
+        images = words[words.index('--images') + 1]
     folder = Path(words[words.index('--out') + 1])
     made_by = Path(checkpoint).read_text()
     names = sorted(path.relative_to(images) for path in Path(images).rglob('*.png'))

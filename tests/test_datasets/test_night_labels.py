@@ -153,8 +153,8 @@ PAIR = f'{NIGHTS[0]},train/day/C/C_frame_000001'
         (
             lambda root: (root / 'labels').rename(root / 'moved'),
             {},
-            "The folder '{root}/labels' of pseudo labels does not exist: expected the labels of all nights of the "
-            f'list; {REMAKE}',
+            "The folder '{root}/labels' of pseudo labels does not exist: expected the labels of all images; "
+            f'{REMAKE}',
         ),
         (
             lambda root: (root / 'labels/manifest.json').unlink(),
@@ -171,7 +171,7 @@ PAIR = f'{NIGHTS[0]},train/day/C/C_frame_000001'
         (
             lambda root: _manifest(root, finished=False),
             {},
-            "The pseudo labels in '{root}/labels' are not finished: expected the labels of all nights; give the "
+            "The pseudo labels in '{root}/labels' are not finished: expected the labels of all images; give the "
             'command of tools/pseudo_label.py again, it goes on where it stopped.',
         ),
         (
@@ -179,7 +179,7 @@ PAIR = f'{NIGHTS[0]},train/day/C/C_frame_000001'
             {},
             "The pseudo labels in '{root}/labels' are of another list: there is a label for "
             "'train/night/A/A_frame_000002_rgb_anon.png', which the list '{root}/dz/lists/zurich_dn_pair_train.csv' "
-            f'does not name; expected labels of exactly these nights; {REMAKE}',
+            f'does not name; expected labels of exactly these images; {REMAKE}',
         ),
         (
             lambda root: _other_list(
@@ -188,7 +188,7 @@ PAIR = f'{NIGHTS[0]},train/day/C/C_frame_000001'
             {},
             "The pseudo labels in '{root}/labels' are of another list: there is no label for "
             "'train/night/B/B_f_2_rgb_anon.png', which the list '{root}/dz/lists/zurich_dn_pair_train.csv' names; "
-            f'expected labels of exactly these nights; {REMAKE}',
+            f'expected labels of exactly these images; {REMAKE}',
         ),
         (
             lambda root: Path(label_path(str(root / 'labels'), NAMES[1])).unlink(),

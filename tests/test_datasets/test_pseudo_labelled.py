@@ -40,7 +40,7 @@ def write_manifest(place: Path, **changes: Any) -> None:
     classes = list(CityscapesDataset.METAINFO['classes'])
     settings = dict(checkpoint=file_digest(place / 'maker.pth'), classes=classes)
     settings.update(changes.pop('settings', {}))
-    manifest = dict(finished=True, settings=settings, images=dict.fromkeys(NAMES, {}))
+    manifest = dict(format=1, finished=True, settings=settings, images=dict.fromkeys(NAMES, {}))
     (place / 'labels/manifest.json').write_text(json.dumps({**manifest, **changes}))
 
 
@@ -76,7 +76,7 @@ def test_any_checkpoint_will_do_and_classes_of_ones_own(place: Path) -> None:
 @pytest.mark.parametrize(
     ('spoil', 'words'),
     [
-        (lambda p: write_manifest(p, finished=False), 'are not finished: expected those of all images'),
+        (lambda p: write_manifest(p, finished=False), 'are not finished: expected the labels of all images'),
         (
             lambda p: (p / 'maker.pth').write_bytes(b'retrained'),
             "were made by another checkpoint than '.*maker.pth': expected labels of the stage before",
@@ -87,11 +87,11 @@ def test_any_checkpoint_will_do_and_classes_of_ones_own(place: Path) -> None:
         ),
         (
             lambda p: write_manifest(p, settings=dict(classes=['road'])),
-            r"are of the classes \['road'\]: expected \['road', 'sidewalk'",
+            r"have other classes \(only in the data set: 'sidewalk'",
         ),
         (
             lambda p: write_manifest(p, images=dict.fromkeys(NAMES[:2])),
-            "are of other images: there is none for 'B/B_1_rgb_anon.png' of '.*dusk'",
+            "are of another list: there is no label for 'B/B_1_rgb_anon.png', which '.*dusk' names",
         ),
         (lambda p: (p / 'labels/manifest.json').unlink(), 'no manifest of pseudo labels .there is no such'),
         (lambda p: (p / 'labels/manifest.json').write_text('[]'), 'no manifest of pseudo labels .TypeErr'),

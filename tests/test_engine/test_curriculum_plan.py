@@ -120,7 +120,40 @@ def write(change: Callable[[list[dict]], Any]) -> str:
 def test_two_stages_of_ones_own() -> None:
     stages = read_plan(write(lambda entries: None), 'run')
     key = 'train_dataloader.dataset.parts.1.dataset'
-    assert stages[1].labels == {key: (Path('run/a'), SOURCE)}
+    keys = (f'{key}.data_prefix.seg_map_path', f'{key}.made_by')
+    assert stages[1].labels == [(Path('run/a'), SOURCE, *keys)]
+
+
+def test_bdl_lab_labels_the_nights_of_its_list_and_starts_anew() -> None:
+    stages = read_plan(f'configs/bdl_lab/{MINI}_ssl1.py', 'run')
+    assert chain(stages) == [
+        ('ssl0', 'trains', SOURCE),
+        ('labels0', 'labels', 'run/ssl0/iter_600.pth'),
+        ('ssl1', 'trains', SOURCE),
+    ]
+    assert (stages[1].images, stages[1].threshold) == ('', 'median')
+    command = stages[1].command(TOOLS)
+    assert '--images' not in command and command[2:4] == [stages[0].config, stages[1].checkpoint]
+    target = 'train_dataloader.dataset.target'
+    words = stages[2].command(TOOLS)
+    assert f'{target}.night_label_dir=run/labels0' in words
+    assert f'{target}.night_labels_of=run/ssl0/iter_600.pth' in words
+
+
+@pytest.mark.parametrize('name', ['deeplabv2_r101_cs2dz', 'refinenet_r101_cs2dz'])
+def test_the_third_training_of_bdl_lab_goes_on_with_the_stages_of_the_second(name: str) -> None:
+    second, third = (
+        Config.fromfile(f'configs/bdl_lab/{name}_ssl{number}.py').curriculum for number in (1, 2)
+    )
+    assert third[:3] == second and [stage.name for stage in third[3:]] == ['labels1', 'ssl2']
+    assert third[4].start == second[2].start and third[3].checkpoint == 'ssl1'
+    assert third[4].labels == dict(target='labels1')
+
+
+def test_a_missing_list_of_nights_is_named_before_anything_runs() -> None:
+    Path('data/mini_night/dark_zurich/lists/zurich_dn_pair_train.csv').unlink()
+    with pytest.raises(UserInputError, match='zurich_dn_pair_train.csv.* does not exist'):
+        read_plan(f'configs/bdl_lab/{MINI}_ssl1.py', 'run')
 
 
 @pytest.mark.parametrize(

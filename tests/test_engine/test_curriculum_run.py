@@ -112,6 +112,24 @@ def test_killed_at_any_file_it_ends_with_the_same_bytes(
     assert killed == whole
 
 
+@pytest.mark.parametrize(
+    'file',
+    ['ssl0/iter_300.pth', 'A/A_frame_000001_rgb_anon.png', 'labels0/manifest.json', 'ssl1/iter_600.pth'],
+)  # fmt: skip
+def test_bdl_lab_killed_at_any_file_ends_with_the_same_bytes(
+    place: Path, tools: Tools, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    config = 'configs/bdl_lab/refinenet_small_mini_day2night_ssl1.py'
+    monkeypatch.setenv('KILL', file)
+    with pytest.raises(RunError, match='ended with exit code 137'):
+        run_curriculum(plan(config), 'run', tools)
+    monkeypatch.delenv('KILL')
+    run_curriculum(plan(config), 'run', tools)
+    run_curriculum(plan(config, 'whole'), 'whole', tools)
+    killed, whole = contents(), contents('whole')
+    assert killed == whole and len(whole) == 2 * 2 + 4 + 3
+
+
 def test_the_whole_run_killed_goes_on(place: Path, tools: Tools) -> None:
     """Between two stages: the record of what was started stands, that it is done does not."""
     run_curriculum(plan()[:2], 'run', tools)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -78,11 +78,8 @@ def guess_images(
     for batch in loader:
         with torch.inference_mode():
             data = model.data_preprocessor(batch, False)
-            logits = full_precision(model(data['inputs'], data['data_samples'], mode='tensor'))
-            weight = getattr(model, 'test_weight', None)  # of a model that re-weights its classes
-            if weight is not None:
-                logits = logits * weight.view(1, -1, 1, 1)
-            for probabilities, sample in zip(logits.softmax(1), data['data_samples'], strict=True):
+            found = head_probabilities(model, data)
+            for probabilities, sample in zip(found, data['data_samples'], strict=True):
                 if refine is not None:
                     probabilities = refine(probabilities, sample.img_path)
                 height, width = sample.ori_shape
@@ -90,6 +87,23 @@ def guess_images(
                     probabilities, data['inputs'].shape[2:], sample.img_shape, model.align_corners
                 )
                 yield GuessedImage(guess, (width, height))
+
+
+def head_probabilities(model: BaseSegmentor, data: Mapping[str, Any]) -> Tensor:
+    """Probabilities at the stride of the head.
+
+    Args:
+        model: Segmentor in evaluation mode.
+        data: ``inputs`` and ``data_samples`` of its data preprocessor.
+
+    Returns:
+        float32 ``(N, K, h, w)``.
+    """
+    logits = full_precision(model(data['inputs'], data['data_samples'], mode='tensor'))
+    weight = getattr(model, 'test_weight', None)  # of a model that re-weights its classes
+    if weight is not None:
+        logits = logits * weight.view(1, -1, 1, 1)
+    return logits.softmax(1)
 
 
 def best_guess(

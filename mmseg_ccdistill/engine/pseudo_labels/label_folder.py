@@ -30,7 +30,7 @@ from ...runtime.atomic_file import write_atomically
 from .guesses import GuessedImage
 from .thresholds import Guess
 
-#: Predictions that wait for the thresholds, below the folder.
+#: What waits for the thresholds and the manifest, below the folder.
 DRAFTS = '.drafts'
 #: Share of the labelled pixels above which one class is reported.
 LARGEST_SHARE = 0.95
@@ -120,6 +120,13 @@ class LabelFolder:
             width, height = draft['size'].tolist()
             return GuessedImage(Guess(draft['classes'], draft['confidence']), (width, height))
 
+    def write_note(self, name: str, note: Mapping[str, Any]) -> None:
+        """Keep what is said of an image until the manifest is written."""
+        _write(self._note(name), json.dumps(note).encode())
+
+    def _note(self, name: str) -> str:
+        return os.path.join(self.path, DRAFTS, f'{name}.json')
+
     def write_label(self, name: str, label: np.ndarray, size: tuple[int, int]) -> None:
         """Write a label at the size of its image: nearest, grey, one byte a pixel.
 
@@ -167,12 +174,15 @@ class LabelFolder:
         label = np.asarray(Image.open(io.BytesIO(content)))
         histogram = np.bincount(label.ravel(), minlength=256)
         share = 1 - histogram[IGNORE_INDEX] / label.size
-        entry = dict(
+        entry: dict[str, Any] = dict(
             status='labelled' if share else 'empty',
             labelled=round(float(share), 6),
             size=[label.shape[1], label.shape[0]],
             sha256=hashlib.sha256(content).hexdigest(),
         )
+        if os.path.isfile(self._note(name)):
+            with open(self._note(name), encoding='utf-8') as file:
+                entry['alignment'] = json.load(file)
         return entry, histogram
 
     def _write_manifest(self, **facts: Any) -> dict[str, Any]:

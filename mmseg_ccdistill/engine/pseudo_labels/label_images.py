@@ -27,6 +27,7 @@ def label_images(
     rule: ThresholdRule,
     settings: Mapping[str, Any],
     refine: Refine | None = None,
+    notes: Mapping[str, Mapping[str, Any]] | None = None,
     num_workers: int = 0,
 ) -> dict[str, Any]:
     """Label images in a folder of their own, and go on where an interrupted run stopped.
@@ -45,6 +46,8 @@ def label_images(
             ``refine`` depends on.
         refine: Changes the probabilities ``(K, h, w)`` of an image at the stride of the head, given its file, before
             they are upsampled. Defaults to None.
+        notes: What ``refine`` says of each image, by its file, plain values: ``alignment`` of the image in the
+            manifest. Defaults to None: nothing.
         num_workers: Processes that load images. Defaults to 0.
 
     Returns:
@@ -66,6 +69,8 @@ def label_images(
         loader = file_loader([images[name] for name in names], pipeline, num_workers)
         with progress_bar(len(names), 'Predicting') as advance:
             for name, image in zip(names, guess_images(model, loader, refine), strict=True):
+                if notes is not None:  # before the label: what has a label has its note
+                    folder.write_note(name, notes[images[name]])
                 write(name, image)
                 advance()
 

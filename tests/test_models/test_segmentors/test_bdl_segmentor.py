@@ -168,6 +168,11 @@ STAGES = {
     'deeplabv2_r101_cs2dz': ('deeplabv2/deeplabv2_r101_cityscapes/iter_40000', 50000, 3),
     'refinenet_r101_cs2dz': ('refinenet/refinenet_r101_cityscapes/iter_40000', 50000, 3),
     'refinenet_small_mini_day2night': ('refinenet/refinenet_small_mini/iter_600', 600, 2),
+    'refinenet_efficientnet-lite0_mini_day2night': (
+        'refinenet/refinenet_efficientnet-lite0_mini/iter_4000',
+        1500,
+        2,
+    ),
 }
 
 
@@ -189,8 +194,12 @@ def test_configs(name: str) -> None:
         assert dataset.domains == ('source_night', 'target_night')
         assert config.load_from == f'work_dirs/{start}.pth'
         assert config.train_cfg.max_iters == iterations
-        before = f'work_dirs/bdl_lab/{name}_ssl{stage - 1}'
-        expected = (f'{before}/labels', f'{before}/iter_{iterations}.pth') if stage else (None,) * 2
+        work, made = (
+            f'work_dirs/bdl_lab/{name}_ssl{stage}',
+            stage - 1,
+        )  # the folder of its curriculum
+        maker = f'{work}/ssl{made}/iter_{iterations}.pth'
+        expected = (f'{work}/labels{made}', maker) if stage else (None, None)
         found = (dataset.target.get('night_label_dir'), dataset.target.get('night_labels_of'))
         assert found == expected
         parts = build_optim_wrapper(model, config.optim_wrapper).optimizer.parts
