@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import mmseg_ccdistill  # noqa: F401
 from benchmarks import step_cost
-from benchmarks.step_cost import GIB, meta_device, saved_for_backward
+from benchmarks.step_cost import GIB, saved_for_backward
 from mmseg_ccdistill.domains import DOMAINS
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs/ccdistill/refinenet_r101_cs2dz.py'

@@ -1,0 +1,44 @@
+"""Options that completion reads from the source are those that a program has."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import pytest
+from tool_project import load_tool
+
+from ccdistill.option_names import option_names
+from ccdistill.subcommands import offered
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _in_force(tool: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> set:
+    """Long options in a tool's own help."""
+    module = load_tool(tool)
+    monkeypatch.setattr('sys.argv', [tool, '--help'])
+    with pytest.raises(SystemExit):
+        module.parse_args()
+    page = capsys.readouterr().out
+    return set(re.findall(r'^ +(?:-\w, )?(--[a-z][\w-]*)', page, flags=re.M))
+
+
+@pytest.mark.parametrize(
+    'tool', [row.program for row in offered().values() if not row.is_module]
+)
+def test_they_are_those_of_the_help(tool, monkeypatch, capsys) -> None:
+    computed = {'--source-size', '--target-size'}  # made in a loop, by mini_night.py
+    found = set(option_names(ROOT / tool))
+    assert found == _in_force(tool, monkeypatch, capsys) - computed
+
+
+def test_hidden_options_stay_hidden(tmp_path) -> None:
+    file = tmp_path / 'tool.py'
+    file.write_text(
+        "p.add_argument('--seen', '-s')\np.add_argument('--local_rank', help=argparse.SUPPRESS)\n"
+        "p.add_argument('plain')\n"
+    )
+    assert argparse.SUPPRESS
+    assert option_names(file) == ('--help', '--seen')
