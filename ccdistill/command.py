@@ -51,9 +51,12 @@ class PassingCommand(click.Command):
     """A subcommand whose words all go to its program."""
 
     def __init__(self, name: str, row: Subcommand) -> None:
+        words = click.Argument(
+            ['words'], nargs=-1, type=click.UNPROCESSED, shell_complete=_configs_and_files
+        )
         super().__init__(
             name,
-            params=[click.Argument(['words'], nargs=-1, type=click.UNPROCESSED)],
+            params=[words],
             callback=lambda words: start(name, words),
             short_help=row.title,
             add_help_option=False,  # the program has its own
@@ -62,13 +65,18 @@ class PassingCommand(click.Command):
         self.row = row
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Options of the program, names of shipped configs, files."""
-        if incomplete.startswith('-'):
-            names = option_names(shipped_root() / self.row.file)
-            return [CompletionItem(name) for name in names if name.startswith(incomplete)]
-        configs = [name for name in config_names() if name.startswith(incomplete)]
-        files = [CompletionItem(incomplete, type='file')]
-        return [*map(CompletionItem, configs), *(files if not (incomplete and configs) else [])]
+        """Options of the program."""
+        names = option_names(shipped_root() / self.row.program)
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def _configs_and_files(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Names of shipped configs; files too, unless what is typed is the beginning of a name."""
+    names = [name for name in config_names() if name.startswith(incomplete)]
+    files = [] if names and incomplete else [CompletionItem(incomplete, type='file')]
+    return [*map(CompletionItem, names), *files]
 
 
 @click.group(cls=LazyGroup, context_settings=dict(help_option_names=['-h', '--help']))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import runpy
 import sys
 from collections.abc import Sequence
+from importlib.machinery import SourceFileLoader
+from types import ModuleType
 from typing import NamedTuple
 
 from .shipped_files import shipped_root
@@ -14,27 +15,17 @@ class Subcommand(NamedTuple):
     """A program that a subcommand starts.
 
     Attributes:
-        program: A file below the root of what ships, or the name of a module of ``benchmarks``.
+        program: Its file below the root of what ships.
         title: Its line in ``ccdistill --help``.
     """
 
     program: str
     title: str
 
-    @property
-    def is_module(self) -> bool:
-        """Whether the program is named as a module."""
-        return not self.program.endswith('.py')
-
-    @property
-    def file(self) -> str:
-        """The program's file below the root of what ships."""
-        return f'{self.program.replace(".", "/")}.py' if self.is_module else self.program
-
 
 #: In the order of ``ccdistill --help``. One whose file is not there is not offered.
 SUBCOMMANDS = {
-    'demo': Subcommand('benchmarks.demo', 'Render streets, train, adapt to the night, draw a panel.'),
+    'demo': Subcommand('benchmarks/demo.py', 'Render streets, train, adapt to the night, draw a panel.'),
     'prepare': Subcommand('tools/dataset_converters/prepare.py', 'Unpack and lay out data sets.'),
     'check': Subcommand('tools/dataset_converters/check.py', 'Check data sets on disk.'),
     'mini-night': Subcommand('tools/dataset_converters/mini_night.py', 'Render mini night.'),
@@ -59,7 +50,7 @@ SUBCOMMANDS = {
 def offered() -> dict[str, Subcommand]:
     """The subcommands whose programs are there."""
     root = shipped_root()
-    return {name: row for name, row in SUBCOMMANDS.items() if (root / row.file).is_file()}
+    return {name: row for name, row in SUBCOMMANDS.items() if (root / row.program).is_file()}
 
 
 def start(name: str, words: Sequence[str]) -> None:
@@ -72,10 +63,11 @@ def start(name: str, words: Sequence[str]) -> None:
     Raises:
         SystemExit: With the program's exit code.
     """
-    row, root = SUBCOMMANDS[name], shipped_root()
-    sys.argv = [f'ccdistill {name}', *words]
-    if row.is_module:
-        sys.path.insert(0, str(root))
-        runpy.run_module(row.program, run_name='__main__')
-    else:
-        runpy.run_path(str(root / row.file), run_name='__main__')
+    root = shipped_root()
+    file = str(root / SUBCOMMANDS[name].program)
+    sys.argv = [f'ccdistill {name}', *words]  # what the program's usage says
+    sys.path.append(str(root))  # for programs of benchmarks
+    module = ModuleType('__main__')
+    module.__file__ = file
+    sys.modules['__main__'] = module  # a data worker that is spawned imports it by its file
+    SourceFileLoader('__main__', file).exec_module(module)
