@@ -14,6 +14,9 @@ from ccdistill.subcommands import offered
 
 ROOT = Path(__file__).resolve().parents[2]
 
+#: Tools that make some options in a loop, which completion does not know.
+COMPUTED = {'tools/dataset_converters/mini_night.py'}
+
 
 def _in_force(tool: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> set:
     """Long options in a tool's own help."""
@@ -29,9 +32,10 @@ def _in_force(tool: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     'tool', sorted(row.program for row in offered().values() if row.program.startswith('tools/'))
 )
 def test_they_are_those_of_the_help(tool, monkeypatch, capsys) -> None:
-    computed = {'--source-size', '--target-size'}  # made in a loop, by mini_night.py
-    found = set(option_names(ROOT / tool))
-    assert found == _in_force(tool, monkeypatch, capsys) - computed
+    found, in_force = set(option_names(ROOT / tool)), _in_force(tool, monkeypatch, capsys)
+    assert found <= in_force
+    if tool not in COMPUTED:
+        assert found == in_force
 
 
 def test_hidden_options_stay_hidden(tmp_path) -> None:
