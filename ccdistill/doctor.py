@@ -54,7 +54,9 @@ def check_python(found: tuple[int, int] = sys.version_info[:2]) -> Finding:
     """Judge the interpreter."""
     text = platform.python_version()
     if found < (3, 10):
-        return Finding(FAIL, 'python', text, 'install Python 3.10 or newer and make a new environment')
+        return Finding(
+            FAIL, 'python', text, 'install Python 3.10 or newer and make a new environment'
+        )
     return Finding(OK, 'python', text)
 
 
@@ -67,7 +69,9 @@ def check_stack(stack: dict[str, Any]) -> Finding:
     error = stack['error']
     if error is None:
         operators = 'with' if stack['compiled'] else 'without'
-        return Finding(OK, 'stack', f'mmseg_ccdistill imports; mmcv is {operators} compiled operators')
+        return Finding(
+            OK, 'stack', f'mmseg_ccdistill imports; mmcv is {operators} compiled operators'
+        )
     if 'libGL' in error:
         fix = '`pip uninstall opencv-python`, then `pip install opencv-python-headless`'
     elif '`pip ' in error:
@@ -120,7 +124,10 @@ def check_disk(folder: str) -> Finding:
         return Finding(FAIL, 'disk', f'{where} cannot be written to', fix)
     if free is None:
         return Finding(WARN, 'disk', f'{where}: free space is unknown', 'look with `df -h`')
-    text, fix = f'{free / GB:.1f} GB free in {where}', 'make room, or set --work-dir to another disk'
+    text, fix = (
+        f'{free / GB:.1f} GB free in {where}',
+        'make room, or set --work-dir to another disk',
+    )
     if free < _DISK:
         return Finding(FAIL if free < _LEAST_DISK else WARN, 'disk', text, fix)
     return Finding(OK, 'disk', text)
@@ -194,5 +201,7 @@ def show(work_dir: str) -> int:
             print(f'{"":<20} fix: {finding.fix}')
     failed = [finding.subject for finding in findings if finding.verdict == FAIL]
     verdict = f'not fit to train: {", ".join(failed)}' if failed else 'fit to train'
-    print(f'\nverdict: {verdict}\n\nFor a bug report:\n{issue_block(findings, installed_versions())}')
+    print(
+        f'\nverdict: {verdict}\n\nFor a bug report:\n{issue_block(findings, installed_versions())}'
+    )
     return 1 if failed else 0

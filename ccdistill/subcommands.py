@@ -25,7 +25,9 @@ class Subcommand(NamedTuple):
 
 #: In the order of ``ccdistill --help``. One whose file is not there is not offered.
 SUBCOMMANDS = {
-    'demo': Subcommand('benchmarks/demo.py', 'Render streets, train, adapt to the night, draw a panel.'),
+    'demo': Subcommand(
+        'benchmarks/demo.py', 'Render streets, train, adapt to the night, draw a panel.'
+    ),
     'prepare': Subcommand('tools/dataset_converters/prepare.py', 'Unpack and lay out data sets.'),
     'check': Subcommand('tools/dataset_converters/check.py', 'Check data sets on disk.'),
     'mini-night': Subcommand('tools/dataset_converters/mini_night.py', 'Render mini night.'),

@@ -22,6 +22,7 @@ import mmseg_ccdistill  # noqa: F401
 from benchmarks import step_cost
 from benchmarks.step_cost import GIB, saved_for_backward
 from mmseg_ccdistill.domains import DOMAINS
+from mmseg_ccdistill.runtime.meta_device import meta_device
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs/ccdistill/refinenet_r101_cs2dz.py'
 

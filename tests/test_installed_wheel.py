@@ -81,7 +81,10 @@ def test_what_ships_is_inside(wheel) -> None:
         assert missing == set()
     assert f'{inside}/model-index.yml' in names and f'{inside}/benchmarks/demo.py' in names
     tops = {name.partition('/')[0] for name in names}
-    assert {top for top in tops if not top.endswith('.dist-info')} == {'ccdistill', 'mmseg_ccdistill'}
+    assert {top for top in tops if not top.endswith('.dist-info')} == {
+        'ccdistill',
+        'mmseg_ccdistill',
+    }
     assert not [name for name in names if '__pycache__' in name]
 
 

@@ -48,7 +48,9 @@ def test_a_release_is_tested_before_it_is_published() -> None:
     jobs = yaml.safe_load((ROOT / '.github/workflows/release.yml').read_text())['jobs']
     assert jobs['publish']['needs'] == 'build'
     commands = [step.get('run', '') for step in jobs['build']['steps']]
-    files = [path for line in commands for path in re.findall(r'[\w./]+\.(?:py|sh)\b|\.ci/run', line)]
+    files = [
+        path for line in commands for path in re.findall(r'[\w./]+\.(?:py|sh)\b|\.ci/run', line)
+    ]
     assert {'.ci/run', 'tests/test_installed_wheel.py', 'mmseg_ccdistill/version.py'} <= set(files)
     assert all((ROOT / path).is_file() for path in files)
     (version,) = [line for line in commands if 'GITHUB_REF_NAME' in line]

@@ -29,8 +29,8 @@ def test_a_stack_that_imports_is_well() -> None:
     ('error', 'text', 'fix'),
     [
         (
-            'Two MMSegmentation stacks are installed, and each has overwritten files of the other: `pip uninstall mmcv`, '
-            'then install one.',
+            'Two MMSegmentation stacks are installed, and each has overwritten files of the other: '
+            '`pip uninstall mmcv`, then install one.',
             'Two MMSegmentation stacks are installed, and each has overwritten files of the other',
             '`pip uninstall mmcv`, then install one.',
         ),

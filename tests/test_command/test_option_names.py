@@ -18,7 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPUTED = {'tools/dataset_converters/mini_night.py'}
 
 
-def _in_force(tool: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> set:
+def _in_force(
+    tool: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> set:
     """Long options in a tool's own help."""
     module = load_tool(tool)
     monkeypatch.setattr('sys.argv', [tool, '--help'])

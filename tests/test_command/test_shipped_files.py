@@ -58,7 +58,9 @@ def test_files_that_are_gone_are_told_in_one_sentence(package) -> None:
 def test_names_are_those_of_the_files_without_what_others_build_on() -> None:
     names = config_names()
     assert {'ccdistill/refinenet_r101_cs2dz', 'refinenet/refinenet_small_mini'} <= set(names)
-    assert 'ccdistill/ablations/wo_cdc' in names or any(n.startswith('ccdistill/abl') for n in names)
+    assert 'ccdistill/ablations/wo_cdc' in names or any(
+        n.startswith('ccdistill/abl') for n in names
+    )
     assert not [name for name in names if name.startswith('_base_')]
     assert len(names) == len(
         [p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts]

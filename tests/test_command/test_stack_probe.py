@@ -30,7 +30,9 @@ def test_the_stack_of_the_tests(monkeypatch) -> None:
 
 
 def test_lines_around_the_answer_do_not_matter(tmp_path) -> None:
-    script = 'echo noise; echo \'ccdistill-probe:{"error": "no stack", "torch": "2.9"}\'; echo noise'
+    script = (
+        'echo noise; echo \'ccdistill-probe:{"error": "no stack", "torch": "2.9"}\'; echo noise'
+    )
     assert probe_stack(_interpreter(tmp_path, script)) == dict(
         error='no stack', torch='2.9', cuda=None, gpus=[], compiled=False
     )

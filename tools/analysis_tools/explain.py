@@ -1,6 +1,8 @@
-"""Say what a config does: model, data, schedule, and what differs from the paper's config. Nothing is read but configs.
+"""Say what a config does: model, data, schedule, and what differs from the paper's config.
 
     python tools/analysis_tools/explain.py CONFIG [--against CONFIG]
+
+No data and no weights are read.
 """
 
 from __future__ import annotations
