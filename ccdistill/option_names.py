@@ -12,16 +12,21 @@ from pathlib import Path
 def option_names(file: Path) -> tuple[str, ...]:
     """The long options that a program takes, sorted.
 
-    Read are the texts of ``add_argument('--name')`` in its file, and in the functions ``add_...`` that it imports
-    from ``mmseg_ccdistill`` and calls.
+    Read are the texts of ``add_argument('--name')`` in its file, in the functions ``add_...`` that it imports from
+    ``mmseg_ccdistill``, and in the module there that it imports ``main`` from.
 
     Args:
         file: The program; the package is searched beside it, up to the root of what ships.
     """
     tree = ast.parse(file.read_text(encoding='utf-8'))
+    origin = file if file.is_relative_to(_package()) else None
     names = set(_options(tree))
-    for module, function in _imported_adders(tree):
-        names |= set(_options_of_function(module, function))
+    for module, function in _imported(tree, origin):
+        other = _file_of(module)
+        if function == 'main' and other is not None:
+            names |= set(option_names(other))
+        elif function.startswith('add_'):
+            names |= set(_options_of_function(module, function))
     return tuple(sorted({'--help', *names}))
 
 
@@ -32,7 +37,7 @@ def _options_of_function(module: str, function: str) -> Iterator[str]:
         return
     tree = ast.parse(file.read_text(encoding='utf-8'))
     here = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    elsewhere = {name: origin for origin, name in _imported_adders(tree, file)}
+    elsewhere = {name: origin for origin, name in _imported(tree, file)}
     if function not in here:
         return
     yield from _options(here[function])
@@ -60,8 +65,8 @@ def _calls(tree: ast.AST) -> Iterator[str]:
             yield node.func.id
 
 
-def _imported_adders(tree: ast.AST, file: Path | None = None) -> Iterator[tuple[str, str]]:
-    """(module, function) of what is imported from the package by the name ``add_...``."""
+def _imported(tree: ast.AST, file: Path | None) -> Iterator[tuple[str, str]]:
+    """(module, name) of what a file imports from the package; ``file`` is needed inside it alone."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.ImportFrom):
             continue
@@ -70,7 +75,7 @@ def _imported_adders(tree: ast.AST, file: Path | None = None) -> Iterator[tuple[
             parts = file.relative_to(_package().parent).with_suffix('').parts[: -node.level]
             module = '.'.join([*parts, *filter(None, [node.module])])
         if module.startswith('mmseg_ccdistill'):
-            yield from ((module, a.name) for a in node.names if a.name.startswith('add_'))
+            yield from ((module, alias.name) for alias in node.names)
 
 
 def _file_of(module: str) -> Path | None:

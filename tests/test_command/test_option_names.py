@@ -25,7 +25,7 @@ def _in_force(
     module = load_tool(tool)
     monkeypatch.setattr('sys.argv', [tool, '--help'])
     with pytest.raises(SystemExit):
-        module.parse_args()
+        module.main()
     page = capsys.readouterr().out
     return set(re.findall(r'^ +(?:-\w, )?(--[a-z][\w-]*)', page, flags=re.M))
 
@@ -38,6 +38,19 @@ def test_they_are_those_of_the_help(tool, monkeypatch, capsys) -> None:
     assert found <= in_force
     if tool not in COMPUTED:
         assert found == in_force
+
+
+def test_a_program_whose_main_stands_in_the_package(tmp_path) -> None:
+    file = tmp_path / 'thin.py'
+    file.write_text('from mmseg_ccdistill.runtime.override_syntax import add_override_argument\n')
+    assert option_names(file) == ('--cfg-options', '--help')
+    package = ROOT / 'mmseg_ccdistill'
+    with_main = [p for p in package.rglob('*.py') if '\ndef main(' in p.read_text()]
+    for path in with_main:  # the modules behind the thin tools
+        module = '.'.join(path.relative_to(ROOT).with_suffix('').parts)
+        thin = tmp_path / f'{path.stem}_tool.py'
+        thin.write_text(f'from {module} import main\n')
+        assert option_names(thin) == option_names(path)
 
 
 def test_hidden_options_stay_hidden(tmp_path) -> None:
