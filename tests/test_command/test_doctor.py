@@ -120,3 +120,13 @@ def test_the_block_names_no_home() -> None:
     finding = Finding(OK, 'files', f'{home}/envs/a')
     assert '~/envs/a' in doctor.issue_block([finding], {})
     assert f'{home}/' not in doctor.issue_block([finding], {})
+
+
+def test_files_that_are_gone(monkeypatch) -> None:
+    def gone() -> None:
+        raise FileNotFoundError('configs are not there: install the package again')
+
+    monkeypatch.setattr(doctor, 'shipped_root', gone)
+    assert doctor.check_files() == Finding(
+        FAIL, 'files', 'configs are not there', 'install the package again'
+    )
