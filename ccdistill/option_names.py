@@ -56,7 +56,7 @@ def _options(tree: ast.AST) -> Iterator[str]:
         is_hidden = any(getattr(k.value, 'attr', '') == 'SUPPRESS' for k in node.keywords)
         texts = [a.value for a in node.args if isinstance(a, ast.Constant)]
         if not is_hidden:
-            yield from (text for text in texts if str(text).startswith('--'))
+            yield from (t for t in texts if isinstance(t, str) and t.startswith('--'))
 
 
 def _calls(tree: ast.AST) -> Iterator[str]:
