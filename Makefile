@@ -38,7 +38,7 @@ REQUIREMENTS := setup.cfg pyproject.toml $(wildcard requirements/*.txt)
 STACK_REQUIREMENTS := $(STACK:%=requirements/%.txt)
 # The one line of the stack that names torch: installed first, because it is the large download.
 TORCH = $(shell grep -h '^torch[=<>]' $(STACK_REQUIREMENTS))
-LINTED := $(wildcard mmseg_ccdistill tools benchmarks)
+LINTED := $(wildcard ccdistill mmseg_ccdistill tools benchmarks)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-openmmlab test-all lint clean

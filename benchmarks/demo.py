@@ -111,7 +111,7 @@ def draw_panel(
 def main() -> None:
     """Run the demo and write ``summary.json`` and ``panel.png``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--work-dir', type=Path, default=ROOT / 'work_dirs/demo')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
     parser.add_argument('--source-iters', type=int)
     parser.add_argument('--adapt-iters', type=int)
     parser.add_argument('--seed', type=int, default=0)
@@ -124,7 +124,7 @@ def main() -> None:
     suite = choose_suite()
     source_iters = args.source_iters or LENGTHS[suite][0]
     adapt_iters = args.adapt_iters or LENGTHS[suite][1]
-    write_mini_night(ROOT / 'data/mini_night')
+    write_mini_night('data/mini_night')
     rendered = time.monotonic()
     stages = build_stages(suite, source_iters, adapt_iters, args.seed, args.work_dir)
     run_stages([stages['source']], args.work_dir, jobs=1, threads=cores)

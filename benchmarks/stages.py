@@ -159,7 +159,7 @@ def _launch(stage: Stage, work_dir: Path, slot: int, threads: int, lock: int) ->
         env['CUDA_VISIBLE_DEVICES'] = devices[slot % count]
     with open(folder / LOG, 'w') as log:
         return subprocess.Popen(
-            command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT, pass_fds=[lock]
+            command, env=env, stdout=log, stderr=subprocess.STDOUT, pass_fds=[lock]
         )
 
 

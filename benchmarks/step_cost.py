@@ -6,7 +6,6 @@ gradients. GiB is 2^30 bytes.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg_ccdistill.datasets.transforms.draw_mixing import DrawMixing
+from mmseg_ccdistill.runtime.meta_device import meta_device
 
 GIB = 2**30
 
@@ -38,17 +38,6 @@ class StepCost(NamedTuple):
 
     flops: float
     saved_bytes: int
-
-
-@contextmanager
-def meta_device() -> Iterator[None]:
-    """Build on the meta device: models of full width without memory for their weights.
-
-    The transformers read their stochastic-depth rates from a ``linspace``, which therefore stays on the CPU.
-    """
-    linspace = functools.partial(torch.linspace, device='cpu')
-    with mock.patch('torch.linspace', linspace), torch.device('meta'):
-        yield
 
 
 @contextmanager

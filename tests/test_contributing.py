@@ -37,14 +37,14 @@ def test_the_commit_hooks_are_the_lint_of_the_environment() -> None:
     assert [hook['entry'] for hook in repository['hooks']] == [
         'python -m ruff check --force-exclude',
         'python -m ruff format --force-exclude',
-        'python -m mypy mmseg_ccdistill tools benchmarks',
+        'python -m mypy ccdistill mmseg_ccdistill tools benchmarks',
         'lint-imports --no-cache --no-logo',
     ]
     # Ruff is given the files of the commit; the others look at all.
     given = [hook.get('pass_filenames', True) for hook in repository['hooks']]
     assert given == [True, True, False, False]
     makefile = (ROOT / 'Makefile').read_text(encoding='utf-8')
-    assert 'LINTED := $(wildcard mmseg_ccdistill tools benchmarks)' in makefile
+    assert 'LINTED := $(wildcard ccdistill mmseg_ccdistill tools benchmarks)' in makefile
 
 
 def test_the_page_for_contributors_names_targets_that_exist() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
-from mmseg_ccdistill.import_notice import NOTICE, without_notice
+from mmseg_ccdistill.import_notice import NOTICE, WARNING, without_notice
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / 'tools').rglob('*.py'))
@@ -33,6 +34,7 @@ def test_a_command_prints_no_notice(command: str) -> None:
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith('usage: ') and NOTICE not in result.stdout + result.stderr
+    assert result.stderr == ''
 
 
 def test_other_lines_and_errors_pass(capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,3 +45,12 @@ def test_other_lines_and_errors_pass(capsys: pytest.CaptureFixture[str]) -> None
         print('last', end='')
         raise ImportError('gone')
     assert capsys.readouterr().out == f'first\n{NOTICE}: a reason\nlast'
+
+
+def test_other_warnings_pass() -> None:
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter('always')
+        with without_notice():
+            warnings.warn(f'{WARNING} from ``mmcv``', UserWarning, stacklevel=1)
+            warnings.warn('another', UserWarning, stacklevel=1)
+    assert [str(warning.message) for warning in seen] == ['another']

@@ -24,7 +24,7 @@ def _requirements(name: str) -> dict[str, Requirement]:
 
 
 def _python_files() -> list[Path]:
-    folders = ('mmseg_ccdistill', 'tools', 'configs', 'benchmarks')
+    folders = ('ccdistill', 'mmseg_ccdistill', 'tools', 'configs', 'benchmarks')
     return [path for folder in folders for path in sorted((ROOT / folder).rglob('*.py'))]
 
 
@@ -142,12 +142,13 @@ def test_compiled_operators_are_never_imported() -> None:
 
 
 def test_package_imports_nothing_but_its_declared_dependencies() -> None:
-    allowed = {'numpy', 'cv2', 'PIL', 'rich', 'torch', 'mmengine', 'mmcv', 'mmseg'}
+    allowed = {'click', 'numpy', 'cv2', 'PIL', 'rich', 'torch', 'mmengine', 'mmcv', 'mmseg'}
     allowed |= {name.replace('-', '_') for name in _requirements('pretrained')}
-    allowed |= set(sys.stdlib_module_names) | {'mmseg_ccdistill'}
+    allowed |= set(sys.stdlib_module_names) | {'ccdistill', 'mmseg_ccdistill'}
     found = {
         (name.split('.')[0], path.name)
-        for path in (ROOT / 'mmseg_ccdistill').rglob('*.py')
+        for package in ('ccdistill', 'mmseg_ccdistill')
+        for path in (ROOT / package).rglob('*.py')
         for name in _imports(path)
     }
     assert [entry for entry in sorted(found) if entry[0] not in allowed] == []

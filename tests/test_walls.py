@@ -18,7 +18,7 @@ def house(tmp_path_factory) -> Path:
     """A copy of what the contracts speak of."""
     pytest.importorskip('importlinter')
     copy = tmp_path_factory.mktemp('house')
-    for name in ('mmseg_ccdistill', 'benchmarks'):
+    for name in ('ccdistill', 'mmseg_ccdistill', 'benchmarks'):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns('__pycache__'))
     shutil.copy(ROOT / 'pyproject.toml', copy)
     return copy
@@ -48,6 +48,7 @@ def test_every_room_imports_downwards_only(house) -> None:
         ('curriculum/camera.py', 'from ..runtime import random_state', 'Refinement of labels'),
         ('new_room/idea.py', 'import math', 'The rooms of the package'),
         ('errors.py', 'import benchmarks.timing', 'Benchmarks measure'),
+        ('../ccdistill/doctor.py', 'import torch', 'The command answers'),
     ],
 )
 def test_an_arrow_that_runs_the_wrong_way_fails(house, importer, statement, contract) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from mmengine.config import Config
 from torch import distributed as torch_dist
 
+from ccdistill.shipped_files import find_config, nearest_config
+
 from ..errors import UserInputError
 from .checkpoint_file import TRUST_VARIABLE
 from .config_overrides import apply_overrides
@@ -66,6 +68,28 @@ def trust_pickle(is_trusted: bool) -> None:
         warn('--trust-pickle: checkpoints of this run may execute code')
 
 
+def config_file(name: str) -> str:
+    """The file of a config that is given by its path, or by its name if it ships with the package.
+
+    Args:
+        name: A path, or a name without path and ending, such as ``ccdistill/refinenet_r101_cs2dz``. A file of that
+            path goes first.
+
+    Raises:
+        UserInputError: If there is neither; the message names the shipped config that is most like it.
+    """
+    if os.path.isfile(name):
+        return name
+    shipped = find_config(name)
+    if shipped is not None:
+        return str(shipped)
+    what = 'is a folder' if os.path.isdir(name) else 'does not exist'
+    example = nearest_config(name) or 'ccdistill/refinenet_r101_cs2dz'
+    raise UserInputError(
+        f'the config file {name!r} {what}; give the path of a config, or the name of one that ships, such as {example}'
+    )
+
+
 def load_config(
     path: str,
     overrides: Mapping[str, Any] | None = None,
@@ -74,7 +98,7 @@ def load_config(
     """Read a config file and apply the command line's settings to it.
 
     Args:
-        path: Config file (.py, .yaml, .json).
+        path: Config file (.py, .yaml, .json), or the name of a shipped config.
         overrides: Dotted keys and their values, from ``--cfg-options``.
         overruled: Top-level names that the tool sets itself, and what to do instead.
 
@@ -84,12 +108,7 @@ def load_config(
         OverrideError: If an override has no place in the config.
         UnreadSettingError: If nothing reads a setting.
     """
-    if not os.path.isfile(path):
-        what = 'is a folder' if os.path.isdir(path) else 'does not exist'
-        raise UserInputError(
-            f'the config file {path!r} {what}; give the path of a config, for example '
-            'configs/ccdistill/refinenet_r101_cs2dz.py'
-        )
+    path = config_file(path)
     try:
         config = Config.fromfile(path)
     except Exception as error:  # a config is a program: it may raise anything

@@ -12,14 +12,13 @@ from mmengine.registry import Registry
 
 from ..errors import UserInputError
 from .config_parts import Part, arguments_of, class_of, config_parts, registry_of, scope_of
+from .value_types import broken_type
 
 #: Libraries whose classes build every dict with a ``type`` that they are given from a registry, and pass arguments
 #: that they do not name on to their base.
 LIBRARIES = {'mmengine', 'mmcv', 'mmseg', 'mmseg_ccdistill', 'torch'}
 #: Taken out of the dict by the builder of layers (``build_norm_layer`` of mmcv).
 _OF_LAYERS = {'requires_grad'}
-# A class with at most so many settings has them listed where none is alike.
-_FEW = 12
 _LIKE = 0.6
 
 
@@ -32,7 +31,7 @@ def check_parts(config: Config, path: str) -> None:
 
     Raises:
         UserInputError: At the first part without a type, whose type no registry holds, that has an argument which
-            its class does not take, or lacks one that it needs.
+            its class does not take, lacks one that it needs, or gives a class of this package a value of another type.
     """
     scope = scope_of(config)
     classes: dict[str, Callable[..., Any]] = {}
@@ -77,12 +76,19 @@ def _check_arguments(part: Part, built: Callable[..., Any], path: str, is_ours: 
     is_closed = not arguments.takes_more and (_is_ours(built) or not arguments.has_rest)
     if unknown and is_closed and (part.is_complete or is_ours):
         similar = such_as(unknown[0], arguments.names)
-        if not similar and len(arguments.names) <= _FEW:
+        if not similar:
             similar = f' ({", ".join(sorted(arguments.names))})'
         raise UserInputError(
             f'The config {path!r} gives {owner} the setting {unknown[0]!r} ({part.place}.{unknown[0]}): expected one '
             f'that it has{similar}; correct its name or take it out.'
         )
+    for name, value in part.settings.items() if _is_of_package(built) else ():
+        wanted = broken_type(built, name, value)
+        if wanted is not None:
+            raise UserInputError(
+                f'The config {path!r} has {part.place}.{name}={value!r}: expected {wanted}, as {owner} takes it; '
+                'correct the value.'
+            )
     missing = [n for n in arguments.required if n not in part.node and n not in part.given]
     if missing and part.is_complete:
         names = ' and '.join(map(repr, missing))
@@ -104,6 +110,11 @@ def _owner(place: str, classes: dict[str, Callable[..., Any]]) -> Callable[..., 
 def _is_ours(built: Callable[..., Any] | None) -> bool:
     """Whether a class is known to build what stands inside it; the runner is."""
     return built is None or str(getattr(built, '__module__', '')).partition('.')[0] in LIBRARIES
+
+
+def _is_of_package(built: Callable[..., Any]) -> bool:
+    """Whether the types in a signature are what the class takes: those of other libraries are often narrower."""
+    return str(getattr(built, '__module__', '')).partition('.')[0] == 'mmseg_ccdistill'
 
 
 def _stands_elsewhere(name: Any) -> bool:

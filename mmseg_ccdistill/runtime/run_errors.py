@@ -43,14 +43,17 @@ class StoppedBySignal(SystemExit):  # noqa: N818  (an exit, not an error)
 def resume_command() -> str:
     """The command line that continues this run, with ``--resume``, and torchrun before it if torchrun started it."""
     arguments = [*sys.argv] if '--resume' in sys.argv else [*sys.argv, '--resume']
-    if not arguments[0].endswith('train.py'):
+    is_subcommand = arguments[0] == 'ccdistill train'
+    if not (is_subcommand or arguments[0].endswith('train.py')):
         return 'the same program with resume=True in its config'
+    program = ['-m', 'ccdistill', 'train'] if is_subcommand else arguments[:1]
+    words = [*program, *arguments[1:]]
     if 'TORCHELASTIC_RUN_ID' in os.environ:
         count = os.environ.get('LOCAL_WORLD_SIZE', '1')
-        return shlex.join(['torchrun', f'--nproc_per_node={count}', *arguments])
+        return shlex.join(['torchrun', f'--nproc_per_node={count}', *words])
     if 'SLURM_PROCID' in os.environ and '--launcher' in arguments:
-        return shlex.join(['srun', 'python', *arguments])
-    return shlex.join(['python', *arguments])
+        return shlex.join(['srun', 'python', *words])
+    return shlex.join(words[1:] if is_subcommand else ['python', *words])
 
 
 def is_loading_timeout(error: BaseException) -> bool:

@@ -251,6 +251,19 @@ def test_the_command_that_continues(monkeypatch) -> None:
     assert 'resume=True' in resume_command()
 
 
+def test_the_subcommand_that_continues(monkeypatch) -> None:
+    for name in ('TORCHELASTIC_RUN_ID', 'SLURM_PROCID'):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, 'argv', ['ccdistill train', 'ccdistill/a', '--launcher', 'pytorch'])
+    words = 'ccdistill train ccdistill/a --launcher pytorch --resume'
+    assert resume_command() == words
+    monkeypatch.setenv('SLURM_PROCID', '0')
+    assert resume_command() == f'srun python -m {words}'
+    monkeypatch.setenv('TORCHELASTIC_RUN_ID', 'none')
+    monkeypatch.setenv('LOCAL_WORLD_SIZE', '2')
+    assert resume_command() == f'torchrun --nproc_per_node=2 -m {words}'
+
+
 @pytest.mark.skipif(not Path('/dev/shm').is_dir(), reason='Linux only')
 def test_free_memory_is_that_of_the_machine() -> None:
     total = os.statvfs('/dev/shm')

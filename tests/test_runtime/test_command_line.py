@@ -44,6 +44,30 @@ def test_config_that_is_a_folder_is_named(tmp_path) -> None:
         command_line.load_config(str(tmp_path))
 
 
+def test_a_shipped_config_goes_by_its_name(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = command_line.load_config('refinenet/refinenet_small_mini', {'randomness.seed': 5})
+    assert config.filename.endswith('configs/refinenet/refinenet_small_mini.py')
+    assert config.randomness.seed == 5
+
+
+def test_a_file_goes_before_a_shipped_config_of_its_name(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'ccdistill').mkdir()
+    _write(tmp_path / 'ccdistill/refinenet_r101_cs2dz.py', 'randomness = dict(seed=7)')
+    config = command_line.load_config('ccdistill/refinenet_r101_cs2dz.py')
+    assert config.randomness == dict(seed=7)
+
+
+def test_a_name_that_no_config_has_gets_the_nearest() -> None:
+    with pytest.raises(UserInputError) as raised:
+        command_line.config_file('refinenet/refinenet_smal_mini')
+    assert str(raised.value) == (
+        "the config file 'refinenet/refinenet_smal_mini' does not exist; give the path of a config, or the name of one "
+        'that ships, such as refinenet/refinenet_small_mini'
+    )
+
+
 def _fail(error: Exception) -> None:
     raise error
 
