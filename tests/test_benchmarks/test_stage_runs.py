@@ -225,10 +225,8 @@ def test_a_long_training_goes_on_from_its_newest_checkpoint(
     stage = Stage('long', CONFIG, 9, resumable=True)
     stages._launch(stage, tmp_path, 0, 1, 0)
     stages._launch(stage, tmp_path, 0, 1, 0)  # no checkpoint yet
-    choice = stage_folder.newest_good_checkpoint(str(tmp_path))._replace(
-        checkpoint=Path('iter_3.pth')
-    )
-    monkeypatch.setattr(stage_folder, 'newest_good_checkpoint', lambda folder: choice)
+    choice = stages.newest_good_checkpoint(str(tmp_path))._replace(checkpoint=Path('iter_3.pth'))
+    monkeypatch.setattr(stages, 'newest_good_checkpoint', lambda folder: choice)
     begin = (tmp_path / 'long/started.json').stat().st_mtime
     os.utime(tmp_path / 'long/train.log', (begin + 70, begin + 70))  # its last output
     stages._launch(stage, tmp_path, 0, 1, 0)
