@@ -13,6 +13,7 @@ from mmseg.structures import SegDataSample
 
 from benchmarks import step_cost
 from mmseg_ccdistill.domains import DOMAINS
+from mmseg_ccdistill.runtime.meta_device import meta_device
 
 #: Side of the crops of the paper's configs.
 SIDE = 512
@@ -41,7 +42,7 @@ def build(config: Path | Config) -> Any:
     """The model of a config on the meta device, in training mode."""
     config = Config.fromfile(str(config)) if isinstance(config, Path) else config
     init_default_scope('mmseg')
-    with step_cost.meta_device():
+    with meta_device():
         return MODELS.build(config.model).to('meta').train()
 
 

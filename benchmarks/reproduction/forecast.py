@@ -16,9 +16,10 @@ from mmseg.registry import MODELS
 
 from benchmarks.reproduction.plan import OfCheckpoint, Submission, Training
 from benchmarks.stages import Stage
-from benchmarks.step_cost import GIB, count_run, meta_device
+from benchmarks.step_cost import GIB, count_run
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation.report import markdown_table
+from mmseg_ccdistill.runtime.meta_device import meta_device
 
 #: TFLOP per second that a training keeps up: 5 it/s of the paper's 10.9 TFLOP, measured with MMEngine's defaults on
 #: one H200 (docs/performance.md).
