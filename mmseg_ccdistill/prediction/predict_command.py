@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -70,6 +71,7 @@ def check_arguments(args: argparse.Namespace) -> None:
     Raises:
         UserInputError: If one is out of range, or ``--cfg-options`` has no config to change.
     """
+    check_config_options(args)
     for name, least in (('batch_size', 1), ('workers', 0), ('max_frames', 1)):
         value = getattr(args, name)
         if value is not None and value < least:
@@ -78,6 +80,14 @@ def check_arguments(args: argparse.Namespace) -> None:
             )
     if not 0 <= args.opacity <= 1:
         raise UserInputError(f'--opacity is {args.opacity}: expected 0 to 1; correct it')
+
+
+def check_config_options(args: argparse.Namespace) -> None:
+    """Check that ``--cfg-options`` has a config to change.
+
+    Raises:
+        UserInputError: If it has none.
+    """
     if args.cfg_options and args.config is None:
         raise UserInputError(
             '--cfg-options changes a config: name it with --config, or leave it out'
@@ -216,6 +226,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = parse_args(argv)
     quiet_decoder()
+    warnings.filterwarnings('ignore', category=UserWarning, module='mmseg')  # on training
     trust_pickle(args.trust_pickle)
     check_arguments(args)
     inputs = find_inputs(args.input, args.out)
