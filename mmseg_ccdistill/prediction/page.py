@@ -23,8 +23,8 @@ SHOWN_SIDE = 1280
 _CLEANING = (60, 300)
 
 _INTRODUCTION = """# {title}
-Upload a photo of a street at night, then drag the handle of the slider. The upload is deleted as soon as it is read, the
-pictures of this page after five minutes. **For research; not for driving.**"""
+Upload a photo of a street at night, then drag the handle of the slider. The upload is deleted as soon as it is read,
+the pictures of this page after five minutes. **For research; not for driving.**"""
 
 
 def legend(result: Segmentation) -> str:
@@ -143,9 +143,7 @@ def build_page(read: Callable[[str], Sequence[Segmentation]], title: str, folder
         values: list[Any] = [(photo, shown(result.picture)), legend(result)]
         if pair:
             other = results[0]
-            text = (
-                f'The two branches agree on {agreement(other, result):.1%} of the pixels.\n'
-            )
+            text = f'The two branches agree on {agreement(other, result):.1%} of the pixels.\n'
             values += [(shown(other.picture), shown(result.picture)), text]
         return [*values, *save_downloads(result, folder), None]
 

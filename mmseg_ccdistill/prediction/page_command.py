@@ -32,7 +32,8 @@ _LOCAL = '127.0.0.1'
 _STYLE = """
 .legend {list-style: none; padding: 0; margin: 0; columns: 10em}
 .legend li {margin: 0 0 .3em; white-space: nowrap}
-.swatch {display: inline-block; width: 1em; height: 1em; margin-right: .5em; vertical-align: -.1em; border: 1px solid #8888}
+.swatch {display: inline-block; width: 1em; height: 1em; margin-right: .5em; vertical-align: -.1em}
+.swatch {border: 1px solid #8888}
 """
 
 
@@ -50,12 +51,22 @@ def parse_args(argv: Sequence[str] | None = None, prog: str | None = None) -> ar
         prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('model', metavar='MODEL', help='file of the trained model')
-    parser.add_argument('--host', default=_LOCAL, help=f'address to answer on; 0.0.0.0 lets the whole network in (default: {_LOCAL})')  # fmt: skip
+    parser.add_argument(
+        '--host',
+        default=_LOCAL,
+        help=f'address to answer on; 0.0.0.0 lets the whole network in (default: {_LOCAL})',
+    )
     parser.add_argument('--port', type=int, default=7860, help='port to answer on (default: 7860)')
-    parser.add_argument('--max-megabytes', type=float, default=20, help='largest file (default: 20)')  # fmt: skip
-    parser.add_argument('--max-megapixels', type=float, default=25, help='largest photo (default: 25)')  # fmt: skip
+    parser.add_argument(
+        '--max-megabytes', type=float, default=20, help='largest file (default: 20)'
+    )
+    parser.add_argument(
+        '--max-megapixels', type=float, default=25, help='largest photo (default: 25)'
+    )
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, … (default: cpu)')
-    parser.add_argument('--config', help='config of the model, for weights whose file does not hold it')  # fmt: skip
+    parser.add_argument(
+        '--config', help='config of the model, for weights whose file does not hold it'
+    )
     add_model_arguments(parser)
     return parser.parse_args(argv)
 
@@ -92,7 +103,8 @@ def check_address(host: str, port: int) -> None:
     except OSError as error:
         if isinstance(error, socket.gaierror) or 'assign' in str(error.strerror):
             raise UserInputError(
-                f'--host {host} is no address of this machine: expected {_LOCAL}, 0.0.0.0, or one of its own; correct it'
+                f'--host {host} is no address of this machine: expected {_LOCAL}, 0.0.0.0, or one of its own; '
+                'correct it'
             ) from error
         raise UserInputError(
             f'port {port} of {host} is in use by another program: expected a free one; choose another with --port'

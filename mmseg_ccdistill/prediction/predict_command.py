@@ -50,16 +50,44 @@ def parse_args(argv: Sequence[str] | None = None, prog: str | None = None) -> ar
     )
     parser.add_argument('model', metavar='MODEL', help='file of the trained model')
     parser.add_argument('input', metavar='INPUT', nargs='+', help='what to segment')
-    parser.add_argument('--out', type=Path, default=Path('predictions'), help='folder to write into (default: predictions)')  # fmt: skip
-    parser.add_argument('--save', nargs='+', choices=KINDS, default=['overlay'], help=f'{kinds} (default: overlay)')  # fmt: skip
-    parser.add_argument('--branch', help='network of an adaptation that predicts: night, day, … (default: that of its config)')  # fmt: skip
-    parser.add_argument('--config', help='config of the model, for weights whose file does not hold it')  # fmt: skip
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path('predictions'),
+        help='folder to write into (default: predictions)',
+    )
+    parser.add_argument(
+        '--save', nargs='+', choices=KINDS, default=['overlay'], help=f'{kinds} (default: overlay)'
+    )
+    parser.add_argument(
+        '--branch',
+        help='network of an adaptation that predicts: night, day, … (default: that of its config)',
+    )
+    parser.add_argument(
+        '--config', help='config of the model, for weights whose file does not hold it'
+    )
     parser.add_argument('--device', help='cpu, cuda:0, … (default: the GPU if there is one)')
-    parser.add_argument('--batch-size', type=int, default=1, help='images of one size that are computed together (default: 1)')  # fmt: skip
-    parser.add_argument('--workers', type=int, default=2, help='processes that read images (default: 2)')  # fmt: skip
+    parser.add_argument(
+        '--batch-size',
+        type=int,
+        default=1,
+        help='images of one size that are computed together (default: 1)',
+    )
+    parser.add_argument(
+        '--workers', type=int, default=2, help='processes that read images (default: 2)'
+    )
     parser.add_argument('--amp', action='store_true', help='compute in mixed precision')
-    parser.add_argument('--opacity', type=float, default=OPACITY, help=f'share of the colours in an overlay, 0 to 1 (default: {OPACITY})')  # fmt: skip
-    parser.add_argument('--max-frames', type=int, help='frames of a video or camera (default: all; a camera until Ctrl-C)')  # fmt: skip
+    parser.add_argument(
+        '--opacity',
+        type=float,
+        default=OPACITY,
+        help=f'share of the colours in an overlay, 0 to 1 (default: {OPACITY})',
+    )
+    parser.add_argument(
+        '--max-frames',
+        type=int,
+        help='frames of a video or camera (default: all; a camera until Ctrl-C)',
+    )
     parser.add_argument('--force', action='store_true', help='replace what exists')
     add_model_arguments(parser)
     return parser.parse_args(argv)

@@ -148,9 +148,7 @@ def predict_maps(
                 maps = [PredictedMaps(image[LABELS], image[CONFIDENCE]) for image in images]
             else:
                 found = predict_labels(trained.model, batch)
-                maps = [
-                    PredictedMaps(label.to(torch.uint8).cpu().numpy(), None) for label in found
-                ]
+                maps = [PredictedMaps(label.to(torch.uint8).cpu().numpy(), None) for label in found]
         yield from zip(group, maps, strict=True)
 
 

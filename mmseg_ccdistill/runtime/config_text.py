@@ -1,7 +1,7 @@
 """The config that a checkpoint holds as text, read as data: nothing in it is executed.
 
-mmengine writes ``config.pretty_text`` into ``meta['cfg']``: Python, and ``Config.fromstring`` would run it. A checkpoint
-may come from anybody, so only assignments of plain values are read here: numbers, strings, lists, tuples,
+mmengine writes ``config.pretty_text`` into ``meta['cfg']``: Python, and ``Config.fromstring`` would run it. A
+checkpoint may come from anybody, so only assignments of plain values are read here: numbers, strings, lists, tuples,
 ``dict(name=value)`` and ``{key: value}``.
 """
 

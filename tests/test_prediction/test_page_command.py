@@ -59,7 +59,8 @@ def test_a_port_in_use_is_one_sentence(installed, trained_file, capsys) -> None:
         (['--max-megapixels', 'nan'], '--max-megapixels is nan: expected a positive number; correct it'),
         (
             ['--host', '192.0.2.1'],
-            '--host 192.0.2.1 is no address of this machine: expected 127.0.0.1, 0.0.0.0, or one of its own; correct it',
+            '--host 192.0.2.1 is no address of this machine: expected 127.0.0.1, 0.0.0.0, or one of its own; '
+            'correct it',
         ),
     ],
 )  # fmt: skip

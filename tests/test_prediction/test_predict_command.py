@@ -166,7 +166,9 @@ def test_an_interrupted_video_leaves_nothing(trained_file, tmp_path, monkeypatch
 def test_a_camera_ends_with_ctrl_c(trained_file, tmp_path, monkeypatch, capsys) -> None:
     clip = str(write_video(tmp_path / 'clip.mp4', frames=9))
     capture = cv2.VideoCapture
-    monkeypatch.setattr(cv2, 'VideoCapture', lambda source: capture(clip if source == 4 else source))
+    monkeypatch.setattr(
+        cv2, 'VideoCapture', lambda source: capture(clip if source == 4 else source)
+    )
     count = iter(range(99))
 
     def interrupted(*arguments: object) -> np.ndarray:
@@ -239,6 +241,14 @@ def test_wrong_numbers_are_one_sentence(trained_file, photos, capsys, arguments,
 
 def test_the_tool_takes_a_config_amp_and_workers(project, photos, tmp_path, monkeypatch) -> None:
     tool = load_tool('tools/predict.py')
-    arguments = ['--config', project / 'tiny.py', '--out', tmp_path / 'out', '--amp', '--workers', 1]
+    arguments = [
+        '--config',
+        project / 'tiny.py',
+        '--out',
+        tmp_path / 'out',
+        '--amp',
+        '--workers',
+        1,
+    ]
     assert run_tool(tool, monkeypatch, project / 'bare.pth', photos, *arguments) == 0
     assert len(files(tmp_path / 'out/overlay')) == 3

@@ -65,7 +65,9 @@ def test_frames_get_their_folder_when_they_are_whole(tmp_path) -> None:
         for number in range(count):
             folder.write(np.full((2, 3), number, np.uint8))
         folder.finish()
-        assert sorted(file.name for file in path.iterdir()) == [f'{n:06d}.png' for n in range(count)]
+        assert sorted(file.name for file in path.iterdir()) == [
+            f'{n:06d}.png' for n in range(count)
+        ]
     assert cv2.imread(str(path / '000001.png'), cv2.IMREAD_UNCHANGED).tolist() == [[1] * 3] * 2
     folder = FrameFolder(path)
     folder.write(np.zeros((2, 3), np.uint8))
