@@ -37,12 +37,12 @@ class Inputs:
         return len(self.images) + len(self.videos) + len(self.cameras)
 
 
-def find_inputs(names: Sequence[str], out: str | os.PathLike[str]) -> Inputs:
+def find_inputs(names: Sequence[str], outputs: Sequence[str | os.PathLike[str]] = ()) -> Inputs:
     """Find the files that some names stand for.
 
     Args:
         names: Files, folders (with all below them), patterns such as ``'night/**/*.jpg'``, numbers of cameras.
-        out: Folder of the outputs; what lies in it is no input.
+        outputs: Folders of outputs; what a folder or a pattern has in them is no input.
 
     Returns:
         The files, each once.
@@ -55,7 +55,7 @@ def find_inputs(names: Sequence[str], out: str | os.PathLike[str]) -> Inputs:
     cameras: list[int] = []
     for name in names:
         if os.path.isdir(name):
-            found = list_files(name, '')
+            found = _outside(list_files(name, ''), outputs)
             folders.append(name)
         elif os.path.exists(name):
             found = [name]
@@ -64,15 +64,14 @@ def find_inputs(names: Sequence[str], out: str | os.PathLike[str]) -> Inputs:
             cameras.append(int(name))
             continue
         else:
-            found = _matches(name)
+            found = _outside(_matches(name), outputs)
             folders.append(_fixed_part(name))
-        outside = [path for path in found if not _is_below(path, out)]
-        if not outside:
+        if not found:
             raise UserInputError(
                 f'the input {name!r} holds no file: expected an image, a video, a folder or pattern of them, or the '
                 'number of a camera; correct it'
             )
-        files += outside
+        files += found
     files = list(dict.fromkeys(files))
     videos = [path for path in files if path.lower().endswith(VIDEO_SUFFIXES)]
     images = [path for path in files if not path.lower().endswith(VIDEO_SUFFIXES)]
@@ -100,6 +99,11 @@ def _fixed_part(pattern: str) -> str:
     return os.path.join(*fixed) if fixed else '.'
 
 
-def _is_below(path: str, folder: str | os.PathLike[str]) -> bool:
-    above = os.path.abspath(folder)
-    return os.path.commonpath([above, os.path.abspath(path)]) == above
+def _outside(paths: Sequence[str], folders: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """The paths that are neither one of some folders or files nor below one."""
+    above = {Path(os.path.abspath(folder)) for folder in folders}
+    return [
+        path
+        for path in paths
+        if above.isdisjoint((full := Path(os.path.abspath(path)), *full.parents))
+    ]

@@ -35,6 +35,11 @@ _PAINTED = ('overlay', 'color')
 _RECORD = 'predictions.json'
 
 
+def own_paths(folder: Path) -> list[Path]:
+    """What a folder of predictions consists of: none of it is an input."""
+    return [*(folder / kind for kind in KINDS), folder / _RECORD]
+
+
 @dataclass(frozen=True)
 class Outputs:
     """A folder of predictions.

@@ -14,7 +14,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from ..engine.inference import add_model_arguments
 from ..errors import RunError, UserInputError
 from ..runtime.command_line import NAMED_BY_CHECKPOINT, load_config, run_main, trust_pickle
 from .inputs import Inputs, find_inputs
-from .outputs import KINDS, Outputs, paint
+from .outputs import KINDS, Outputs, own_paths, paint
 from .pictures import BrokenPicture, Picture, PictureFiles, PicturePipeline
 from .segmentation import OPACITY, predict_maps
 from .trained_model import TrainedModel, load_trained
@@ -197,8 +197,7 @@ def predict_video(
         try:
             with progress_bar(total, f'Predicting {Path(name).name}') as advance:
                 pictures = (pipeline.take(frame) for frame in islice(frames, args.max_frames))
-                ends = KeyboardInterrupt if isinstance(source, int) else ()
-                with suppress(*([ends] if ends else [])):
+                with suppress(KeyboardInterrupt) if isinstance(source, int) else nullcontext():
                     for batch in _batches(pictures, args.batch_size):
                         found = predict_maps(trained, batch, 'confidence' in kinds, args.amp)
                         for picture, maps in found:
@@ -257,7 +256,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     warnings.filterwarnings('ignore', category=UserWarning, module='mmseg')  # on training
     trust_pickle(args.trust_pickle)
     check_arguments(args)
-    inputs = find_inputs(args.input, args.out)
+    inputs = find_inputs(args.input, own_paths(args.out))
     kinds = tuple(dict.fromkeys(args.save))
     outputs = Outputs(args.out, kinds, inputs.root, args.opacity, args.force)
     trained = load_trained(args.model, given_config(args), args.branch, args.device)

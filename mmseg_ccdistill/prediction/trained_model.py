@@ -159,7 +159,8 @@ def _own_config(path: Path, meta: dict[str, Any]) -> tuple[Config, dict[str, Any
     pipeline = test_pipeline_of(settings)
     for place, node in (('model', model), ('test_pipeline', pipeline)):
         _check_components(node, place, path)
-    kind = dataset.get('type') if dataset.get('type') in mmseg.registry.DATASETS else None
+    kind = dataset.get('type')
+    kind = kind if kind in mmseg.registry.DATASETS.module_dict else None
     dataset = dict(pipeline=pipeline, type=kind, metainfo=dataset.get('metainfo'))
     config = dict(model=model, default_scope='mmseg', test_dataloader=dict(dataset=dataset))
     return Config(config), meta

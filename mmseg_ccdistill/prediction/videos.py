@@ -169,7 +169,8 @@ def _check_frames_alone(folder: Path) -> None:
 
 
 def _is_frame(path: Path) -> bool:
-    return path.is_file() and path.stem.isdecimal() and path.suffix in ('.png', UNFINISHED)
+    name = Path(path.name.removesuffix(UNFINISHED))
+    return path.is_file() and name.stem.isdecimal() and name.suffix == '.png'
 
 
 def _remove_frames(folder: Path) -> None:

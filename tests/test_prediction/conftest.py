@@ -8,27 +8,11 @@ import cv2
 import pytest
 import torch
 from mmengine.config import Config
-from mmseg.datasets import CityscapesDataset
 from tool_project import load_tool, make_project, photo, save_checkpoint
+from trained_file import class_facts, save_trained
 
-from mmseg_ccdistill import Segmenter, __version__
+from mmseg_ccdistill import Segmenter
 from mmseg_ccdistill.runtime.checkpoint_file import read_checkpoint
-
-
-def class_facts() -> dict:
-    info = CityscapesDataset.METAINFO
-    return {'classes': tuple(info['classes']), 'palette': [list(c) for c in info['palette']]}
-
-
-def save_trained(path: Path, state: dict, config: Config | str | None, meta: dict | None) -> Path:
-    """A checkpoint with the text of its config and its classes, as mmengine saves them."""
-    facts = {'mmseg_ccdistill_version': __version__}
-    if config is not None:
-        facts['cfg'] = config if isinstance(config, str) else config.pretty_text
-    if meta is not None:
-        facts['dataset_meta'] = meta
-    torch.save({'state_dict': state, 'meta': facts}, path)
-    return path
 
 
 @pytest.fixture(scope='session')
@@ -74,13 +58,3 @@ def photos(tmp_path) -> Path:
     cv2.imwrite(str(folder / 'two.jpg'), photo(2)[:50, :70])
     cv2.imwrite(str(folder / 'b/one.png'), photo(3))
     return folder
-
-
-def write_video(path: Path, frames: int, rate: float = 10) -> Path:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), rate, (96, 64))
-    if not writer.isOpened():
-        pytest.skip('this OpenCV writes no MP4')
-    for number in range(frames):
-        writer.write(photo(number))
-    writer.release()
-    return path

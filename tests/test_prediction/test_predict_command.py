@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import write_video
 from PIL import Image
 from tool_project import error_of, load_tool, photo, run_tool
+from trained_file import write_video
 
 from mmseg_ccdistill.datasets.image_facts import read_facts
 from mmseg_ccdistill.prediction import outputs as outputs_module
@@ -194,9 +194,17 @@ def test_inputs_are_not_replaced(trained_file, photos, tmp_path, capsys) -> None
     target = tmp_path / 'overlay/one.png'
     target.write_bytes((photos / 'one.png').read_bytes())
     before = target.read_bytes()
-    arguments = [target, '--out', tmp_path / 'overlay/..', '--force']
+    arguments = [target, '--out', tmp_path, '--force']
     assert call(trained_file, *arguments) == 2
+    assert 'would replace the file' in error_of(capsys)
     assert target.read_bytes() == before
+
+
+def test_the_folder_of_the_photos_may_take_the_outputs(trained_file, photos, capsys) -> None:
+    for kept in (0, 3):
+        assert call(trained_file, photos, '--out', photos) == 0
+        assert f'{3 - kept} of 3 inputs predicted' in capsys.readouterr().out
+    assert len(files(photos / 'overlay')) == 3
 
 
 def test_a_folder_without_the_right_to_write_is_one_sentence(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from conftest import write_video
 from tool_project import photo
+from trained_file import write_video
 
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.prediction.videos import FrameFolder, VideoFile, VideoFrames, quiet_decoder
