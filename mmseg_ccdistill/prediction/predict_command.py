@@ -235,7 +235,7 @@ def report(inputs: Inputs, kept: int, frames: int, faults: Sequence[str], out: P
     if frames:
         parts.append(f'{frames} frames of video')
     if kept:
-        parts.append(f'{kept} were there already and are kept (--force replaces them)')
+        parts.append(f'{kept} there already and kept (--force replaces them)')
     print(', '.join(parts))
     if faults:
         for fault in faults:

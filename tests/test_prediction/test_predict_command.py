@@ -78,7 +78,7 @@ def test_what_exists_is_kept(trained_file, photos, tmp_path, capsys) -> None:
     (out / 'overlay').mkdir(parents=True)
     (out / 'overlay/one.png').write_text('mine')
     assert call(trained_file, photos, '--out', out) == 0
-    assert '2 of 3 inputs predicted, 1 were there already and are kept' in capsys.readouterr().out
+    assert '2 of 3 inputs predicted, 1 there already and kept' in capsys.readouterr().out
     assert (out / 'overlay/one.png').read_text() == 'mine'
     before = (out / 'overlay/two.png').stat().st_mtime_ns
     assert call(trained_file, photos, '--out', out, *ALL) == 0  # what is new is added
@@ -144,7 +144,7 @@ def test_a_video_becomes_a_video_and_images(trained_file, segmenter, tmp_path, c
             expected = segmenter(frame[..., ::-1]).labels
             assert np.mean(stored(out / f'trainids/clip/{number:06d}.png') != expected) < 1e-3
     assert call(trained_file, clip, '--out', out, *ALL) == 0
-    assert '0 of 1 inputs predicted, 1 were there already' in capsys.readouterr().out
+    assert '0 of 1 inputs predicted, 1 there already' in capsys.readouterr().out
     assert call(trained_file, clip, '--out', out, *ALL, '--force', '--max-frames', 2) == 0
     assert files(out / 'trainids') == ['clip/000000.png', 'clip/000001.png']
 
