@@ -145,7 +145,9 @@ def _own_config(path: Path, meta: dict[str, Any]) -> tuple[Config, dict[str, Any
     """The config in a checkpoint, or beside a safetensors file, reduced to what prediction needs; and ``meta``."""
     if path.suffix == '.safetensors':
         facts = _json_beside(path)
-        settings = dict(model=facts['model'], test_pipeline=facts.get('test_pipeline'))
+        settings = dict(
+            model=facts['model'], test_pipeline=_with_tuples(facts.get('test_pipeline'))
+        )
         if settings['test_pipeline'] is None:
             warn(
                 f'{path.with_suffix(".json")} names no test_pipeline: the network sees images at their own size'
@@ -206,6 +208,17 @@ def _json_beside(path: Path) -> dict[str, Any]:
             f'{str(beside)!r} has no model: expected JSON as `{_EXPORT} --safetensors` writes it; export it again'
         )
     return dict(facts)
+
+
+def _with_tuples(node: Any) -> Any:
+    """Part of a config from JSON, with its lists of numbers as tuples, which transforms insist on."""
+    if isinstance(node, Mapping):
+        return {key: _with_tuples(child) for key, child in node.items()}
+    if not isinstance(node, list):
+        return node
+    if node and all(isinstance(child, int | float) for child in node):
+        return tuple(node)
+    return [_with_tuples(child) for child in node]
 
 
 def _check_components(node: Any, prefix: str, path: Path) -> None:
