@@ -39,6 +39,7 @@ ELSEWHERE = {
         'test_deployment.py': ('deployed_network', 'deployment_formats'),
         'test_night2mmseg.py': ('safetensors_copy',),
         'test_predict.py': ('label_needs', 'prediction_folders'),
+        'test_predict_command.py': ('outputs',),
         'test_pseudo_label.py': ('label_settings',),
         'test_label_images.py': ('label_folder',),
         'test_read_settings.py': ('config_overrides', 'config_places'),

@@ -77,9 +77,8 @@ def test_extras_come_from_the_requirement_files() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / 'setup.cfg')
     extras = dict(setup['options.extras_require'])
-    assert set(extras) == {
-        *('onedl', 'openmmlab', 'tests', 'docs', 'comparisons', 'pretrained', 'onnx', 'openvino')
-    }
+    others = {'docs', 'comparisons', 'pretrained', 'onnx', 'openvino', 'page'}
+    assert set(extras) == {'onedl', 'openmmlab', 'tests', *others}
     for name, value in extras.items():
         assert value == f'file: requirements/{name}.txt' and (ROOT / value[6:]).is_file()
 
@@ -143,7 +142,8 @@ def test_compiled_operators_are_never_imported() -> None:
 
 def test_package_imports_nothing_but_its_declared_dependencies() -> None:
     allowed = {'click', 'numpy', 'cv2', 'PIL', 'rich', 'torch', 'mmengine', 'mmcv', 'mmseg'}
-    allowed |= {name.replace('-', '_') for name in _requirements('pretrained')}
+    optional = {**_requirements('pretrained'), **_requirements('page')}
+    allowed |= {name.replace('-', '_') for name in optional}
     allowed |= set(sys.stdlib_module_names) | {'ccdistill', 'mmseg_ccdistill'}
     found = {
         (name.split('.')[0], path.name)

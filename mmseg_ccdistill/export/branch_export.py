@@ -99,7 +99,7 @@ def export_files(
     on_step(STEPS[1])
     plain = plain_config(config)
     init_default_scope(plain.default_scope)
-    with _quiet():
+    with quiet_building():
         model = MODELS.build(config.model)
     load_branch(model, branch, saved['state_dict'], checkpoint)
     is_reweighted = model.test_weight is not None
@@ -128,7 +128,7 @@ def export_files(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_building() -> Iterator[None]:
     """Without mmengine's lines on how layers were initialised, whose weights are loaded next."""
     logger = MMLogger.get_current_instance()
     level = logger.level

@@ -99,7 +99,7 @@ def plain_config(config: Config) -> Config:
         if name in _TEST_HOOKS and not components_from_package(hook)
     }
     plain['model'] = plain_model(source['model'])
-    plain['test_pipeline'] = _test_pipeline(source)
+    plain['test_pipeline'] = test_pipeline_of(source)
     plain['load_from'] = None
     plain['resume'] = False
     imports = _custom_imports(source, plain)
@@ -122,11 +122,11 @@ def plain_model(model: Mapping[str, Any]) -> dict[str, Any]:
         plain['data_preprocessor'] = (
             dict(preprocessor, type='SegDataPreProcessor') if ours else preprocessor
         )
-    return _for_inference(plain, package_components())
+    return for_inference(plain, package_components())
 
 
-def _for_inference(node: Any, ours: set[str]) -> Any:
-    """Copy of a model config without initial weights, with stock losses."""
+def for_inference(node: Any, ours: set[str]) -> Any:
+    """Copy of a model config without initial weights, with stock losses in the place of those in ``ours``."""
     if isinstance(node, Mapping):
         copied = {}
         for key, child in node.items():
@@ -137,10 +137,10 @@ def _for_inference(node: Any, ours: set[str]) -> Any:
                 stock = [_stock_loss(term, ours) for term in terms]
                 copied[key] = stock if isinstance(child, list | tuple) else stock[0]
             else:
-                copied[key] = _for_inference(child, ours)
+                copied[key] = for_inference(child, ours)
         return copied
     if isinstance(node, list | tuple):
-        return type(node)(_for_inference(child, ours) for child in node)
+        return type(node)(for_inference(child, ours) for child in node)
     return copy.deepcopy(node)
 
 
@@ -150,7 +150,7 @@ def _stock_loss(loss: Mapping[str, Any], ours: set[str]) -> dict[str, Any]:
     return dict(loss)
 
 
-def _test_pipeline(config: Mapping[str, Any]) -> list[dict[str, Any]]:
+def test_pipeline_of(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Pipeline of the test set, which ``inference_model`` reads at the top of a config."""
     node = (config.get('test_dataloader') or {}).get('dataset')
     while isinstance(node, Mapping) and 'pipeline' not in node:

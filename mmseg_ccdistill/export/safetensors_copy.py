@@ -39,7 +39,7 @@ def copy_files(out: Path) -> tuple[Path, Path]:
 
 
 def write_safetensors(checkpoint: Path, config: Path, files: tuple[Path, Path]) -> None:
-    """Write weights as safetensors, and classes, palette and architecture as JSON.
+    """Write weights as safetensors, and classes, palette, architecture and test pipeline as JSON.
 
     Args:
         checkpoint (Path): Exported ``.pth``.
@@ -50,12 +50,14 @@ def write_safetensors(checkpoint: Path, config: Path, files: tuple[Path, Path]) 
     saved: dict[str, Any] = load_checkpoint_file(checkpoint)
     weights: dict[str, Tensor] = {k: v.contiguous() for k, v in saved['state_dict'].items()}
     meta = saved['meta']['dataset_meta']
+    plain = Config.fromfile(str(config)).to_dict()
     facts = {
         'mmseg_ccdistill_version': __version__,
         'weights': files[0].name,
         'classes': list(meta['classes']),
         'palette': [list(map(int, colour)) for colour in meta['palette']],
-        'model': Config.fromfile(str(config)).model.to_dict(),
+        'model': plain['model'],
+        'test_pipeline': plain['test_pipeline'],
     }
     write_atomically(files[0], save(weights, metadata={'format': 'pt'}))
     write_atomically(files[1], (json.dumps(facts, indent=2) + '\n').encode())
