@@ -21,7 +21,7 @@ from mmengine.config import Config
 from benchmarks.checkpoint_scores import best_constant_miou, evaluate
 from benchmarks.repository import ROOT
 from benchmarks.stages import Stage, run_stages
-from benchmarks.training_log import scalars
+from mmseg_ccdistill.reports.training_log import scalars
 from mmseg_ccdistill.mini_night import write_mini_night
 
 #: Loss terms that have to fall.

@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.adaptation.measured import Results, mious, row_names
 from benchmarks.adaptation.rows import BASELINE, ROWS
-from benchmarks.adaptation.statistics import paired_difference
+from mmseg_ccdistill.reports.seed_statistics import paired_difference
 from benchmarks.adaptation.tables import Table
 
 #: Every class of Cityscapes is in one group. Vehicles have no pseudo labels; large static classes have the surest; thin

@@ -25,7 +25,7 @@ from benchmarks.checkpoint_scores import evaluate
 from benchmarks.repository import ROOT
 from benchmarks.stages import Stage
 from benchmarks.step_cost import GIB
-from benchmarks.training_log import history, last_tenth
+from mmseg_ccdistill.reports.training_log import history, last_tenth
 from mmseg_ccdistill.engine.inference import load_segmentor
 from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_content
 from mmseg_ccdistill.engine.training_draws import training_dataset, training_draws

@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.adaptation.measured import Results, mious, row_names, set_names
 from benchmarks.adaptation.results import RESULTS, read_results
 from benchmarks.adaptation.rows import BASELINE, ROWS
-from benchmarks.adaptation.statistics import (
+from mmseg_ccdistill.reports.seed_statistics import (
     BySeed,
     differences_by_seed,
     paired_difference,
