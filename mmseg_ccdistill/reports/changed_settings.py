@@ -60,7 +60,7 @@ def find_base(run: Run) -> Path | None:
     """The config file that a run was started from.
 
     A file of the run's config name below ``configs`` of the working directory or of the package; where several
-    methods have one, that in a folder of the same name as the run's.
+    methods have one, that in a folder of the same name as the run or the folder that it lies in.
 
     Args:
         run: The run.
@@ -72,7 +72,9 @@ def find_base(run: Run) -> Path | None:
     for root in (Path('configs'), package.parent / 'configs', package / '.mim' / 'configs'):
         files = sorted(root.rglob(f'{run.config_name}.py'))
         if len(files) > 1:
-            files = [file for file in files if file.parent.name == run.folder.resolve().parent.name]
+            folder = run.folder.resolve()
+            own = (folder.parent.name, folder.name)
+            files = [file for file in files if file.parent.name in own]
         if len(files) == 1:
             return files[0]
     return None

@@ -26,13 +26,30 @@ def run_titles(runs: Sequence[Run]) -> list[str]:
     return titles
 
 
-def final_scores(run: Run) -> dict[str, float]:
-    """Scores of a run: those of its last validation, and each mean of the sets that were tested (``set: mean``)."""
+def validation_set(run: Run) -> str:
+    """Folder of the images that a run is validated on; empty if its config does not tell."""
+    dataset = (run.config.get('val_dataloader') or {}).get('dataset') or {}
+    return str((dataset.get('data_prefix') or {}).get('img_path') or dataset.get('data_root') or '')
+
+
+def all_scores(runs: Sequence[Run]) -> list[dict[str, float]]:
+    """The scores of each run; where runs are validated on different sets, the set is a part of the score's name."""
+    differ = len({validation_set(run) for run in runs}) > 1
+    return [final_scores(run, f'{validation_set(run)}: ' if differ else '') for run in runs]
+
+
+def final_scores(run: Run, prefix: str = '') -> dict[str, float]:
+    """Scores of a run: those of its last validation, and each mean of the sets that were tested (``set: mean``).
+
+    Args:
+        run: The run.
+        prefix: What stands before the names of the validation's scores.
+    """
     scores: dict[str, float] = {}
     for row in run.validations:
         scores.update(
             {
-                key: float(value)
+                f'{prefix}{key}': float(value)
                 for key, value in row.items()
                 if key not in ('step', 'iter', 'time', 'data_time')
                 and isinstance(value, int | float)
@@ -75,7 +92,7 @@ def group_names(runs: Sequence[Run], groups: Sequence[Sequence[int]]) -> list[st
 
 def runs_table(runs: Sequence[Run]) -> list[list[str]]:
     """A row for each run: seed, iterations, its last scores."""
-    scores = [final_scores(run) for run in runs]
+    scores = all_scores(runs)
     keys = sorted({key for row in scores for key in row}, key=lambda key: (MAIN not in key, key))
     head = ['run', 'config', 'seed', 'iterations', *keys]
     body = [
@@ -104,7 +121,7 @@ def seeds_table(runs: Sequence[Run]) -> list[list[str]]:
     """
     groups = group_by_settings(runs)
     names = group_names(runs, groups)
-    scores = [final_scores(run) for run in runs]
+    scores = all_scores(runs)
     keys = sorted({key for row in scores for key in row}, key=lambda key: (MAIN not in key, key))
     rows = [['score', 'runs of', 'n', 'mean', '95 % interval', 'sd', 'lowest', 'highest']]
     for key in keys:

@@ -20,7 +20,7 @@ from .comparison import (
     seeds_table,
     settings_table,
 )
-from .curves import Rows, curves, group_keys
+from .curves import LIMITS, Rows, curves, group_keys
 from .run_folder import Run
 from .set_scores import MEASURED, PANEL, WORST, find_scores, worst_images
 from .svg import inline_svg
@@ -131,13 +131,19 @@ def _charts(trained: Mapping[str, Rows], validated: Mapping[str, Rows]) -> list[
     """Figures by heading: training values, then validations."""
     every = [row for rows in trained.values() for row in rows]
     charts = [
-        dict(heading=heading, drawn=curves(trained, keys), keys=keys)
+        dict(
+            heading=heading,
+            drawn=curves(trained, keys),
+            keys=keys,
+            limited=any(key in LIMITS for key in keys),
+        )
         for heading, keys in group_keys(every).items()
     ]
     scores = [key for rows in validated.values() for row in rows for key in row]
     keys = [key for key in dict.fromkeys(scores) if key not in ('step', 'time', 'data_time')]
     if keys:
-        charts.insert(0, dict(heading='Validation', drawn=curves(validated, keys), keys=keys))
+        drawn = curves(validated, keys)
+        charts.insert(0, dict(heading='Validation', drawn=drawn, keys=keys, limited=False))
     return charts
 
 
