@@ -24,7 +24,9 @@ def page(name: str) -> str:
 
 
 QUOTED = re.findall(r'^### `(.*)`$', page('faq.md'), flags=re.M)
-ROWS = [row.split(' | ') for row in re.findall(r'^\| (.*) \|$', page('features.md'), flags=re.M)][2:]
+ROWS = [row.split(' | ') for row in re.findall(r'^\| (.*) \|$', page('features.md'), flags=re.M)][
+    2:
+]
 
 
 @pytest.fixture(scope='module')
@@ -91,7 +93,11 @@ def test_five_pairs_of_ones_own_train(
         assert cv2.imwrite(str(photos / f'{name}.jpg'), cv2.resize(noise, (480, 270)))
     assert len(list(photos.iterdir())) == 10
     write_mini_night(
-        tmp_path / 'data/mini_night', num_source_train=4, num_source_val=1, num_pairs=2, num_eval=1
+        tmp_path / 'data/mini_night',
+        num_source_train=4,
+        num_source_val=1,
+        num_pairs=2,
+        num_target_val=1,
     )
     (tmp_path / 'configs').symlink_to(ROOT / 'configs')
     monkeypatch.chdir(tmp_path)

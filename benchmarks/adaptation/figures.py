@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from benchmarks.adaptation.measured import Results, main_set, mious, row_names
 from benchmarks.adaptation.rows import BASELINE, ORACLE, ROWS, SOURCE_ONLY
 from mmseg_ccdistill.reports.seed_statistics import Estimate, paired_difference, spread
-from mmseg_ccdistill.reports.svg import GREY, OKABE_ITO, draw
+from mmseg_ccdistill.reports.svg import GREY, INK, OKABE_ITO, draw
 
 #: Line styles that go on where the colours begin again.
 STYLES: tuple[str | tuple[int, tuple[int, ...]], ...] = (

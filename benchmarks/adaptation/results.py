@@ -30,8 +30,8 @@ from benchmarks.repository import list_once
 from mmseg_ccdistill import __version__
 from mmseg_ccdistill.datasets.file_scan import available_cores
 from mmseg_ccdistill.errors import UserInputError
-from mmseg_ccdistill.runtime.atomic_file import write_atomically
 from mmseg_ccdistill.reports.svg import svg
+from mmseg_ccdistill.runtime.atomic_file import write_atomically
 
 RESULTS, PANEL, PAGE = 'results.json', 'panel.jpg', 'index.html'
 

@@ -72,7 +72,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if twice:
         raise UserInputError(f'the run {twice[0]!r} is named twice: name each once')
     runs = [read_run(folder) for folder in args.runs]
-    out = Path(args.out or (runs[0].folder / 'report.html' if len(runs) == 1 else 'comparison.html'))
+    out = Path(
+        args.out or (runs[0].folder / 'report.html' if len(runs) == 1 else 'comparison.html')
+    )
     check_page_path(out, args.force)
     base = None
     if len(runs) == 1:
@@ -100,7 +102,9 @@ def check_page_path(path: Path, force: bool) -> None:
     if path.suffix.lower() not in ('.html', '.htm'):
         raise UserInputError(f'--out: {str(path)!r} does not end in .html: name a web page')
     if not path.parent.is_dir():
-        raise UserInputError(f'--out: the folder {str(path.parent)!r} does not exist; make it first')
+        raise UserInputError(
+            f'--out: the folder {str(path.parent)!r} does not exist; make it first'
+        )
     if not os.access(path.parent, os.W_OK):
         raise UserInputError(
             f'the folder {str(path.parent)!r} cannot be written to; name another page with --out PAGE.html'

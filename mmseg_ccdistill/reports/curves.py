@@ -79,7 +79,9 @@ def curves(runs: Mapping[str, Rows], keys: Sequence[str], columns: int = 3) -> F
                 axis.set_axis_off()
         if len(runs) > 1:
             figure = axes.flat[0].figure
-            figure.legend(*axes.flat[0].get_legend_handles_labels(), loc='outside upper left', ncols=2)
+            figure.legend(
+                *axes.flat[0].get_legend_handles_labels(), loc='outside upper left', ncols=2
+            )
 
     legend = 0.2 * math.ceil(len(runs) / 2) if len(runs) > 1 else 0.0
     return draw(1.6 * lines + 0.2 + legend, lines, columns, fill)

@@ -42,7 +42,9 @@ def run_page(run: Run, base: Path | None) -> str:
     title = run.folder.resolve().name
     settings = None
     if base is not None:
-        changes = changed_settings(Config.fromfile(str(base), import_custom_modules=False), run.config)
+        changes = changed_settings(
+            Config.fromfile(str(base), import_custom_modules=False), run.config
+        )
         settings = [['setting', str(base), 'this run'], *map(list, changes)]
     scores = find_scores(run.folder)
     return _render(
@@ -123,7 +125,9 @@ def _ends(run: Run) -> list[list[str]]:
     rows = [['value', 'first', 'lowest', 'highest', 'last tenth (median)']]
     for key in (key for keys in group_keys(run.rows).values() for key in keys):
         values = [float(row[key]) for row in run.rows if key in row]
-        rows.append([key, *(f'{x:.4g}' for x in (values[0], min(values), max(values), medians[key]))])
+        rows.append(
+            [key, *(f'{x:.4g}' for x in (values[0], min(values), max(values), medians[key]))]
+        )
     return rows
 
 
@@ -178,7 +182,10 @@ def _pictures(run: Run) -> list[dict[str, str]]:
     """Pictures as data: those that were drawn for the report, a panel in the folder, the newest of a test."""
     measured = run.folder / MEASURED
     wanted = [
-        (measured / WORST, 'Images with the lowest mIoU. Wrong pixels are orange, ignored ones black.'),
+        (
+            measured / WORST,
+            'Images with the lowest mIoU. Wrong pixels are orange, ignored ones black.',
+        ),
         (measured / PANEL, 'Images spread evenly over the test set.'),
         *((run.folder / f'panel{ending}', f'panel{ending} of the run.') for ending in _PICTURES),
     ]

@@ -98,7 +98,7 @@ def _read_config(file: Path) -> Config:
 
 
 def _config_name(folder: Path) -> str:
-    """mmengine writes the config under its own name; the newest counts."""
+    """Name of the newest config: MMEngine writes it under its own."""
     files = sorted(folder.glob('*.py'), key=lambda file: file.stat().st_mtime)
     return files[-1].stem if files else folder.resolve().name
 

@@ -21,7 +21,12 @@ from mmseg_ccdistill.reports.run_folder import Run, read_run
 @pytest.fixture
 def runs(tmp_path: Path) -> list[Run]:
     """Two rows of two seeds; the second differs in its learning rate."""
-    values = [('a', 1, 0.01, 30.0), ('a', 2, 0.01, 34.0), ('b', 1, 0.02, 33.0), ('b', 2, 0.02, 38.0)]
+    values = [
+        ('a', 1, 0.01, 30.0),
+        ('a', 2, 0.01, 34.0),
+        ('b', 1, 0.02, 33.0),
+        ('b', 2, 0.02, 38.0),
+    ]
     return [
         read_run(write_run(tmp_path / f'{row}/seed{seed}', seed, lr, miou, name=row))
         for row, seed, lr, miou in values

@@ -38,7 +38,10 @@ def test_limits_are_dotted_where_they_are_near() -> None:
     near = [{'cor.effective_rank': rank, 'step': k} for k, rank in enumerate((3.0, 9.0))]
     far = [{'cor.effective_rank': rank, 'step': k} for k, rank in enumerate((90.0, 91.0))]
     lines = [
-        {float(line.get_ydata()[0]) for line in curves({'a': rows}, list(rows[0])[:1]).axes[0].lines}
+        {
+            float(line.get_ydata()[0])
+            for line in curves({'a': rows}, list(rows[0])[:1]).axes[0].lines
+        }
         for rows in (near, far)
     ]
     assert 4.0 in lines[0] and 4.0 not in lines[1]

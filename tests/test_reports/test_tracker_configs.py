@@ -12,7 +12,9 @@ from mmengine.visualization import Visualizer
 from mmseg.registry import VISBACKENDS, VISUALIZERS
 
 ROOT = Path(__file__).resolve().parents[2]
-BLOCKS = re.findall(r'```python\n(visualizer = .*?)```', (ROOT / 'docs/report.md').read_text(), re.S)
+BLOCKS = re.findall(
+    r'```python\n(visualizer = .*?)```', (ROOT / 'docs/report.md').read_text(), re.S
+)
 
 
 def config_of(block: str, folder: Path) -> Config:
