@@ -24,9 +24,10 @@ def page(name: str) -> str:
 
 
 QUOTED = re.findall(r'^### `(.*)`$', page('faq.md'), flags=re.M)
-ROWS = [row.split(' | ') for row in re.findall(r'^\| (.*) \|$', page('features.md'), flags=re.M)][
-    2:
-]
+ROWS = [
+    [cell.strip() for cell in row.split('|')]
+    for row in re.findall(r'^\| (.*)\|$', page('features.md'), flags=re.M)
+][1:]
 
 
 @pytest.fixture(scope='module')

@@ -44,8 +44,8 @@ def mean_iou(
     Returns:
         Percent; NaN if nothing is labelled.
     """
-    maps = (from_numpy(values.astype(np.int64)) for values in (prediction, label))
-    return present_iou(confusion_matrix(*maps, num_classes, ignore_index))
+    guess, truth = (from_numpy(values.astype(np.int64)) for values in (prediction, label))
+    return present_iou(confusion_matrix(guess, truth, num_classes, ignore_index))
 
 
 def measure(
