@@ -49,10 +49,12 @@ def add_side_bar(app: Any, name: str, source: list[str]) -> None:
     if name != root_doc:
         return
     page = Path(app.env.doc2path(name))
+    listed_before: set[Path] = set()
     for door, text in re.findall(r'^## (.*)\n(.*?)(?=^## |\Z)', source[0], flags=re.M | re.S):
         pages = dict.fromkeys(target for target in _LINK.findall(text) if target.endswith('.md'))
-        names = [(page.parent / target).resolve().relative_to(ROOT) for target in pages]
-        listed = '\n'.join(f'/{path.with_suffix("")}' for path in names)
+        paths = [(page.parent / target).resolve().relative_to(ROOT) for target in pages]
+        listed = '\n'.join(f'/{p.with_suffix("")}' for p in paths if p not in listed_before)
+        listed_before.update(paths)
         more = '\n/docs/api' if door == 'Look up' else ''
         source[0] += (
             f'\n```{{toctree}}\n:hidden:\n:maxdepth: 1\n:caption: {door}\n\n{listed}{more}\n```\n'
