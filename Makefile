@@ -1,6 +1,7 @@
 # make demo      set up .venv, then render, train, adapt, test and draw the panel
 # make test      the default test suite            make test-all  the slow tests too
 # make lint      ruff (rules, format) and mypy     make clean     delete caches and builds
+# make docs      the documentation site, in build/docs
 # make test-openmmlab                              the default test suite on the upstream stack (docs/stacks.md)
 #
 # PYTHON=/path/to/python3.11   the interpreter that the environment is made from: 3.10 or newer (upstream: 3.10 or 3.11)
@@ -41,10 +42,10 @@ TORCH = $(shell grep -h '^torch[=<>]' $(STACK_REQUIREMENTS))
 LINTED := $(wildcard ccdistill mmseg_ccdistill tools benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-openmmlab test-all lint clean
+.PHONY: help install demo test test-openmmlab test-all lint docs clean
 
 help:
-	@sed -n '1,9s/^# \{0,1\}//p' Makefile
+	@sed -n '1,10s/^# \{0,1\}//p' Makefile
 
 install: $(STAMP)
 
@@ -92,6 +93,11 @@ lint: $(STAMP)
 	@$(PY) -m mypy $(LINTED)
 	@$(VENV)/bin/lint-imports --no-cache --no-logo
 
+docs: $(STAMP)
+	@$(PIP) install --quiet --requirement requirements/docs.txt
+	@$(PY) -m sphinx -b html -c docs -q -W --keep-going . build/docs
+	@echo 'The site is in build/docs/docs/index.html'
+
 clean:
-	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf build docs/api dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	find . \( -path ./$(VENV) -o -name '.venv*' \) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

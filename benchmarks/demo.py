@@ -29,10 +29,10 @@ from benchmarks.adaptation.suites import CONFIGS, SUITES
 from benchmarks.checkpoint_scores import evaluate
 from benchmarks.repository import ROOT
 from benchmarks.stages import Stage, run_stages
-from benchmarks.training_log import last_tenth, scalars
 from mmseg_ccdistill import __version__
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.mini_night import write_mini_night
+from mmseg_ccdistill.reports.training_log import last_tenth, scalars
 from mmseg_ccdistill.visualization.panel import colorize, panel, write_image
 from mmseg_ccdistill.visualization.scene_comparison import mean_iou
 

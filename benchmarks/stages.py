@@ -22,8 +22,8 @@ from rich.markup import escape
 
 from benchmarks.repository import ROOT
 from benchmarks.stage_folder import DONE, LOG, STARTED, finish_run, read_record, start_run
-from benchmarks.training_log import logged_steps
 from mmseg_ccdistill.datasets.file_scan import available_cores
+from mmseg_ccdistill.reports.training_log import logged_steps
 from mmseg_ccdistill.runtime.folder_lock import own
 from mmseg_ccdistill.runtime.override_syntax import format_override
 from mmseg_ccdistill.runtime.resume import newest_good_checkpoint

@@ -48,6 +48,7 @@ ELSEWHERE = {
         'test_train_test_cli.py': ('numbered_pictures_hook',),
         'test_checkpoint_weights.py': ('checkpoint_match',),
         'test_rename_keys.py': ('weight_conversion',),
+        'test_compare.py': ('labelled_scenes',),
     },
     'a part of a data set or sampler, tested through it': {
         'test_draw_sampler.py': ('draw',),

@@ -6,8 +6,8 @@ import numpy as np
 
 from benchmarks.adaptation.measured import Results, mious, row_names
 from benchmarks.adaptation.rows import BASELINE, ROWS
-from benchmarks.adaptation.statistics import paired_difference
 from benchmarks.adaptation.tables import Table
+from mmseg_ccdistill.reports.seed_statistics import paired_difference
 
 #: Every class of Cityscapes is in one group. Vehicles have no pseudo labels; large static classes have the surest; thin
 #: and small ones lose where confident background wins.

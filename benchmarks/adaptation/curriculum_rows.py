@@ -15,8 +15,8 @@ from benchmarks.adaptation.row_configs import moved_paths, root_options
 from benchmarks.repository import ROOT
 from benchmarks.stage_folder import DONE, STARTED
 from benchmarks.stages import Stage, config_text
-from benchmarks.training_log import logged_steps
 from mmseg_ccdistill.engine.curriculum_plan import KEY
+from mmseg_ccdistill.reports.training_log import logged_steps
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
 
 #: Makes a training from its name, config and length.

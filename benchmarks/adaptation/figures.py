@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import html
-import io
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.adaptation.measured import Results, main_set, mious, row_names
 from benchmarks.adaptation.rows import BASELINE, ORACLE, ROWS, SOURCE_ONLY
-from benchmarks.adaptation.statistics import Estimate, paired_difference, spread
-
-#: Colours that readers with any colour vision tell apart (Okabe and Ito, 2008); its yellow is too pale on white.
-OKABE_ITO = ('#000000', '#E69F00', '#0072B2', '#009E73', '#D55E00', '#CC79A7', '#56B4E9')
-INK, GREY = '#222222', '#8a8a8a'
+from mmseg_ccdistill.reports.seed_statistics import Estimate, paired_difference, spread
+from mmseg_ccdistill.reports.svg import GREY, INK, OKABE_ITO, draw
 
 #: Line styles that go on where the colours begin again.
 STYLES: tuple[str | tuple[int, tuple[int, ...]], ...] = (
@@ -45,21 +38,6 @@ COR_MAPS = {
     'in_night': 'Cor_in_n',
 }
 
-_LOOK: dict[Any, Any] = {
-    'font.size': 9,
-    'axes.edgecolor': GREY,
-    'axes.labelcolor': INK,
-    'axes.spines.right': False,
-    'axes.spines.top': False,
-    'axes.titlesize': 9,
-    'svg.hashsalt': 'mmseg-ccdistill',
-    'text.color': INK,
-    'xtick.color': INK,
-    'ytick.color': INK,
-}
-#: Width of every figure in inches.
-_WIDTH = 7.2
-
 
 def colour_of(row: str) -> str:
     """Colour of a row, the same in every figure."""
@@ -69,43 +47,6 @@ def colour_of(row: str) -> str:
 def style_of(row: str) -> str | tuple[int, tuple[int, ...]]:
     """Line style of a row; with the colour it is of that row alone among the first 63."""
     return STYLES[list(ROWS).index(row) // len(OKABE_ITO) % len(STYLES)]
-
-
-def svg(figure: Figure) -> str:
-    """A figure as the text of an SVG file; equal figures give equal files."""
-    out = io.StringIO()
-    with rc_context(_LOOK):  # with its salt, equal figures have equal ids
-        figure.savefig(out, format='svg', metadata={'Date': None})
-    return out.getvalue()
-
-
-def inline_svg(figure: Figure, name: str, description: str) -> str:
-    """A figure as an SVG element for a page that holds several.
-
-    Args:
-        figure: The figure.
-        name: Prefix that makes the element's ids its own.
-        description: What it shows, for those who do not see it.
-
-    Returns:
-        ``<svg>`` without prolog and metadata.
-    """
-    text = svg(figure)
-    text = text[text.index('<svg') :]
-    text = re.sub(r'<metadata>.*?</metadata>', '', text, flags=re.DOTALL)
-    text = re.sub(r'\bid="', f'id="{name}-', text)
-    text = re.sub(r'href="#', f'href="#{name}-', text)
-    text = text.replace('url(#', f'url(#{name}-')
-    label = html.escape(description, quote=True)
-    return text.replace('<svg', f'<svg role="img" aria-label="{label}"', 1).strip()
-
-
-def _draw(height: float, rows: int, columns: int, fill: Callable[[np.ndarray], None]) -> Figure:
-    """A figure of a grid of axes, filled in the look of the page."""
-    with rc_context(_LOOK):
-        figure = Figure(figsize=(_WIDTH, height), layout='constrained')
-        fill(figure.subplots(rows, columns, squeeze=False))
-    return figure
 
 
 def _dots(
@@ -140,7 +81,7 @@ def mious_figure(results: Results, dataset: str) -> Figure:
         _dots(axes, names, points, [spread(values).mean for values in points])
         axes.set_xlabel(f'mIoU on {dataset}, %')
 
-    return _draw(0.9 + 0.36 * len(names), 1, 1, fill)
+    return draw(0.9 + 0.36 * len(names), 1, 1, fill)
 
 
 def differences_figure(results: Results, dataset: str) -> Figure | None:
@@ -173,7 +114,7 @@ def differences_figure(results: Results, dataset: str) -> Figure | None:
         _dots(axes, names, points, means)
         axes.set_xlabel(f'difference to {ROWS[BASELINE].title} on {dataset}, points of mIoU')
 
-    return _draw(0.9 + 0.36 * len(names), 1, 1, fill)
+    return draw(0.9 + 0.36 * len(names), 1, 1, fill)
 
 
 def _mean_curve(curves: Sequence[Sequence[Sequence[float]]]) -> tuple[np.ndarray, np.ndarray]:
@@ -212,7 +153,7 @@ def curves_figure(results: Results) -> Figure | None:
             axes.set_title(ROWS[name].title)
         _share_scales(grid, len(curves), f'mIoU on {main_set(results)}, %')
 
-    return _draw(0.5 + 1.75 * lines, lines, columns, fill)
+    return draw(0.5 + 1.75 * lines, lines, columns, fill)
 
 
 def source_figure(results: Results) -> Figure | None:
@@ -237,7 +178,7 @@ def source_figure(results: Results) -> Figure | None:
         axes.set_xlabel('iteration of the source stage')
         axes.set_ylabel('mIoU on S by day, %')
 
-    return _draw(2.6, 1, 1, fill)
+    return draw(2.6, 1, 1, fill)
 
 
 def _share_scales(grid: np.ndarray, used: int, label: str) -> None:
@@ -296,7 +237,7 @@ def losses_figure(results: Results) -> Figure | None:
             frameon=False,
         )
 
-    return _draw(0.9 + 1.75 * lines, lines, 2, fill)
+    return draw(0.9 + 1.75 * lines, lines, 2, fill)
 
 
 def correlations_figure(results: Results, row: str) -> Figure | None:
@@ -341,4 +282,4 @@ def correlations_figure(results: Results, row: str) -> Figure | None:
             frameon=False,
         )
 
-    return _draw(4.2, 2, 2, fill)
+    return draw(4.2, 2, 2, fill)

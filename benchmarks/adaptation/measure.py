@@ -25,12 +25,12 @@ from benchmarks.checkpoint_scores import evaluate
 from benchmarks.repository import ROOT
 from benchmarks.stages import Stage
 from benchmarks.step_cost import GIB
-from benchmarks.training_log import history, last_tenth
 from mmseg_ccdistill.engine.inference import load_segmentor
 from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_content
 from mmseg_ccdistill.engine.training_draws import training_dataset, training_draws
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.models.losses import correlation_maps
+from mmseg_ccdistill.reports.training_log import history, last_tenth
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
 from mmseg_ccdistill.runtime.command_line import load_config, run_main
 from mmseg_ccdistill.runtime.override_syntax import add_override_argument, format_override

@@ -23,7 +23,6 @@ from benchmarks.adaptation.figures import (
     correlations_figure,
     curves_figure,
     differences_figure,
-    inline_svg,
     losses_figure,
     mious_figure,
     source_figure,
@@ -39,6 +38,7 @@ from benchmarks.adaptation.tables import (
     source_table,
 )
 from benchmarks.adaptation.warning_signs import warning_signs
+from mmseg_ccdistill.reports.svg import inline_svg
 
 TEMPLATE = Path(__file__).with_name('page.html')
 

@@ -7,15 +7,15 @@ from pathlib import Path
 from benchmarks.adaptation.measured import Results, mious, row_names, set_names
 from benchmarks.adaptation.results import RESULTS, read_results
 from benchmarks.adaptation.rows import BASELINE, ROWS
-from benchmarks.adaptation.statistics import (
+from benchmarks.adaptation.tables import Table, interval_text
+from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.evaluation.report import markdown_table
+from mmseg_ccdistill.reports.seed_statistics import (
     BySeed,
     differences_by_seed,
     paired_difference,
     spread,
 )
-from benchmarks.adaptation.tables import Table, interval_text
-from mmseg_ccdistill.errors import UserInputError
-from mmseg_ccdistill.evaluation.report import markdown_table
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
 
 #: Name of the file that a comparison leaves.

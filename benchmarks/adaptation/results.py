@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from mmseg.utils import get_classes
 
-from benchmarks.adaptation.figures import mious_figure, svg
+from benchmarks.adaptation.figures import mious_figure
 from benchmarks.adaptation.measure import training_facts
 from benchmarks.adaptation.measured import night_sets
 from benchmarks.adaptation.page import page
@@ -30,6 +30,7 @@ from benchmarks.repository import list_once
 from mmseg_ccdistill import __version__
 from mmseg_ccdistill.datasets.file_scan import available_cores
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.reports.svg import svg
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
 
 RESULTS, PANEL, PAGE = 'results.json', 'panel.jpg', 'index.html'

@@ -7,13 +7,13 @@ from typing import Any
 from benchmarks.adaptation.measure import DAY
 from benchmarks.adaptation.measured import Results, main_set, mious, row_names
 from benchmarks.adaptation.rows import BASELINE, FULL, ORACLE, ROWS, SOURCE_ONLY
-from benchmarks.adaptation.statistics import (
+from mmseg_ccdistill.evaluation.published import published_rows
+from mmseg_ccdistill.reports.seed_statistics import (
     Estimate,
     closed_share,
     paired_difference,
     spread,
 )
-from mmseg_ccdistill.evaluation.published import published_rows
 
 Table = list[list[str]]
 

@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.adaptation.measure import DAY
 from benchmarks.adaptation.measured import Results, main_set, mious, row_names
 from benchmarks.adaptation.rows import BASELINE, ROWS
-from benchmarks.adaptation.statistics import paired_difference
+from mmseg_ccdistill.reports.seed_statistics import paired_difference
 
 #: Points of mIoU that M_d may lose by day.
 DAY_LOSS = 1.0

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from benchmarks.training_log import history
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.reports.training_log import history
 
 #: Values by step.
 Curve = dict[int, float]

@@ -63,6 +63,21 @@ def confusion_matrix(
     return matrix
 
 
+def present_iou(matrix: Tensor) -> float:
+    """Mean IoU of one image over the classes in its ground truth.
+
+    Args:
+        matrix: Counts ``(K, K)``: ``[true class, predicted class]``.
+
+    Returns:
+        Percent; NaN if nothing is labelled.
+    """
+    hits, truth = matrix.diagonal().double(), matrix.sum(1).double()
+    union = truth + matrix.sum(0) - hits
+    present = truth > 0
+    return float(100 * (hits[present] / union[present]).mean())
+
+
 def _check_range(ids: Tensor, limit: int, what: str, error: type[ValueError] = ValueError) -> None:
     low, high = (int(bound) for bound in torch.aminmax(ids))
     if low < 0 or high >= limit:

@@ -21,7 +21,7 @@ from ..datasets.image_facts import PILLOW_ERRORS, unreadable_reason_of, unreadab
 from ..datasets.label_palette import read_palette, shows_own_greys
 from ..datasets.published_sets import ANON_LABEL_SUFFIX, INVALID_SUFFIX
 from ..errors import UserInputError
-from .confusion import confusion_matrix
+from .confusion import confusion_matrix, present_iou
 from .prediction_files import PredictionFiles
 from .report import (
     SetReport,
@@ -232,6 +232,7 @@ class NightIoUMetric(IoUMetric):
             summary={key: float(value) for key, value in summary.items()},
             expected_images=self.expected_images,
             notes=tuple(notes),
+            images=tuple((image['image'], present_iou(image['confusion'])) for image in results),
             **uncertainty,
         )
 

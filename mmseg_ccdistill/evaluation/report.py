@@ -50,6 +50,7 @@ class SetReport:
         uiou: UIoU of each class at the threshold; None without invalid masks.
         average_uiou: Average UIoU of each class; None without invalid masks.
         notes: Sentences about the measurement.
+        images: Path of each image and its mean IoU over the classes in its ground truth; NaN if it has none.
     """
 
     name: str
@@ -64,6 +65,7 @@ class SetReport:
     uiou: tuple[float, ...] | None = None
     average_uiou: tuple[float, ...] | None = None
     notes: tuple[str, ...] = field(default=())
+    images: tuple[tuple[str, float], ...] = field(default=())
 
     @property
     def title(self) -> str:
@@ -108,6 +110,7 @@ class SetReport:
                 for name, *values in rows
             },
             notes=list(self.notes),
+            per_image=[dict(image=path, mIoU=_finite(value)) for path, value in self.images],
         )
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from mmseg.evaluation import IoUMetric
 from torch import from_numpy
 
 from ..evaluation import NightIoUMetric, SetReport
+from ..evaluation.confusion import confusion_matrix, present_iou
 from .error_map import error_map
 from .panel import colorize, panel, present_classes
 
@@ -44,14 +44,8 @@ def mean_iou(
     Returns:
         Percent; NaN if nothing is labelled.
     """
-    intersect, union, _, truth = IoUMetric.intersect_and_union(
-        from_numpy(prediction.astype(np.int64)),
-        from_numpy(label.astype(np.int64)),
-        num_classes,
-        ignore_index,
-    )
-    present = truth > 0
-    return float(100 * (intersect[present] / union[present]).mean())
+    guess, truth = (from_numpy(values.astype(np.int64)) for values in (prediction, label))
+    return present_iou(confusion_matrix(guess, truth, num_classes, ignore_index))
 
 
 def measure(

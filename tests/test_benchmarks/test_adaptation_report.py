@@ -17,7 +17,7 @@ from adaptation_runs import results_of
 from benchmarks.adaptation.class_tables import class_table, left_out_table
 from benchmarks.adaptation.command import main
 from benchmarks.adaptation.facts import code_states
-from benchmarks.adaptation.figures import OKABE_ITO, colour_of, source_figure, style_of
+from benchmarks.adaptation.figures import colour_of, source_figure, style_of
 from benchmarks.adaptation.panel import scene_panel
 from benchmarks.adaptation.results import KEYS, merge, read_results, write_report
 from benchmarks.adaptation.rows import ROWS
@@ -30,6 +30,7 @@ from benchmarks.adaptation.tables import (
 )
 from benchmarks.adaptation.text_reports import csv_report, markdown_report
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.reports.svg import OKABE_ITO
 
 NIGHT = {
     'source_only': {'0': 10.0, '1': 12.0, '2': 14.0},

@@ -16,8 +16,8 @@ import pytest
 from benchmarks import stage_folder, stages
 from benchmarks.adaptation.measure import thin_out, training_facts
 from benchmarks.stages import Stage, progress_line, run_stages
-from benchmarks.training_log import history
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.reports.training_log import history
 from mmseg_ccdistill.runtime import folder_lock
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ from mmseg.evaluation import IoUMetric
 from benchmarks.checkpoint_scores import best_constant_miou
 from benchmarks.short_training import falls
 from benchmarks.stages import Stage
-from benchmarks.training_log import last_tenth, scalars
+from mmseg_ccdistill.reports.training_log import last_tenth, scalars
 from mmseg_ccdistill.visualization.scene_comparison import mean_iou
 
 

@@ -10,26 +10,26 @@ models' IoU over these images is printed, and apart from it the paper's own numb
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from mmengine.config import Config
-from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from rich.console import Console
 
-from mmseg_ccdistill.datasets.file_check import build_dataset, check_dataset
-from mmseg_ccdistill.datasets.image_orientation import loading_turns
+from mmseg_ccdistill.datasets.file_check import check_dataset
 from mmseg_ccdistill.engine.inference import add_model_arguments, load_segmentor
-from mmseg_ccdistill.engine.label_needs import evaluators_of
 from mmseg_ccdistill.engine.label_prediction import predict_label_files
-from mmseg_ccdistill.engine.start_up_checks import check_data_roots
+from mmseg_ccdistill.engine.labelled_scenes import (
+    labelled_scene,
+    name_and_size,
+    read_image,
+    test_set,
+)
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation import published_table, score_table
 from mmseg_ccdistill.runtime.command_line import (
@@ -102,30 +102,6 @@ def read_models(
     return [(name, *model) for name, model in zip(names, models, strict=True)]
 
 
-def test_set(config: Config) -> BaseSegDataset:
-    """Build the config's test set; of its pipeline the way images are loaded is kept.
-
-    Raises:
-        UserInputError: If it is missing or empty.
-    """
-    check_data_roots(config, ['test_dataloader'])
-    init_default_scope(config.get('default_scope', 'mmseg'))
-    dataset = config.test_dataloader.dataset
-    loading = [step for step in dataset.get('pipeline', ()) if 'color_type' in step]
-    return build_dataset({**dataset, 'pipeline': loading})
-
-
-def name_and_size(config: Config, dataset: BaseSegDataset) -> tuple[str, int]:
-    """Label and number of images of a whole test set, by its ``NightIoUMetric``.
-
-    Without one, the folder of its images and their number.
-    """
-    for evaluator in evaluators_of(config, 'test'):
-        if evaluator.get('dataset_name'):
-            return evaluator.dataset_name, evaluator.get('expected_images') or len(dataset)
-    return os.path.normpath(dataset.data_prefix['img_path']), len(dataset)
-
-
 def scenes_of_test_set(
     dataset: BaseSegDataset, num: int, indices: Sequence[int] | None
 ) -> list[Scene]:
@@ -147,36 +123,7 @@ def scenes_of_test_set(
     if outside:
         raise UserInputError(f'there is no image {outside[0]}: the test set has 0 to {count - 1}')
     check_dataset(dataset.get_subset(indices))
-    load = Compose([dict(type='LoadAnnotations')])
-    turns = loading_turns(dataset.pipeline.transforms)
-    scenes = []
-    for index in indices:
-        info = dataset.get_data_info(index)
-        label = load(dict(info))['gt_seg_map'] if info.get('seg_map_path') else None
-        scenes.append(Scene(info['img_path'], read_image(info['img_path'], turns), label))
-    return scenes
-
-
-def read_image(path: str, turns: bool = True) -> np.ndarray:
-    """Read an image file.
-
-    Args:
-        path: The file.
-        turns: Whether it is turned upright by its EXIF orientation.
-
-    Returns:
-        ``(H, W, 3)`` BGR uint8.
-
-    Raises:
-        UserInputError: If it is missing or no image.
-    """
-    if not Path(path).is_file():
-        raise UserInputError(f'the image {path!r} does not exist; give the path of a file')
-    flag = 0 if turns else cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imread(path, cv2.IMREAD_COLOR | flag)
-    if image is None:
-        raise UserInputError(f'{path!r} is no image that OpenCV can read; give a PNG or JPEG file')
-    return image
+    return [labelled_scene(dataset, index) for index in indices]
 
 
 def meta_of_test_set(config: Config) -> dict[str, Any]:

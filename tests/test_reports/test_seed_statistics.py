@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.adaptation.statistics import (
+from mmseg_ccdistill.reports.seed_statistics import (
     Estimate,
     closed_share,
     differences_by_seed,

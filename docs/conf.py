@@ -1,0 +1,66 @@
+"""The documentation site: ``make docs`` writes it to ``build/docs``.
+
+The pages are those that GitHub shows; nothing is written twice. ``docs/index.md`` has four doors, and the side bar is
+made from its lists. A link to a file that is no page, such as a module, gives that file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+project = 'mmseg-ccdistill'
+author = 'the authors of mmseg-ccdistill'
+version = release = re.findall(r"'(.*)'", (ROOT / 'mmseg_ccdistill/version.py').read_text())[0]
+extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.autosummary', 'sphinx.ext.napoleon']
+extensions += ['sphinx.ext.mathjax', 'sphinx.ext.viewcode', 'sphinxcontrib.mermaid']
+# The source folder is the root of the repository: the front page and the configs' pages are part of the site.
+root_doc = 'docs/index'
+include_patterns = ['*.md', 'docs/**/*.md', 'docs/api.rst', 'docs/api/**', 'configs/**/*.md']
+source_suffix = {'.md': 'markdown', '.rst': 'restructuredtext'}
+
+myst_enable_extensions = ['dollarmath', 'amsmath']
+myst_fence_as_directive = ['math', 'mermaid']
+myst_heading_anchors = 4
+
+html_theme = 'furo'
+html_title = f'mmseg-ccdistill {version}'
+html_show_sourcelink = False
+# A copy of MathJax beside the site, for readers without a network: MATHJAX=PATH make docs
+if os.environ.get('MATHJAX'):
+    mathjax_path = os.environ['MATHJAX']
+
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+autodoc_member_order = 'bysource'
+autodoc_typehints = 'description'
+autodoc_inherit_docstrings = False
+autosummary_generate = True
+autosummary_ignore_module_all = False
+
+_LINK = re.compile(r'\[[^\]\n]*\]\(([^)\s#]+)[^)]*\)')
+
+
+def add_side_bar(app: Any, name: str, source: list[str]) -> None:
+    """Add a table of contents to the index for each of its doors, of the pages that stand under it."""
+    if name != root_doc:
+        return
+    page = Path(app.env.doc2path(name))
+    listed_before: set[Path] = set()
+    for door, text in re.findall(r'^## (.*)\n(.*?)(?=^## |\Z)', source[0], flags=re.M | re.S):
+        pages = dict.fromkeys(target for target in _LINK.findall(text) if target.endswith('.md'))
+        paths = [(page.parent / target).resolve().relative_to(ROOT) for target in pages]
+        listed = '\n'.join(f'/{p.with_suffix("")}' for p in paths if p not in listed_before)
+        listed_before.update(paths)
+        more = '\n/docs/api' if door == 'Look up' else ''
+        source[0] += (
+            f'\n```{{toctree}}\n:hidden:\n:maxdepth: 1\n:caption: {door}\n\n{listed}{more}\n```\n'
+        )
+
+
+def setup(app: Any) -> None:
+    """Register the step."""
+    app.connect('source-read', add_side_bar)
