@@ -31,12 +31,12 @@ from benchmarks.reproduction.plan import (
 )
 from benchmarks.reproduction.seed_band import check_runs, draw_curves
 from benchmarks.reproduction.tables import write_results
-from benchmarks.stage_folder import own
 from benchmarks.stages import Stage, run_stages
 from mmseg_ccdistill.datasets.file_scan import available_cores
 from mmseg_ccdistill.datasets.published_sets import PUBLISHED_SETS
 from mmseg_ccdistill.errors import RunError, UserInputError
 from mmseg_ccdistill.runtime.command_line import load_config, run_main
+from mmseg_ccdistill.runtime.folder_lock import own
 
 #: Sets that ``tools/dataset_converters/prepare.py`` makes something for.
 _PREPARED = ('cityscapes', 'dark_zurich', 'bdd100k')
