@@ -101,7 +101,7 @@ class VideoFile:
         self.path = path
         self._draft = path.with_name(f'.{path.stem}{UNFINISHED}{path.suffix}')
         path.parent.mkdir(parents=True, exist_ok=True)
-        codec = cv2.VideoWriter_fourcc(*_CODEC)
+        codec = cv2.VideoWriter.fourcc(*_CODEC)
         self._writer = cv2.VideoWriter(str(self._draft), codec, rate, size)
         if not self._writer.isOpened():
             raise UserInputError(
