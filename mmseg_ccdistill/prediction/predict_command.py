@@ -269,7 +269,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     broken = predict_images(trained, pipeline, images, outputs, args)
     faults = [unreadable_sentence(picture.name, picture.reason) for picture in broken]
     frames = 0
-    for source in [*videos, *inputs.cameras]:
+    sources: list[str | int] = [*videos, *inputs.cameras]
+    for source in sources:
         name = source if isinstance(source, str) else _name_of_camera(source, inputs.root)
         try:
             frames += predict_video(trained, pipeline, source, name, outputs, args)
