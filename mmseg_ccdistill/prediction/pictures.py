@@ -82,10 +82,8 @@ class PicturePipeline:
     def take(self, image: np.ndarray) -> Picture:
         """Take an image that is in memory, ``(H, W, 3)`` BGR uint8."""
         size = image.shape[:2]
-        loaded: dict[str, Any] = dict(
-            img=image, img_path=None, img_shape=size, ori_shape=size, seg_fields=[]
-        )
-        return self._packed('', loaded)
+        loaded: dict[str, Any] = dict(img=image, img_path=None, seg_fields=[])
+        return self._packed('', {**loaded, 'img_shape': size, 'ori_shape': size})
 
     def _packed(self, name: str, loaded: dict[str, Any]) -> Picture:
         image = loaded['img']

@@ -31,7 +31,7 @@ def save_trained(path: Path, state: dict, config: Config | str | None, meta: dic
 
 
 def write_video(path: Path, frames: int, rate: float = 10) -> Path:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), rate, (96, 64))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), rate, (96, 64))
     if not writer.isOpened():
         pytest.skip('this OpenCV writes no MP4')
     for number in range(frames):

@@ -189,7 +189,7 @@ def test_upload_slide_and_download(browser_page, address, segmenter) -> None:
     [
         ('note.txt', b'no image', 'text/plain', 'Invalid file type: note.txt'),
         ('fake.png', b'no image', 'image/png', "The file 'fake.png' cannot be read (no image header)"),
-        ('huge.png', bytes(1_200_000), 'image/png', 'exceed the maximum allowed size of 1 Mb'),
+        ('huge.png', bytes(1_200_000), 'image/png', 'exceed the maximum allowed size of 1.0 Mb'),
         ('wide.png', png(np.zeros((600, 1000), np.uint8)), 'image/png', 'The photo has 1000 x 600 pixels'),
     ],
 )  # fmt: skip
