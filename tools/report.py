@@ -2,7 +2,7 @@
 
 import sys
 
-from mmseg_ccdistill.reports.command import main
+from mmseg_ccdistill.reports.report_command import main
 from mmseg_ccdistill.runtime.command_line import run_main
 
 if __name__ == '__main__':

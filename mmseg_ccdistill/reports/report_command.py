@@ -11,7 +11,7 @@ from ..errors import UserInputError
 from ..runtime.atomic_file import write_atomically
 from ..runtime.command_line import add_trust_argument, load_config, trust_pickle
 from .changed_settings import find_base
-from .page import comparison_page, run_page
+from .run_page import comparison_page, run_page
 from .run_folder import read_run
 from .set_scores import measure_scores
 
