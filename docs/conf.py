@@ -19,7 +19,14 @@ extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.autosummary', 'sp
 extensions += ['sphinx.ext.mathjax', 'sphinx.ext.viewcode', 'sphinxcontrib.mermaid']
 # The source folder is the root of the repository: the front page and the configs' pages are part of the site.
 root_doc = 'docs/index'
-include_patterns = ['*.md', 'docs/*.md', 'docs/studies/*.md', 'docs/api.rst', 'docs/api/*', 'configs/*/*.md']
+include_patterns = [
+    '*.md',
+    'docs/*.md',
+    'docs/studies/*.md',
+    'docs/api.rst',
+    'docs/api/*',
+    'configs/*/*.md',
+]
 source_suffix = {'.md': 'markdown', '.rst': 'restructuredtext'}
 
 myst_enable_extensions = ['dollarmath', 'amsmath']
