@@ -8,18 +8,28 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
+
+from sphinx.ext import apidoc
 
 ROOT = Path(__file__).resolve().parents[1]
 project = 'mmseg-ccdistill'
 author = 'the authors of mmseg-ccdistill'
 version = release = re.findall(r"'(.*)'", (ROOT / 'mmseg_ccdistill/version.py').read_text())[0]
-extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.autosummary', 'sphinx.ext.napoleon']
+extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
 extensions += ['sphinx.ext.mathjax', 'sphinx.ext.viewcode', 'sphinxcontrib.mermaid']
 # The source folder is the root of the repository: the front page and the configs' pages are part of the site.
 root_doc = 'docs/index'
-include_patterns = ['*.md', 'docs/**/*.md', 'docs/api.rst', 'docs/api/**', 'configs/**/*.md']
+include_patterns = [
+    '*.md',
+    'docs/*.md',
+    'docs/studies/*.md',
+    'docs/api.rst',
+    'docs/api/*',
+    'configs/*/*.md',
+]
 source_suffix = {'.md': 'markdown', '.rst': 'restructuredtext'}
 
 myst_enable_extensions = ['dollarmath', 'amsmath']
@@ -38,8 +48,6 @@ napoleon_numpy_docstring = False
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'description'
 autodoc_inherit_docstrings = False
-autosummary_generate = True
-autosummary_ignore_module_all = False
 
 _LINK = re.compile(r'\[[^\]\n]*\]\(([^)\s#]+)[^)]*\)')
 
@@ -50,7 +58,7 @@ def add_side_bar(app: Any, name: str, source: list[str]) -> None:
         return
     page = Path(app.env.doc2path(name))
     listed_before: set[Path] = set()
-    for door, text in re.findall(r'^## (.*)\n(.*?)(?=^## |\Z)', source[0], flags=re.M | re.S):
+    for door, text in re.findall(r'^## ([^\n]*)\n(.*?)(?=^## |\Z)', source[0], flags=re.M | re.S):
         pages = dict.fromkeys(target for target in _LINK.findall(text) if target.endswith('.md'))
         paths = [(page.parent / target).resolve().relative_to(ROOT) for target in pages]
         listed = '\n'.join(f'/{p.with_suffix("")}' for p in paths if p not in listed_before)
@@ -61,6 +69,14 @@ def add_side_bar(app: Any, name: str, source: list[str]) -> None:
         )
 
 
+def write_api_pages(app: Any) -> None:
+    """Write a page for each module of the package to ``docs/api``, which git ignores."""
+    shutil.rmtree(ROOT / 'docs/api', ignore_errors=True)
+    options = ['--separate', '--module-first', '--no-toc', '--output-dir', str(ROOT / 'docs/api')]
+    apidoc.main(['--quiet', *options, str(ROOT / 'mmseg_ccdistill')])
+
+
 def setup(app: Any) -> None:
-    """Register the step."""
+    """Register the two steps."""
+    app.connect('builder-inited', write_api_pages)
     app.connect('source-read', add_side_bar)

@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..runtime.read_settings import READ_NAMES
 from .run_folder import Run
 
 #: Settings that say where a run lies and how it was started, not what it computes.
@@ -48,7 +49,9 @@ def changed_settings(base: Config, config: Config) -> list[tuple[str, str, str]]
 
 
 def _settings(config: Config) -> dict[str, Any]:
-    return {key: value for key, value in config.to_dict().items() if key not in _PLACE}
+    """What a run reads of a config: variables of its file have been used in other places and are no settings."""
+    read = READ_NAMES.difference(_PLACE)
+    return {key: value for key, value in config.to_dict().items() if key in read}
 
 
 def _text(settings: Mapping[str, Any], key: str) -> str:

@@ -16,17 +16,21 @@ def test_lists_of_parts_have_their_index_in_the_key_and_others_are_values() -> N
 
 
 def test_what_a_run_changed_added_and_left_out() -> None:
-    base = Config(dict(lr=0.1, size=(1, 2), gone='x', work_dir='a', resume=False))
-    ours = Config(dict(lr=0.2, size=[1, 2], new=dict(k=1), work_dir='b', resume=True))
+    base = Config(
+        dict(
+            model=dict(lr=0.1, size=(1, 2), gone='x'), work_dir='a', resume=False, crop_size=(8, 8)
+        )
+    )
+    ours = Config(dict(model=dict(lr=0.2, size=[1, 2], new=dict(k=1)), work_dir='b', resume=True))
     assert changed_settings(base, ours) == [
-        ('gone', "'x'", '(not set)'),
-        ('lr', '0.1', '0.2'),
-        ('new.k', '(not set)', '1'),
+        ('model.gone', "'x'", '(not set)'),
+        ('model.lr', '0.1', '0.2'),
+        ('model.new.k', '(not set)', '1'),
     ]
 
 
 def test_a_long_value_is_cut() -> None:
-    (change,) = changed_settings(Config(dict(a='x' * 500)), Config(dict(a='y')))
+    (change,) = changed_settings(Config(dict(load_from='x' * 500)), Config(dict(load_from='y')))
     assert len(change[1]) == 160 and change[1].endswith('…')
 
 
