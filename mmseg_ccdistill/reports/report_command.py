@@ -11,8 +11,8 @@ from ..errors import UserInputError
 from ..runtime.atomic_file import write_atomically
 from ..runtime.command_line import add_trust_argument, load_config, trust_pickle
 from .changed_settings import find_base
-from .run_page import comparison_page, run_page
 from .run_folder import read_run
+from .run_page import comparison_page, run_page
 from .set_scores import measure_scores
 
 _DESCRIPTION = """Write a report of one training, or compare several, as a single web page.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from written_run import CONFIG, write_run, write_scores
 
-from mmseg_ccdistill.reports.run_page import comparison_page, run_page
 from mmseg_ccdistill.reports.run_folder import read_run
+from mmseg_ccdistill.reports.run_page import comparison_page, run_page
 
 
 class Page(HTMLParser):
