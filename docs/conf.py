@@ -45,6 +45,9 @@ if os.environ.get('MATHJAX'):
 
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # attributes stand in the class alone, not once more as members
+# What a package gives out under a shorter name is documented where it is written.
+autodoc_default_options = {'ignore-module-all': True}
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'description'
 autodoc_inherit_docstrings = False
@@ -73,7 +76,7 @@ def write_api_pages(app: Any) -> None:
     """Write a page for each module of the package to ``docs/api``, which git ignores."""
     shutil.rmtree(ROOT / 'docs/api', ignore_errors=True)
     options = ['--separate', '--module-first', '--no-toc', '--output-dir', str(ROOT / 'docs/api')]
-    apidoc.main(['--quiet', *options, str(ROOT / 'mmseg_ccdistill')])
+    apidoc.main(['-q', *options, str(ROOT / 'mmseg_ccdistill')])
 
 
 def setup(app: Any) -> None:
