@@ -21,3 +21,4 @@ optim_wrapper = dict(optimizer=dict(night=dict(paramwise_cfg=rates)))
 param_scheduler = _base_.released_decay
 train_cfg = dict(max_iters=150000)
 load_from = None
+auto_scale_lr = dict(base_batch_size=1)

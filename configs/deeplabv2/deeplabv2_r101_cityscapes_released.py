@@ -10,3 +10,4 @@ train_dataloader = dict(batch_size=1, dataset=dict(dataset=dict(pipeline=train_p
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=_base_.released_rates))
 param_scheduler = [dict(_base_.released_decay[0], end=200000)]
 train_cfg = dict(max_iters=80000)
+auto_scale_lr = dict(base_batch_size=1)

@@ -17,3 +17,4 @@ optim_wrapper = dict(paramwise_cfg=dict(custom_keys=_base_.released_rates))
 param_scheduler = [dict(_base_.released_decay[0], end=24760)]
 train_cfg = dict(max_iters=24750)
 load_from = 'work_dirs/deeplabv2/deeplabv2_r101_cityscapes_released/iter_80000.pth'
+auto_scale_lr = dict(base_batch_size=1)

@@ -11,6 +11,7 @@ from mmseg.registry import DATASETS
 from ..errors import UserInputError
 from .file_check import check_roots
 from .night_labels import LabelSettings, check_pseudo_labels
+from .published_sets import ANON_SUFFIX
 
 _CALLED = LabelSettings('data_prefix.seg_map_path', 'made_by')
 
@@ -44,7 +45,7 @@ class PseudoLabelledDataset(BaseSegDataset):
         self,
         data_prefix: dict[str, str],
         made_by: str | None = None,
-        img_suffix: str = '_rgb_anon.png',
+        img_suffix: str = ANON_SUFFIX,
         metainfo: dict | None = None,
         **kwargs: Any,
     ) -> None:

@@ -18,14 +18,12 @@ from torch import Tensor
 
 from ...curriculum import PairRefinement, refinement_settings
 from ...datasets import read_pair_list
+from ...datasets.published_sets import ANON_SUFFIX
 from ...errors import UserInputError
 from ...runtime.file_digest import file_digest, listing_digest
 from ..inference import load_segmentor
 from ..start_up_checks import check_checkpoint_file
 from .guesses import head_probabilities
-
-#: End of the names of the images, that of Dark Zurich.
-SUFFIX = '_rgb_anon.png'
 
 
 @dataclass
@@ -121,7 +119,7 @@ def read_day_guide(
                 f'refine.{name} is not set: expected {what}; add {name}=... to --refine'
             )
     checkpoint, pairs = str(rest.pop('guide')), str(rest.pop('pairs'))
-    depth_root, suffix = rest.pop('depth_root', None), str(rest.pop('suffix', SUFFIX))
+    depth_root, suffix = rest.pop('depth_root', None), str(rest.pop('suffix', ANON_SUFFIX))
     settings = refinement_settings(rest)
     settings.check_classes(num_classes)
     check_checkpoint_file(checkpoint, 'refine.guide')
@@ -147,7 +145,7 @@ def _ending(path: str, suffix: str) -> str:
     return '/'.join(path.removesuffix(suffix).split('/')[-2:])
 
 
-def day_images(pairs: str, images: Mapping[str, str], suffix: str = SUFFIX) -> dict[str, str]:
+def day_images(pairs: str, images: Mapping[str, str], suffix: str = ANON_SUFFIX) -> dict[str, str]:
     """The day image of each dark image that has one.
 
     A line ``train/twilight/A/x,train/day/A/y`` is of the image ``ROOT/train/twilight/A/x<suffix>``, whatever ROOT is.
