@@ -164,6 +164,7 @@ def twilight_frames(frames: list[Frame]) -> tuple[list[Frame], dict[str, list[st
             replace(
                 frame,
                 image=f'{root}{stem}{suffix}',
+                label=None,
                 traffic=2,
                 light='twilight',
                 view=_nearby(frame.view, rng),
