@@ -7,13 +7,15 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
+from .shipped_files import shipped_root
+
 
 @functools.cache
 def option_names(file: Path) -> tuple[str, ...]:
     """The long options that a program takes, sorted.
 
     Read are the texts of ``add_argument('--name')`` in its file, in the functions ``add_...`` that it imports from
-    ``mmseg_ccdistill``, and in the module there that it imports ``main`` from.
+    ``mmseg_ccdistill``, and in the module there or in ``benchmarks`` that it imports ``main`` from.
 
     Args:
         file: The program; the package is searched beside it, up to the root of what ships.
@@ -66,7 +68,7 @@ def _calls(tree: ast.AST) -> Iterator[str]:
 
 
 def _imported(tree: ast.AST, file: Path | None) -> Iterator[tuple[str, str]]:
-    """(module, name) of what a file imports from the package; ``file`` is needed inside it alone."""
+    """(module, name) of what a file imports from the package and benchmarks; ``file`` is needed inside it alone."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.ImportFrom):
             continue
@@ -74,12 +76,13 @@ def _imported(tree: ast.AST, file: Path | None) -> Iterator[tuple[str, str]]:
         if node.level and file is not None:
             parts = file.relative_to(_package().parent).with_suffix('').parts[: -node.level]
             module = '.'.join([*parts, *filter(None, [node.module])])
-        if module.startswith('mmseg_ccdistill'):
+        if module.startswith(('mmseg_ccdistill', 'benchmarks')):
             yield from ((module, alias.name) for alias in node.names)
 
 
 def _file_of(module: str) -> Path | None:
-    path = _package().parent.joinpath(*module.split('.'))
+    root = shipped_root() if module.startswith('benchmarks') else _package().parent
+    path = root.joinpath(*module.split('.'))
     files = [path.with_suffix('.py'), path / '__init__.py']
     return next((file for file in files if file.is_file()), None)
 

@@ -30,6 +30,9 @@ SUBCOMMANDS = {
     ),
     'prepare': Subcommand('tools/dataset_converters/prepare.py', 'Unpack and lay out data sets.'),
     'check': Subcommand('tools/dataset_converters/check.py', 'Check data sets on disk.'),
+    'cache': Subcommand(
+        'tools/dataset_converters/cache.py', 'Keep decoded images, to read them fast.'
+    ),
     'mini-night': Subcommand('tools/dataset_converters/mini_night.py', 'Render mini night.'),
     'browse': Subcommand('tools/analysis_tools/browse_domains.py', 'Draw what a network sees.'),
     'explain': Subcommand('tools/analysis_tools/explain.py', 'Say what a config does.'),

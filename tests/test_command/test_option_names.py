@@ -15,7 +15,7 @@ from ccdistill.subcommands import offered
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Tools that make some options in a loop, which completion does not know.
-COMPUTED = {'tools/dataset_converters/mini_night.py'}
+COMPUTED = {'tools/dataset_converters/mini_night.py', 'tools/reproduce.py'}
 
 
 def _in_force(
