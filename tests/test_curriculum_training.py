@@ -171,7 +171,7 @@ def test_stale_labels_stop_the_training_at_its_start(
     label(config, config, data / 'dark_zurich/rgb_anon/train/twilight', labels)
     assert train(monkeypatch, config) == 2
     error = capsys.readouterr().err
-    assert 'error: train_dataloader.dataset.parts[1].dataset: The pseudo labels in ' in error
+    assert 'error: train_dataloader.dataset.parts.1.dataset: The pseudo labels in ' in error
     assert 'were made by another checkpoint than' in error
 
 
@@ -220,7 +220,7 @@ def test_a_part_without_labels_is_named(
     assert train(monkeypatch, 'bare.py') == 2
     error = capsys.readouterr().err
     assert (
-        'train_dataloader.dataset.parts[0].dataset.pipeline loads no labels: expected Load' in error
+        'train_dataloader.dataset.parts.0.dataset.pipeline loads no labels: expected Load' in error
     )
 
 
@@ -232,9 +232,7 @@ def test_an_empty_part_is_named_before_anything_is_built(
     option = f'train_dataloader.dataset.parts.0.dataset.data_prefix.img_path={tmp_path}/empty'
     assert train(monkeypatch, config, '--cfg-options', option) == 2
     error = capsys.readouterr().err
-    assert (
-        'train_dataloader.dataset.parts[0].dataset: CityscapesDataset has no images: exp' in error
-    )
+    assert 'train_dataloader.dataset.parts.0.dataset: CityscapesDataset has no images: exp' in error
 
 
 def test_a_share_that_is_not_positive_is_named(

@@ -19,6 +19,7 @@ from mmseg_ccdistill.runtime.command_line import run_main
 
 #: Exceptions that do not end a program by themselves.
 INTERNAL = {
+    'ConfigTextError',  # the reader of a checkpoint says which file it is
     'ExportMismatchError',  # tools/model_converters/night2mmseg.py reports it with its own exit code
     'FileNotWrittenError',  # an OSError, which whoever writes the file reports
     'StoppedBySignal',  # an exit with the signal's code
