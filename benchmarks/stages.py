@@ -149,7 +149,7 @@ def _launch(stage: Stage, work_dir: Path, slot: int, threads: int, lock: int) ->
     if start_run(folder, stage.fingerprint(work_dir), stage.has_begun(work_dir)):
         command = stage.resumed(command)
     env = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
-    # Threads that wait in a loop stop each other where the cores are shared: an iteration took ten times as long.
+    # Threads that wait in a loop stop each other where the cores are shared.
     env.setdefault('OMP_WAIT_POLICY', 'passive')
     # The configs of some rows import benchmarks, which is not installed.
     env['PYTHONPATH'] = os.pathsep.join(filter(None, [str(ROOT), env.get('PYTHONPATH')]))

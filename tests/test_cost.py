@@ -17,7 +17,6 @@ from benchmarks.iteration_cost import (
     Cost,
     build,
     count_iteration,
-    meta_samples,  # noqa: F401  the tests of other methods take it from here
 )
 from benchmarks.step_cost import GIB, saved_for_backward
 

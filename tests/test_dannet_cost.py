@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_cost import CONFIG, FORWARD, FULL_DOMAIN, GIB, build, meta_samples
+from test_cost import CONFIG, FORWARD, FULL_DOMAIN, GIB, build
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.iteration_cost import meta_samples
 from benchmarks.step_cost import count_step
 
 DANNET = CONFIG.parents[1] / 'dannet/refinenet_r101_cs2dz.py'

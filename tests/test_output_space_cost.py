@@ -10,10 +10,11 @@ from meta_device import meta_device
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
-from test_cost import CONFIG, GIB, meta_samples
+from test_cost import CONFIG, GIB
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.iteration_cost import meta_samples
 from benchmarks.step_cost import count_step
 
 CONFIGS = CONFIG.parents[1]

@@ -14,10 +14,11 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 from mmseg.registry import MODELS
 from parameter_rates import parameter_rates
-from test_cost import GIB, meta_samples
+from test_cost import GIB
 from test_vit_cost import fused
 from torch import nn
 
+from benchmarks.iteration_cost import meta_samples
 from benchmarks.shrink import shrink
 from benchmarks.step_cost import count_step
 from mmseg_ccdistill.domains import DOMAINS

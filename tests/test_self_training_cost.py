@@ -10,8 +10,9 @@ from meta_device import meta_device
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
-from test_cost import CONFIG, FORWARD, FULL_DOMAIN, GIB, meta_samples
+from test_cost import CONFIG, FORWARD, FULL_DOMAIN, GIB
 
+from benchmarks.iteration_cost import meta_samples
 from benchmarks.step_cost import StepCost, count_step
 from mmseg_ccdistill.domains import DOMAINS
 
