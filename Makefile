@@ -79,7 +79,7 @@ demo: $(STAMP)
 	@$(PY) -m benchmarks.demo $(DEMO_ARGS)
 
 test: $(STAMP)
-	@$(PY) -m pytest -m 'not slow' -n auto --maxprocesses 8 --dist loadfile $(PYTEST_ARGS)
+	@$(PY) -m pytest -m 'not slow' -n auto --maxprocesses 8 --max-worker-restart 0 --dist loadfile $(PYTEST_ARGS)
 
 test-openmmlab:
 	@$(MAKE) test EXTRAS=openmmlab,tests

@@ -24,7 +24,7 @@ from mmseg_ccdistill.mini_night.world_manifest import day_part
 _CCDISTILL = ('CCDistillSegmentor', 'DayLabelOracle', 'DynamicLabelOracle')
 
 #: How often the night set is measured in a training, for the learning curves.
-NUM_VALIDATIONS = 6
+NUM_VALIDATIONS = 3
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 _OFF = 0  # no signal has this number
 
@@ -20,18 +21,19 @@ class SignalLimit:
     library.
 
     Args:
-        signals: The signals that count; each must have a handler in Python.
+        handlers: The signals that count, each with its handler in Python; a signal that has another
+            handler by then is not this run's.
         seconds: Gives the limit when a signal arrives.
         last_words: Gives the sentence for the signal's number and the limit.
     """
 
     def __init__(
         self,
-        signals: Iterable[int],
+        handlers: Mapping[int, Callable[..., Any]],
         seconds: Callable[[], float],
         last_words: Callable[[int, float], str],
     ) -> None:
-        self._signals = frozenset(signals)
+        self._handlers = dict(handlers)
         self._seconds = seconds
         self._last_words = last_words
         self._is_off = threading.Event()
@@ -58,7 +60,9 @@ class SignalLimit:
     def _listen(self) -> None:
         with self._ours:
             number = self._ours.recv(1)[0]
-            while number not in self._signals:
+            while (
+                number not in self._handlers or signal.getsignal(number) != self._handlers[number]
+            ):
                 if number == _OFF:
                     return
                 number = self._ours.recv(1)[0]

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from mmengine.dist import is_main_process
@@ -25,14 +26,19 @@ class StopSignals:
 
     A signal ends the process without more ado ``patience()`` seconds after it has come, unless
     :meth:`call_off_limit` is called before; so does a second one three seconds or more after the first.
+    A run that an error has ended may never restore the handlers: its signals go to those of before.
 
     Args:
         patience: Gives the seconds from a signal until the iteration counts as hanging.
+        is_running: Whether the run goes on, by the frame that the signal has interrupted.
     """
 
-    def __init__(self, patience: Callable[[], float]) -> None:
+    def __init__(
+        self, patience: Callable[[], float], is_running: Callable[[FrameType | None], bool]
+    ) -> None:
         self.number = 0  # the largest signal that has come
         self._patience = patience
+        self._is_running = is_running
         self._first = 0.0
         self._pid = os.getpid()
         self._previous: dict[int, Any] = {}
@@ -42,7 +48,9 @@ class StopSignals:
         """Begin to listen. To be called in the main thread."""
         for number in _SIGNALS:
             self._previous[number] = signal.signal(number, self._on_signal)
-        self._limit = SignalLimit(_SIGNALS, self._patience, _last_words)
+        self._limit = SignalLimit(
+            dict.fromkeys(_SIGNALS, self._on_signal), self._patience, _last_words
+        )
         self._limit.start()
 
     def call_off_limit(self) -> None:
@@ -57,9 +65,13 @@ class StopSignals:
         self._previous.clear()
         self.call_off_limit()
 
-    def _on_signal(self, number: int, frame: Any) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
             return  # a data worker: its parent decides
+        if not self._is_running(frame):
+            self.restore()
+            os.kill(os.getpid(), number)
+            return
         if not self.number:
             self._first = time.monotonic()
             if is_main_process():  # no logging here: the signal may have interrupted it

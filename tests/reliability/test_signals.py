@@ -172,6 +172,26 @@ def test_a_killed_data_worker_saves_and_names_signal_memory_and_command(
     assert train(monkeypatch, '--resume', '--cfg-options', *_WORKERS) == 0
 
 
+def test_a_signal_after_a_run_that_an_error_ended_goes_to_the_handler_of_before(
+    run, monkeypatch
+) -> None:
+    """As in a notebook, where Ctrl-C must still stop what comes next and leave the process alive."""
+    got: list[int] = []
+    monkeypatch.setattr('os._exit', got.append)
+    handler = signal.signal(signal.SIGTERM, lambda number, frame: got.append(number))
+    try:
+        write_config(run, at=2, what='error')
+        with pytest.raises(ZeroDivisionError):
+            train(
+                monkeypatch, '--cfg-options', 'default_hooks.safe_stop.stop_timeout=0.05',
+            )  # fmt: skip
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+        assert got == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
 @pytest.mark.slow
 def test_a_worker_killed_in_a_validation_ends_in_the_same_sentence(run, monkeypatch, capfd) -> None:
     write_config(run, at=3, what='worker SIGKILL', in_val=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 
@@ -34,7 +36,7 @@ def handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_signals_are_noted_and_the_largest_counts(capfd: pytest.CaptureFixture[str]) -> None:
     before = [signal.getsignal(number) for number in NUMBERS]
-    signals = StopSignals(lambda: 60.0)
+    signals = StopSignals(lambda: 60.0, lambda frame: True)
     assert [signal.getsignal(number) for number in NUMBERS] == before
     signals.install()
     assert signals.number == 0
@@ -53,11 +55,46 @@ def test_signals_are_noted_and_the_largest_counts(capfd: pytest.CaptureFixture[s
 def test_a_later_signal_goes_to_the_handler_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stop_signals, '_REPEAT_SECONDS', -1.0)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores it
-    signals = StopSignals(lambda: 60.0)
+    signals = StopSignals(lambda: 60.0, lambda frame: True)
     signals.install()
     os.kill(os.getpid(), signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
+
+
+_FORGOTTEN = """
+import os, signal, sys, time
+from mmseg_ccdistill.runtime.stop_signals import StopSignals
+
+sys.argv = ['tools/train.py', 'c.py']
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signals = StopSignals(lambda: 0.2, lambda frame: not ended)
+signals.install()
+ended, taken = True, []
+{after}
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    taken.append('interrupt')
+time.sleep(0.6)
+print(taken)
+"""
+
+
+@pytest.mark.parametrize(
+    ('after', 'taken'),
+    [
+        pytest.param('', "['interrupt']", id='to the handler of before'),
+        pytest.param(
+            'signal.signal(signal.SIGINT, lambda *_: taken.append("own"))', "['own']", id='to a later one'
+        ),
+    ],
+)  # fmt: skip
+def test_a_signal_after_a_run_that_an_error_ended_is_not_that_runs(after: str, taken: str) -> None:
+    """No hook hears of the error, so the handlers are still there; the process has to live on."""
+    command = [sys.executable, '-c', _FORGOTTEN.format(after=after)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, taken, '')
 
 
 def _torchs_handler(number: int, frame: object) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any, ClassVar
 
 from mmengine.dist import get_world_size
@@ -31,6 +32,16 @@ from ...runtime.train_batches import GuardedBatches
 _DEAD_WORKER = 1
 # An iteration that takes that many times the longest one so far is not going to end.
 _HANG_RATIO = 3.0
+
+
+def _is_in_run(frame: FrameType | None) -> bool:
+    """Whether the ``run`` of a training loop is among the callers of a frame."""
+    while frame is not None:
+        own = frame.f_code.co_name == 'run'
+        if own and isinstance(frame.f_locals.get('self'), IterBasedTrainLoop):
+            return True
+        frame = frame.f_back
+    return False
 
 
 @HOOKS.register_module()
@@ -72,7 +83,7 @@ class SafeStopHook(Hook):
         self.rank_timeout = rank_timeout
         self.stop_timeout = stop_timeout
         self._began = self._longest = 0.0  # seconds: when the iteration began, the longest one
-        self._signals = StopSignals(self._patience)
+        self._signals = StopSignals(self._patience, _is_in_run)
         self._workers = WorkerWatch()
         self._ranks = RankConsensus(rank_timeout)
         self._is_active = False
@@ -91,7 +102,7 @@ class SafeStopHook(Hook):
             return
         self._is_active = True
         SafeStopHook._installed = self
-        self._signals, self._workers = StopSignals(self._patience), WorkerWatch()
+        self._signals, self._workers = StopSignals(self._patience, _is_in_run), WorkerWatch()
         self._signals.install()
         loop.dataloader_iterator = GuardedBatches(
             loop.dataloader_iterator, partial(self._on_failed_loading, runner)
