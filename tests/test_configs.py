@@ -113,6 +113,8 @@ def test_the_paper_in_numbers() -> None:
                 'advent/refinenet_small_mini_day2night',
                 'advent/refinenet_small_mini_day2night_minent',
                 'udaclustering/refinenet_small_mini_day2night',
+                'bdl_lab/refinenet_small_mini_day2night_ssl0',
+                'dannet/refinenet_small_mini_day2night',
             )
         ],
     ],
@@ -138,6 +140,13 @@ def test_real_frames_change_only_roots_and_sizes(base: str, child: str) -> None:
     assert {key.split('.')[-1] for key in used} <= {'data_root', 'scale', 'crop_size', 'size'}
 
 
+#: What a method reads, where that is not the labelled days and the nights.
+DOMAINS = {
+    'bdl_lab': ('source_night', 'target_night'),
+    'dannet': ('source_day', 'target_day', 'target_night'),
+}
+
+
 @pytest.mark.parametrize(
     'stem',
     [
@@ -146,12 +155,15 @@ def test_real_frames_change_only_roots_and_sizes(base: str, child: str) -> None:
         'advent/refinenet_small_camvid_day2night',
         'advent/refinenet_small_camvid_day2night_minent',
         'udaclustering/refinenet_small_camvid_day2night',
+        'bdl_lab/refinenet_small_camvid_day2night_ssl0',
+        'dannet/refinenet_small_camvid_day2night',
     ],
 )
 def test_a_rival_sees_the_real_frames_that_ccdistill_sees(stem: str) -> None:
     path = 'ccdistill/refinenet_small_camvid_day2night.py'
     config, reference = (Config.fromfile(str(CONFIGS / p)) for p in (f'{stem}.py', path))
-    assert config.train_dataloader.dataset.pop('domains') == ('source_day', 'target_night')
+    domains = config.train_dataloader.dataset.pop('domains')
+    assert domains == DOMAINS.get(stem.split('/')[0], ('source_day', 'target_night'))
     loaders = tuple(f'{part}_dataloader' for part in ('train', 'val', 'test'))
     for key in (*loaders, 'test_pipeline', 'tta_pipeline', 'test_size', 'load_from'):
         assert config[key] == reference[key], key

@@ -121,6 +121,8 @@ SUITES = {
             'advent': 'advent/refinenet_small_camvid_day2night.py',
             'minent': 'advent/refinenet_small_camvid_day2night_minent.py',
             'udaclustering': 'udaclustering/refinenet_small_camvid_day2night.py',
+            'dannet': 'dannet/refinenet_small_camvid_day2night.py',
+            'bdl_lab': 'bdl_lab/refinenet_small_camvid_day2night_ssl1.py',
         },
         1200,
         600,

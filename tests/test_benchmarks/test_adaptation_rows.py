@@ -122,14 +122,14 @@ def test_groups_of_rows() -> None:
     oracles = choose_rows(['oracles'], mini)
     assert oracles[:3] == ['oracle_style', 'oracle_day', 'oracle_dynamic'] and len(oracles) == 6
     assert choose_rows(['oracles', 'beyond'], real) == []
-    assert choose_rows(['rivals'], real) == list(RIVALS)[:5]
+    assert choose_rows(['rivals'], real) == list(RIVALS)[:7]
     grouped = {*HEADLINE, *ablations, *beyond, *rivals, *oracles}
     assert grouped == set(ROWS)
     assert choose_rows(['wo_lab', 'wo_cdc', 'wo_lab'], real) == ['wo_cdc', 'wo_lab']
     for suite, name in (
         (mini, 'wo_everything'),
         (real, 'oracle'),
-        (real, 'dannet'),
+        (real, 'dmada'),
         (SUITES['cs2dz'], 'oracle'),
         (SUITES['cs2dz'], 'oracle_dynamic'),
     ):
@@ -182,7 +182,7 @@ def test_rows_of_a_seed_share_one_source_stage_and_one_length(tmp_path: Path) ->
     assert runs.source.max_iters == 12 and {s.seed for s in runs.stages()} == {3}
     command = ' '.join(runs.trained[FULL].command(tmp_path))
     assert f'load_from={tmp_path}/seed3/source/iter_12.pth' in command
-    assert 'train_cfg.max_iters=60' in command and 'train_cfg.val_interval=10' in command
+    assert 'train_cfg.max_iters=60' in command and 'train_cfg.val_interval=20' in command
     measured = {n: ' '.join(e.command(tmp_path)) for n, e in runs.evaluated.items()}
     assert {n for n, text in measured.items() if 'correlations-since' in text} == {FULL, MATCHED}
     assert all('--sets night --day-set day' in text for text in measured.values())
@@ -279,7 +279,7 @@ def test_the_pretrained_suite_has_the_rows_of_mini_from_one_pretrained_stage(
     assert 'train_cfg.val_interval=500' in runs.source.command(tmp_path)
     for stage in runs.trained.values():
         config = Config.fromfile(str(ROOT / stage.config))
-        assert stage.start is runs.source and 'train_cfg.val_interval=250' in stage.command(
+        assert stage.start is runs.source and 'train_cfg.val_interval=500' in stage.command(
             tmp_path
         )
         network = config.model.get('segmentor', config.model)

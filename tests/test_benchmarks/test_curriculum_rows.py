@@ -50,8 +50,10 @@ def runs(
     return dict(found.trained)
 
 
-@pytest.mark.parametrize('suite', ['mini', 'pretrained', 'cs2dz'])
-@pytest.mark.parametrize('row', ROWS)
+@pytest.mark.parametrize(
+    ('suite', 'row'),
+    [*((suite, row) for suite in ('mini', 'pretrained', 'cs2dz') for row in ROWS), ('real', 'bdl_lab')],
+)  # fmt: skip
 def test_the_stages_have_the_data_the_start_and_the_length_of_the_row(
     tmp_path: Path, suite: str, row: str
 ) -> None:

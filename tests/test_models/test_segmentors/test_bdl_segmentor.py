@@ -168,6 +168,7 @@ STAGES = {
     'deeplabv2_r101_cs2dz': ('deeplabv2/deeplabv2_r101_cityscapes/iter_40000', 50000, 3),
     'refinenet_r101_cs2dz': ('refinenet/refinenet_r101_cityscapes/iter_40000', 50000, 3),
     'refinenet_small_mini_day2night': ('refinenet/refinenet_small_mini/iter_600', 600, 2),
+    'refinenet_small_camvid_day2night': ('refinenet/refinenet_small_camvid/iter_600', 600, 2),
     'refinenet_efficientnet-lite0_mini_day2night': (
         'refinenet/refinenet_efficientnet-lite0_mini/iter_4000',
         1500,
