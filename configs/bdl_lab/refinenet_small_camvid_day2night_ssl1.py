@@ -1,4 +1,4 @@
-"""BDL-LAB on real frames, second training: from the source-only weights again, on the pseudo labels of the first one."""
+"""BDL-LAB on real frames, second training: from the source-only weights, on the pseudo labels of the first one."""
 
 _base_ = './refinenet_small_camvid_day2night_ssl0.py'
 work = 'work_dirs/bdl_lab/refinenet_small_camvid_day2night_ssl1/'
