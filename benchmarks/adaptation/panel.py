@@ -1,4 +1,4 @@
-"""The panel of pictures of a suite: night input, ground truth and the predictions of the headline rows."""
+"""The panel of pictures of a suite: night input, ground truth and the predictions of the systems."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import numpy as np
 from mmseg.utils import get_classes, get_palette
 
 from benchmarks.adaptation.measured import Results, row_names
-from benchmarks.adaptation.rows import HEADLINE, ROWS
+from benchmarks.adaptation.rows import ROWS
 from mmseg_ccdistill.visualization.scene_comparison import Scene, comparison_figure
+
+#: Predictions beside each other; more go below, under the same input and ground truth.
+_COLUMNS = 7
 
 
 def scene_panel(folders: Sequence[tuple[str, Path]]) -> np.ndarray | None:
@@ -37,9 +40,24 @@ def scene_panel(folders: Sequence[tuple[str, Path]]) -> np.ndarray | None:
         if list(map(str, arrays['images'])) == images
     ]
     classes, palette = get_classes('cityscapes'), get_palette('cityscapes')
-    return comparison_figure(scenes, predictions, classes, palette, with_miou=True, tile_width=240)
+    bands = -(-len(predictions) // _COLUMNS)
+    width = -(-len(predictions) // bands)
+    figures = [
+        comparison_figure(
+            scenes, predictions[i : i + width], classes, palette, with_miou=True, tile_width=240
+        )
+        for i in range(0, len(predictions), width)
+    ]
+    widest = max(figure.shape[1] for figure in figures)
+    return np.concatenate(
+        [
+            np.pad(f, ((0, 0), (0, widest - f.shape[1]), (0, 0)), constant_values=255)
+            for f in figures
+        ]
+    )
 
 
 def panel_rows(results: Results) -> list[str]:
-    """Rows that the pictures show: the headline rows that have a result."""
-    return [name for name in row_names(results) if name in HEADLINE]
+    """Rows that the pictures show: those of the headline and of other methods that have a result."""
+    shown = ('headline', 'rivals')
+    return [name for name in row_names(results) if name in ROWS and ROWS[name].group in shown]

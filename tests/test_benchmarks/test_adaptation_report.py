@@ -5,6 +5,7 @@ import html
 import io
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -18,7 +19,7 @@ from benchmarks.adaptation.class_tables import class_table, left_out_table
 from benchmarks.adaptation.command import main
 from benchmarks.adaptation.facts import code_states
 from benchmarks.adaptation.figures import colour_of, source_figure, style_of
-from benchmarks.adaptation.panel import scene_panel
+from benchmarks.adaptation.panel import panel_rows, scene_panel
 from benchmarks.adaptation.results import KEYS, merge, read_results, write_report
 from benchmarks.adaptation.rows import ROWS
 from benchmarks.adaptation.tables import (
@@ -344,6 +345,14 @@ def test_panel_shows_the_kept_scenes(tmp_path: Path) -> None:
         np.all(figure == colour[::-1], -1).sum() for colour in ((128, 64, 128), (244, 35, 232))
     )
     assert road > 1.9 * sidewalk > 0  # ground truth and source-only; full CCDistill
+    many = [name for name, row in ROWS.items() if row.group in ('headline', 'rivals')]
+    assert panel_rows({'runs': {name: {'0': {}} for name in [*many, 'wo_cdc']}}) == many
+    for name in many:
+        if name != 'full':
+            shutil.copytree(tmp_path / 'full', tmp_path / name, dirs_exist_ok=True)
+    whole = scene_panel([(name, tmp_path / name) for name in many])  # in three bands
+    assert whole is not None and whole.shape[1] < 8 * 245
+    assert whole.shape[0] == 3 * figure.shape[0]
     image.unlink()
     assert scene_panel(folders) is None
 
