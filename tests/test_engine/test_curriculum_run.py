@@ -294,7 +294,7 @@ def test_a_signal_reaches_the_stage_once(
     while not Path('ready').exists() and time.monotonic() < end:
         time.sleep(0.05)
     os.killpg(process.pid, number)  # as a terminal does: the whole group
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 128 + number
     assert Path('seen').read_text() == repr([int(number)])
     assert "the stage 'twilight_labels' was stopped; the same command goes on with it" in errors
