@@ -1,4 +1,4 @@
-"""Whether a training batch will hold the domains that the method reads."""
+"""Whether a training batch will hold the domains, and the labels of T_n, that the method reads."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ def check_domains(model: nn.Module, dataset: Any) -> None:
         dataset: The training set; other sets than ``CrossDomainDataset`` are left alone.
 
     Raises:
-        UserInputError: If a domain is missing.
+        UserInputError: If a domain is missing, or the labels of T_n.
     """
     inner: Any = model.module if is_model_wrapper(model) else model
     if not isinstance(inner, AdaptationSegmentor) or not isinstance(dataset, CrossDomainDataset):
         return
-    says = hasattr(next(iter(leaf_datasets(dataset.target))), 'domains')
+    target: Any = next(iter(leaf_datasets(dataset.target)))
+    says = hasattr(target, 'domains')
     missing = [domain for domain in inner.domains if domain not in dataset.domains]
     if missing and (dataset.is_selective or says):
         raise UserInputError(
@@ -36,3 +37,5 @@ def check_domains(model: nn.Module, dataset: Any) -> None:
             f'{type(inner).__name__} reads {inner.domains}: add it to train_dataloader.dataset.domains, or take a '
             "source, a target or a transform (LABTransfer makes 'source_night') that returns it"
         )
+    if inner.missing_labels and getattr(target, 'night_label_dir', '') is None:
+        raise UserInputError(inner.missing_labels)

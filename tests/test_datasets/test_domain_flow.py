@@ -191,3 +191,17 @@ def test_the_method_and_its_training_set_agree_at_the_start(roots: tuple[Path, P
         "reads ('source_day', 'target_day'): add it to train_dataloader.dataset.domains, or take a source, a target "
         "or a transform (LABTransfer makes 'source_night') that returns it"
     )
+
+
+def test_labels_of_the_night_that_a_method_needs_are_missed_at_the_start(
+    roots: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = DATASETS.build(cross_config(*roots))
+    monkeypatch.setattr(Reader, 'missing_labels', 'no labels of T_n')
+    with pytest.raises(UserInputError, match='^no labels of T_n$'):
+        check_domains(Reader(), dataset)
+    dataset.target.night_label_dir = 'labels'
+    check_domains(Reader(), dataset)
+    monkeypatch.delattr(type(dataset.target), 'night_label_dir', raising=False)
+    del dataset.target.night_label_dir  # another data set: left to the first batch
+    check_domains(Reader(), dataset)

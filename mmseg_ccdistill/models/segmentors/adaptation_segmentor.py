@@ -153,6 +153,11 @@ class AdaptationSegmentor(BaseSegmentor):
         """What the method reads: the domains that a training batch must hold. Defaults to those of the routes."""
         return tuple(self.routes)
 
+    @property
+    def missing_labels(self) -> str:
+        """What is said where T_n has no labels; empty if none are needed."""
+        return ''
+
     # What mmseg's tools ask of a segmentor comes from the network that predicts.
     @property
     def predictor(self) -> EncoderDecoder:

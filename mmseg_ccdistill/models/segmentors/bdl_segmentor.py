@@ -57,6 +57,17 @@ class BDLSegmentor(AdaptSegNetSegmentor):
             )
         self.pseudo_label_weight = pseudo_label_weight
 
+    @property
+    def missing_labels(self) -> str:
+        """What is said where T_n has no labels; empty if none are needed."""
+        if not self.pseudo_label_weight:
+            return ''
+        return (
+            f'pseudo_label_weight={self.pseudo_label_weight} needs labels of target_night, and the training set has '
+            'none: set train_dataloader.dataset.target.night_label_dir to a folder of tools/pseudo_label.py, or '
+            'model.pseudo_label_weight=0.'
+        )
+
     def loss(self, inputs: DomainTensors, data_samples: DomainSamples) -> dict[str, Tensor]:
         """Losses and diagnostics of one iteration.
 
@@ -84,8 +95,4 @@ class BDLSegmentor(AdaptSegNetSegmentor):
         """The samples of T_n, if they have labels."""
         if all('gt_sem_seg' in sample for sample in samples):
             return samples
-        raise UserInputError(
-            f'pseudo_label_weight={self.pseudo_label_weight} needs labels of target_night, and the training set has '
-            'none: set train_dataloader.dataset.target.night_label_dir to a folder of tools/pseudo_label.py, or '
-            'model.pseudo_label_weight=0.'
-        )
+        raise UserInputError(self.missing_labels)
