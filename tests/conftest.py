@@ -40,6 +40,13 @@ def pytest_runtest_logstart() -> None:
         _frozen_modules = len(sys.modules)
 
 
+def pytest_runtest_teardown() -> None:
+    """Take signals back from a run that an error has ended, so that no test depends on those before it."""
+    module = sys.modules.get('mmseg_ccdistill.engine.hooks.safe_stop_hook')
+    if module is not None:
+        module.SafeStopHook.release()
+
+
 def pytest_report_header() -> str:
     """The versions that the suite runs on."""
     versions = {name: v for found in installed_stacks().values() for name, v in found.items()}

@@ -6,6 +6,7 @@ import sys
 from mmseg.registry import RUNNERS
 
 from mmseg_ccdistill.engine.class_check import check_classes
+from mmseg_ccdistill.engine.hooks import SafeStopHook
 from mmseg_ccdistill.engine.label_needs import check_labels
 from mmseg_ccdistill.engine.prediction_folders import keep_folders
 from mmseg_ccdistill.engine.shared_memory import check_shared_memory
@@ -68,8 +69,11 @@ def main() -> None:
         enable_amp(config)
     check_amp(config)
     set_up_processes(config, args.launcher, args.local_rank)
-    with named_mistakes(config):
-        RUNNERS.build(config).train()
+    try:
+        with named_mistakes(config):
+            RUNNERS.build(config).train()
+    finally:
+        SafeStopHook.release()
 
 
 if __name__ == '__main__':

@@ -73,7 +73,7 @@ class SafeStopHook(Hook):
     """
 
     priority = 'LOWEST'  # after the scheduler has stepped and CheckpointHook has saved
-    # mmengine calls no hook where an error ends a run, so the next run takes the handlers back.
+    # mmengine calls no hook where an error ends a run: whoever started it, or the next run, gives the handlers back.
     _installed: ClassVar[SafeStopHook | None] = None
 
     def __init__(self, rank_timeout: float = 600.0, stop_timeout: float = 20.0) -> None:
@@ -89,12 +89,17 @@ class SafeStopHook(Hook):
         self._is_active = False
         self._common_batches = 0
 
+    @classmethod
+    def release(cls) -> None:
+        """Give the handlers back that a run which an error has ended still holds."""
+        if cls._installed is not None:
+            cls._installed._restore()
+
     def before_train(self, runner: Runner) -> None:
         """Install the handlers."""
         if threading.current_thread() is not threading.main_thread():
             return
-        if SafeStopHook._installed is not None:
-            SafeStopHook._installed._restore()
+        SafeStopHook.release()
         loop = runner.train_loop
         if not isinstance(loop, IterBasedTrainLoop):
             return
