@@ -11,7 +11,7 @@ segmentor = _base_.refinenet_small
 model = dict(
     _base_.dannet,
     data_preprocessor=dict(segmentor.data_preprocessor, type='CrossDomainPreprocessor'),
-    segmentor=dict(segmentor, **_base_.relit),
+    segmentor=dict(segmentor, **_base_.relit_small),
     target_size=_base_.target_crop_size,
 )
 train_dataloader = dict(dataset=dict(domains=_base_.dannet_domains))
