@@ -9,7 +9,7 @@ _base_ = [
 ]
 segmentor = _base_.refinenet_lite0
 model = dict(
-    _base_.dannet,
+    _base_.dannet_small,
     data_preprocessor=dict(segmentor.data_preprocessor, type='CrossDomainPreprocessor'),
     segmentor=dict(segmentor, **_base_.relit_small),
     target_size=_base_.target_crop_size,

@@ -384,22 +384,30 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ('name', 'segmentor', 'size', 'optimizer'),
+    ('name', 'segmentor', 'relighting', 'discriminator', 'size', 'optimizer'),
     [
-        ('refinenet_r101_cs2dz', 118_047_827, (960, 960), 'SGD'),
-        ('deeplabv2_r101_cs2dz', 43_901_068, (960, 960), 'SGD'),
-        ('pspnet_r101_cs2dz', 65_602_931, (960, 960), 'SGD'),
-        ('refinenet_small_mini_day2night', 3_468_243, (240, 240), 'AdamW'),
+        ('refinenet_r101_cs2dz', 118_047_827, 4_299_395, 1_728_193, (960, 960), 'SGD'),
+        ('deeplabv2_r101_cs2dz', 43_901_068, 4_299_395, 1_728_193, (960, 960), 'SGD'),
+        ('pspnet_r101_cs2dz', 65_602_931, 4_299_395, 1_728_193, (960, 960), 'SGD'),
+        # A quarter of the width beside a small segmentor.
+        ('refinenet_small_mini_day2night', 3_468_243, 273_059, 112_561, (240, 240), 'AdamW'),
     ],
 )
-def test_configs(name: str, segmentor: int, size: tuple[int, int], optimizer: str) -> None:
+def test_configs(
+    name: str,
+    segmentor: int,
+    relighting: int,
+    discriminator: int,
+    size: tuple[int, int],
+    optimizer: str,
+) -> None:
     """One rate for F and G, Adam for the discriminators, the released losses, no S_n, no change at test time."""
     config = Config.fromfile(str(CONFIGS / f'dannet/{name}.py'))
     init_default_scope('mmseg')
     with meta_device():
         model = MODELS.build(config.model)
-    assert sum(p.numel() for p in model.night.parameters()) == segmentor + 4_299_395
-    assert sum(p.numel() for p in model.discriminators.parameters()) == 2 * 1_728_193
+    assert sum(p.numel() for p in model.night.parameters()) == segmentor + relighting
+    assert sum(p.numel() for p in model.discriminators.parameters()) == 2 * discriminator
     assert not model.night.with_auxiliary_head
     assert (model.target_size, model.adversarial_weight, model.test_weight) == (size, 0.01, None)
     light, static = model.loss_light, model.loss_pseudo
