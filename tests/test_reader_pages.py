@@ -79,7 +79,11 @@ def test_every_data_set_has_its_line_on_the_licence_page() -> None:
 
 def test_the_licence_page_says_which_terms_were_read() -> None:
     rows = re.findall(r'^\| (.*) \|$', page('licences.md'), flags=re.M)
-    tables = [row.split(' | ') for row in rows if not row.startswith(('what |', 'weights |', 'data set |'))]
+    tables = [
+        row.split(' | ')
+        for row in rows
+        if not row.startswith(('what |', 'weights |', 'data set |'))
+    ]
     assert len(tables) >= 19
     for name, *_, text in tables:
         assert 'read' in text or 'not checked' in text or name.startswith('weights that'), name
