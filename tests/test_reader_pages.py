@@ -62,7 +62,7 @@ def test_every_feature_has_a_link_and_a_test_or_is_not_there() -> None:
         assert re.search(r'\]\(|`make docs`', where), name
         file, _, function = test.strip('`').partition('::')
         assert (ROOT / file).is_file(), name
-        assert f'def {function}' in (ROOT / file).read_text(), name
+        assert f'def {function or "test_"}' in (ROOT / file).read_text(), name
 
 
 def test_the_card_asks_for_what_a_reader_must_know() -> None:

