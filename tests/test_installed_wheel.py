@@ -153,5 +153,5 @@ def test_a_stranger_trains_predicts_exports_and_reads(call, tmp_path) -> None:
     classes = ['sky', 'road', 'lane marking', 'bus', 'person']
     assert json.loads((tmp_path / 'predictions/predictions.json').read_text())['classes'] == classes
     report = (tmp_path / 'work_dirs/my_streets/report.html').read_text()
-    assert 'lane marking' in report and 'cross.cdc' in report
+    assert 'lane marking' in report and 'cross.loss_cdc_js' in report
     assert (tmp_path / 'work_dirs/my_streets/night.onnx').stat().st_size > 1e6

@@ -69,7 +69,7 @@ def main() -> None:
         f'    ccdistill train {source}\n'
         f'    ccdistill train {adaptation}\n'
         f'    ccdistill predict work_dirs/{name}/iter_600.pth VIDEO.mp4\n'
-        f'    ccdistill report work_dirs/{name}\n'
+        f'    ccdistill report work_dirs/{name} --evaluate\n'
         f'    ccdistill export {adaptation} work_dirs/{name}/iter_600.pth work_dirs/{name}/night --format onnx\n\n'
         "The last one needs `pip install 'mmseg-ccdistill[onnx]'`."
     )
