@@ -42,7 +42,7 @@ html_title = f'mmseg-ccdistill {version}'
 html_show_sourcelink = False
 html_math_renderer = 'mathml'
 html_static_path = ['static']
-html_css_files = ['equations.css']
+html_css_files = ['pages.css']
 
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
@@ -78,6 +78,10 @@ def write_api_pages(app: Any) -> None:
     shutil.rmtree(ROOT / 'docs/api', ignore_errors=True)
     options = ['--separate', '--module-first', '--no-toc', '--output-dir', str(ROOT / 'docs/api')]
     apidoc.main(['-q', *options, str(ROOT / 'mmseg_ccdistill')])
+    for page in (ROOT / 'docs/api').glob('mmseg_ccdistill.*.rst'):
+        title, _, rest = page.read_text().split('\n', 2)
+        short = title.rpartition(' ')[0].removeprefix(r'mmseg\_ccdistill.')  # without "module"
+        page.write_text(f'{short}\n{"=" * len(short)}\n{rest}')
 
 
 def keep_colons(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:

@@ -65,6 +65,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert [path for path, text in pages.items() if loaded.search(text)] == []
     loss = next(site.rglob('mmseg_ccdistill.models.losses.content_correlation.html'))
     assert 'id="mmseg_ccdistill.models.losses.content_correlation.CDCLoss"' in loss.read_text()
+    assert '<h1>models.losses.content_correlation<' in loss.read_text()
     pairs = 'The four Cor maps and the two domains each one compares. Illumination: day and night of one content.'
     assert pairs in ' '.join(loss.read_text().split())
     assert (site / 'search.html').is_file()
