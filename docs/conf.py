@@ -36,6 +36,7 @@ source_suffix = {'.md': 'markdown', '.rst': 'restructuredtext'}
 myst_enable_extensions = ['dollarmath', 'amsmath']
 myst_fence_as_directive = ['math']
 myst_heading_anchors = 4
+highlight_language = 'none'  # of blocks that name none: commands and layouts
 
 html_theme = 'furo'
 html_title = f'mmseg-ccdistill {version}'
