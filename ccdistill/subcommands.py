@@ -34,6 +34,9 @@ SUBCOMMANDS = {
         'tools/dataset_converters/cache.py', 'Keep decoded images, to read them fast.'
     ),
     'mini-night': Subcommand('tools/dataset_converters/mini_night.py', 'Render mini night.'),
+    'own-data': Subcommand(
+        'tools/own_data.py', 'Write configs for images and classes of your own.'
+    ),
     'browse': Subcommand('tools/analysis_tools/browse_domains.py', 'Draw what a network sees.'),
     'explain': Subcommand('tools/analysis_tools/explain.py', 'Say what a config does.'),
     'train': Subcommand('tools/train.py', 'Train a source-only stage or an adaptation.'),

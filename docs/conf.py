@@ -6,20 +6,21 @@ made from its lists. A link to a file that is no page, such as a module, gives t
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 from sphinx.ext import apidoc
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / 'docs'))  # for equations.py
 project = 'mmseg-ccdistill'
 author = 'the authors of mmseg-ccdistill'
 version = release = re.findall(r"'(.*)'", (ROOT / 'mmseg_ccdistill/version.py').read_text())[0]
 extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
-extensions += ['sphinx.ext.mathjax', 'sphinx.ext.viewcode', 'sphinxcontrib.mermaid']
+extensions += ['sphinx.ext.viewcode', 'equations']
 # The source folder is the root of the repository: the front page and the configs' pages are part of the site.
 root_doc = 'docs/index'
 include_patterns = [
@@ -33,15 +34,16 @@ include_patterns = [
 source_suffix = {'.md': 'markdown', '.rst': 'restructuredtext'}
 
 myst_enable_extensions = ['dollarmath', 'amsmath']
-myst_fence_as_directive = ['math', 'mermaid']
+myst_fence_as_directive = ['math']
 myst_heading_anchors = 4
+highlight_language = 'none'  # of blocks that name none: commands and layouts
 
 html_theme = 'furo'
 html_title = f'mmseg-ccdistill {version}'
 html_show_sourcelink = False
-# A copy of MathJax beside the site, for readers without a network: MATHJAX=PATH make docs
-if os.environ.get('MATHJAX'):
-    mathjax_path = os.environ['MATHJAX']
+html_math_renderer = 'mathml'
+html_static_path = ['static']
+html_css_files = ['pages.css']
 
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
@@ -77,9 +79,20 @@ def write_api_pages(app: Any) -> None:
     shutil.rmtree(ROOT / 'docs/api', ignore_errors=True)
     options = ['--separate', '--module-first', '--no-toc', '--output-dir', str(ROOT / 'docs/api')]
     apidoc.main(['-q', *options, str(ROOT / 'mmseg_ccdistill')])
+    for page in (ROOT / 'docs/api').glob('mmseg_ccdistill.*.rst'):
+        title, _, rest = page.read_text().split('\n', 2)
+        short = title.rpartition(' ')[0].removeprefix(r'mmseg\_ccdistill.')  # without "module"
+        page.write_text(f'{short}\n{"=" * len(short)}\n{rest}')
+
+
+def keep_colons(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Keep the words before the first colon of a variable's comment, which Napoleon takes for its type."""
+    if what in ('data', 'attribute') and lines and ':' in lines[0]:
+        lines[0] = f': {lines[0]}'
 
 
 def setup(app: Any) -> None:
-    """Register the two steps."""
+    """Register the three steps."""
+    app.connect('autodoc-process-docstring', keep_colons, priority=400)  # before Napoleon
     app.connect('builder-inited', write_api_pages)
     app.connect('source-read', add_side_bar)

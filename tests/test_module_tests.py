@@ -49,6 +49,7 @@ ELSEWHERE = {
         'test_checkpoint_weights.py': ('checkpoint_match',),
         'test_rename_keys.py': ('weight_conversion',),
         'test_compare.py': ('labelled_scenes',),
+        'test_own_data.py': ('own_data_configs',),
     },
     'a part of a data set or sampler, tested through it': {
         'test_draw_sampler.py': ('draw',),

@@ -26,9 +26,8 @@ def streets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_page_has_its_two_configs() -> None:
     assert [name for name, _ in CONFIGS] == ['my_streets_source.py', 'my_streets.py']
-    assert re.findall(r'python (tools/train.py) configs/(\w+\.py)', PAGE) == [
-        ('tools/train.py', name) for name, _ in CONFIGS
-    ]
+    trained = re.findall(r'^ccdistill train configs/(\w+\.py)$', PAGE, re.MULTILINE)
+    assert trained == [name for name, _ in CONFIGS]
 
 
 def test_the_weights_are_those_of_the_frequencies(streets: Path) -> None:

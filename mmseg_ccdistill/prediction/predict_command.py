@@ -1,8 +1,5 @@
 """Segment images, videos or a camera with a trained model.
 
-    MODEL   training checkpoint, exported .pth, or .safetensors with its .json: classes and colours come from it
-    INPUT   image, video, folder (with all below it), pattern such as 'night/**/*.jpg', or the number of a camera
-
 OUT gets a folder for each kind of output and predictions.json. What exists there is kept; a run that was interrupted
 goes on where it stopped. Files that cannot be read are listed at the end, and the exit code is 1.
 """
@@ -48,8 +45,17 @@ def parse_args(argv: Sequence[str] | None = None, prog: str | None = None) -> ar
     parser = argparse.ArgumentParser(
         prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('model', metavar='MODEL', help='file of the trained model')
-    parser.add_argument('input', metavar='INPUT', nargs='+', help='what to segment')
+    parser.add_argument(
+        'model',
+        metavar='MODEL',
+        help='training checkpoint, exported .pth, or .safetensors with its .json: classes and colours come from it',
+    )
+    parser.add_argument(
+        'input',
+        metavar='INPUT',
+        nargs='+',
+        help="image, video, folder (with all below it), pattern such as 'night/**/*.jpg', or the number of a camera",
+    )
     parser.add_argument(
         '--out',
         type=Path,

@@ -45,7 +45,8 @@ class Run:
     @property
     def iterations(self) -> tuple[int, int | None]:
         """Iterations that are logged, and how many were asked for."""
-        done = max((int(row['step']) for row in self.rows if 'step' in row), default=0)
+        steps = (int(row['step']) for row in [*self.rows, *self.validations] if 'step' in row)
+        done = max(steps, default=0)
         return done, (self.config.get('train_cfg') or {}).get('max_iters')
 
 

@@ -15,7 +15,7 @@ CONFIGS = re.findall(r'`configs/(\w+\.py)`:\n\n```python\n(.*?)```', PAGE, re.DO
 
 
 def make_streets(root: Path) -> None:
-    """Write images, labels, pairs and configs as the page lays them out.
+    """Write images, labels, pairs and configs as the page lays them out, nights with labels.
 
     Args:
         root: Working directory of the runs.
@@ -31,8 +31,7 @@ def make_streets(root: Path) -> None:
         for k in range(3):
             write(data / f'{light}/images/{k}.jpg', 256, 3)
             write(data / f'{light}/labels/{k}.png', 5)
-            write(data / f'pairs/{light}_{k}.jpg', 256, 3)
-    (data / 'pairs.csv').write_text(''.join(f'night_{k},day_{k}\n' for k in range(3)))
+    (data / 'pairs.csv').write_text(''.join(f'night/images/{k},day/images/{k}\n' for k in range(3)))
     (root / 'configs').mkdir()
     (root / 'configs/_base_').symlink_to(ROOT / 'configs/_base_')
     for name, text in CONFIGS:

