@@ -96,6 +96,24 @@ def saved_for_backward(model: nn.Module) -> Iterator[Kept]:
         yield kept
 
 
+class _NoModules:
+    """Stands in for the tracker of modules: everything belongs to the whole."""
+
+    parents = frozenset({'Global'})
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def flop_counter() -> FlopCounterMode:
+    """Torch's counter without a sum for each module: the hooks for that forbid a gradient within the forward pass."""
+    counter = FlopCounterMode(display=False)
+    if hasattr(counter, 'mod_tracker'):
+        counter.mod_tracker = _NoModules()
+    return counter
+
+
 def count_step(model: Any, inputs: Any, samples: Any) -> StepCost:
     """Count the forward and the backward pass of one iteration; a read of a value would raise.
 
@@ -106,8 +124,7 @@ def count_step(model: Any, inputs: Any, samples: Any) -> StepCost:
     """
     # What mmseg logs as accuracy reads values, and has neither convolutions nor a gradient.
     accuracy = mock.patch('mmseg.models.decode_heads.decode_head.accuracy', _no_accuracy)
-    counting = FlopCounterMode(display=False)
-    with accuracy, counting as counter, saved_for_backward(model) as saved:
+    with accuracy, flop_counter() as counter, saved_for_backward(model) as saved:
         total, _ = model.parse_losses(model(inputs, samples, mode='loss'))
         kept = saved.most
         total.backward()

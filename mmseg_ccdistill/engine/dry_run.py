@@ -64,7 +64,7 @@ class DryRun(NamedTuple):
         value = f', validation of {VALIDATED} images' if self.validates else ''
         return '\n'.join(
             [
-                f'dry run: {ITERATIONS} iterations{value}, a checkpoint of {self.checkpoint / _GIB:.2f} GiB, and one '
+                f'dry run: {ITERATIONS} iterations{value}, a checkpoint of {self.checkpoint / 1e6:.1f} MB, and one '
                 'more iteration resumed from it: no fault was found',
                 f'  speed   {self.its_per_second:.3g} iterations a second (of two; longer runs tell better)',
                 f'  memory  {self.memory / _GIB:.2f} GiB {where}, at most',

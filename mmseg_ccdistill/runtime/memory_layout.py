@@ -21,10 +21,20 @@ def use_channels_last(model: nn.Module) -> None:
         model: Changed in place, before it is wrapped for distributed training. The images are those that its
             ``data_preprocessor``, if it has one, returns as ``inputs``.
     """
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    lay_out_weights(model, torch.channels_last)
     preprocessor = getattr(model, 'data_preprocessor', None)
     if preprocessor is not None:
         preprocessor.register_forward_hook(_with_images_channels_last)
+
+
+def lay_out_weights(model: nn.Module, layout: torch.memory_format) -> None:
+    """Lay out weights and buffers of four dimensions; values stay.
+
+    Args:
+        model: Changed in place.
+        layout: ``torch.channels_last`` or ``torch.contiguous_format``.
+    """
+    model.to(memory_format=layout)  # type: ignore[call-overload]
 
 
 def _with_images_channels_last(module: nn.Module, args: Any, batch: Any) -> Any:

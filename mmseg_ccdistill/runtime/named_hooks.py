@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
@@ -13,7 +14,7 @@ from torch import nn
 
 from ..errors import UserInputError
 from .compiled_parts import compile_networks, compile_options
-from .memory_layout import lay_out_like_weights, use_channels_last
+from .memory_layout import lay_out_like_weights, lay_out_weights, use_channels_last
 from .run_setup import by_name
 
 #: The hooks of ``Runner.register_default_hooks``, which have a type even where the config gives none.
@@ -78,6 +79,15 @@ class NamedHooksRunner(Runner):
         if self.cfg.get('channels_last'):
             use_channels_last(getattr(model, 'module', model))
         return super().wrap_model(model_wrapper_cfg, model)
+
+    def _init_model_weights(self) -> None:
+        """Initialise weights; random numbers are drawn in the order of memory, so the layout comes after them."""
+        model = getattr(self.model, 'module', self.model)
+        if self.cfg.get('channels_last'):
+            lay_out_weights(model, torch.contiguous_format)
+        super()._init_model_weights()
+        if self.cfg.get('channels_last'):
+            lay_out_weights(model, torch.channels_last)
 
     def _maybe_compile(self, target: str) -> None:
         """Compile the parts of the networks if the config says so; mmengine compiles the step that is named."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import tempfile
 from typing import Any
 from unittest import mock
@@ -80,12 +79,6 @@ def make_runner(
 
 def _only(batches: list[Any]) -> Any:
     return batches[0]
-
-
-@functools.lru_cache(maxsize=4)
-def plain_losses(iterations: int) -> tuple[float, ...]:
-    """Losses of the run without switches."""
-    return tuple(losses(iterations))
 
 
 def losses(iterations: int, model: dict[str, Any] | None = None, **switches: Any) -> list[float]:
