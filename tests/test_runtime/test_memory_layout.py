@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from domain_batch import domain_batch
+from mmengine.config import Config
 from mode_run import make_runner
 from small_ccdistill import small_model
 from torch import nn
@@ -94,3 +96,14 @@ def test_a_run_resumes_in_the_other_layout(tmp_path: Any) -> None:
     optimizer: Any = again.optim_wrapper.optimizer
     buffers = [(w, state['momentum_buffer']) for w, state in optimizer.state.items()]
     assert buffers and all(w.stride() == buffer.stride() for w, buffer in buffers)
+
+
+def test_the_config_for_24_gb_changes_the_layout_alone() -> None:
+    """So it keeps the 8.8 GiB of activations that tests/test_cost.py counts for the paper's config."""
+    folder = Path(__file__).resolve().parents[2] / 'configs/ccdistill'
+    paper, ours = (
+        Config.fromfile(str(folder / f'refinenet_r101_cs2dz{suffix}.py')).to_dict()
+        for suffix in ('', '_24g')
+    )
+    assert ours.pop('channels_last') is True
+    assert ours == paper
