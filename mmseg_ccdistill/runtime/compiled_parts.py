@@ -36,7 +36,8 @@ def compile_options(config: Mapping[str, Any]) -> dict[str, Any] | None:
         config: With or without ``compile``.
 
     Raises:
-        UserInputError: If it is neither a bool nor a dict, or names a mode that there is not.
+        UserInputError: If it is neither a bool nor a dict, names a mode that there is not, or the model has parts that
+            are computed again.
     """
     value = config.get('compile')
     if value is None or value is False:
@@ -44,6 +45,11 @@ def compile_options(config: Mapping[str, Any]) -> dict[str, Any] | None:
     if value is not True and not isinstance(value, Mapping):
         raise UserInputError(
             f"compile is {value!r}: expected True, False or a dict, such as dict(mode='reduce-overhead')."
+        )
+    if (config.get('model') or {}).get('recompute'):
+        raise UserInputError(
+            'compile and model.recompute do not go together: torch cannot compile a module that computes its maps '
+            'again and keeps its statistics; take one of them.'
         )
     options = {} if value is True else dict(value)
     if options.get('mode') not in (None, *_MODES):

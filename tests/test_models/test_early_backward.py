@@ -188,7 +188,7 @@ def test_maps_of_the_decoder_that_others_read_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    'dtype, plain, early', [(torch.float32, 8.785, 6.39), (torch.bfloat16, 5.015, 3.4)]
+    'dtype, plain, early', [(torch.float32, 8.785, 6.32), (torch.bfloat16, 5.015, 3.377)]
 )
 def test_activations_of_the_paper(dtype: torch.dtype, plain: float, early: float) -> None:
     """8 backbones of 0.618 GiB and one decoder of 2 x 0.615, beside losses and the gradients of maps."""

@@ -73,6 +73,14 @@ def test_settings_that_there_are_not(value: Any, sentence: str) -> None:
         check_compile(Config(dict(compile=value)))
 
 
+def test_parts_that_are_computed_again_are_not_compiled() -> None:
+    config = Config(dict(compile=True, model=dict(recompute=('Bottleneck',))))
+    with pytest.raises(UserInputError, match=r'compile and model\.recompute do not go together'):
+        check_compile(config)
+    config.model.recompute = ()
+    assert compile_options(config) == {}
+
+
 def test_a_machine_without_a_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     config = Config(dict(compile=True))
     monkeypatch.setenv('CXX', 'no-such-compiler')
