@@ -156,9 +156,10 @@ def _shortened(config: Config, folder: Path, iterations: int) -> Config:
     """A copy that trains a few iterations in a folder and writes nowhere else."""
     config = copy.deepcopy(config)
     config.work_dir = str(folder)
-    config.experiment_name = (
-        f'dry_run_{iterations}'  # mmengine's objects of the first run stay its own
-    )
+    # mmengine keeps log and visualizer by name for the life of the process: each run gets its own
+    config.experiment_name = f'{folder.name}_{iterations}'
+    if config.get('visualizer'):
+        config.visualizer.name = config.experiment_name
     config.resume = False
     config.train_cfg.max_iters = iterations
     config.default_hooks = {**config.get('default_hooks', {})}
