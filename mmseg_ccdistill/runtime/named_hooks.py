@@ -82,7 +82,7 @@ class NamedHooksRunner(Runner):
 
     def _init_model_weights(self) -> None:
         """Initialise weights; random numbers are drawn in the order of memory, so the layout comes after them."""
-        model: nn.Module = getattr(self.model, 'module', self.model)
+        model: Any = getattr(self.model, 'module', self.model)
         if self.cfg.get('channels_last'):
             lay_out_weights(model, torch.contiguous_format)
         super()._init_model_weights()
