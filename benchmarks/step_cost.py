@@ -33,31 +33,85 @@ class StepCost(NamedTuple):
 
     Attributes:
         flops: Floating-point operations of convolutions and matrix products, two per multiply-add.
-        saved_bytes: Activations that autograd keeps for the backward pass.
+        saved_bytes: The most bytes of activations that autograd keeps at once for the backward pass.
     """
 
     flops: float
     saved_bytes: int
 
 
+class Kept:
+    """Bytes that autograd keeps for the backward pass, each storage once and without the parameters.
+
+    Attributes:
+        now: Bytes at present.
+        most: The most that there were at once.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.now = self.most = 0
+        self._parameters = {p.untyped_storage()._cdata for p in model.parameters()}
+        self._uses: Counter[int] = Counter()
+
+    def take(self, storage: torch.UntypedStorage) -> None:
+        """Count a tensor that is kept."""
+        if storage._cdata in self._parameters:
+            return
+        self._uses[storage._cdata] += 1
+        if self._uses[storage._cdata] == 1:
+            self.now += storage.nbytes()
+            self.most = max(self.most, self.now)
+
+    def drop(self, storage: torch.UntypedStorage) -> None:
+        """Count a tensor that is no longer kept."""
+        if storage._cdata in self._parameters:
+            return
+        self._uses[storage._cdata] -= 1
+        if not self._uses[storage._cdata]:
+            self.now -= storage.nbytes()
+
+
+class _KeptTensor:
+    """What autograd holds in the place of a tensor: as long as it does, the tensor counts."""
+
+    def __init__(self, tensor: Tensor, kept: Kept) -> None:
+        self.tensor, self.kept = tensor, kept
+        kept.take(tensor.untyped_storage())
+
+    def __del__(self) -> None:
+        self.kept.drop(self.tensor.untyped_storage())
+
+
 @contextmanager
-def saved_for_backward(model: nn.Module) -> Iterator[dict[int, torch.UntypedStorage]]:
-    """Storages that autograd keeps, each once and without the parameters.
+def saved_for_backward(model: nn.Module) -> Iterator[Kept]:
+    """What autograd keeps while the forward pass runs.
 
     Args:
         model: The model.
     """
-    own = {p.untyped_storage()._cdata for p in model.parameters()}
-    storages: dict[int, torch.UntypedStorage] = {}
+    kept = Kept(model)
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda tensor: _KeptTensor(tensor, kept), lambda held: held.tensor
+    ):
+        yield kept
 
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in own:
-            storages[storage._cdata] = storage
-        return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        yield storages
+class _NoModules:
+    """Stands in for the tracker of modules: everything belongs to the whole."""
+
+    parents = frozenset({'Global'})
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def flop_counter() -> FlopCounterMode:
+    """Torch's counter without a sum for each module: the hooks for that forbid a gradient within the forward pass."""
+    counter = FlopCounterMode(display=False)
+    if hasattr(counter, 'mod_tracker'):
+        counter.mod_tracker = _NoModules()  # type: ignore[assignment]
+    return counter
 
 
 def count_step(model: Any, inputs: Any, samples: Any) -> StepCost:
@@ -70,10 +124,9 @@ def count_step(model: Any, inputs: Any, samples: Any) -> StepCost:
     """
     # What mmseg logs as accuracy reads values, and has neither convolutions nor a gradient.
     accuracy = mock.patch('mmseg.models.decode_heads.decode_head.accuracy', _no_accuracy)
-    counting = FlopCounterMode(display=False)
-    with accuracy, counting as counter, saved_for_backward(model) as saved:
+    with accuracy, flop_counter() as counter, saved_for_backward(model) as saved:
         total, _ = model.parse_losses(model(inputs, samples, mode='loss'))
-        kept = sum(storage.nbytes() for storage in saved.values())
+        kept = saved.most
         total.backward()
     return StepCost(counter.get_total_flops(), kept)
 

@@ -49,7 +49,7 @@ def count_branch(model: nn.Module, decoder_learns: bool) -> Cost:
             logits = model.day.decode_head(maps)
         (logits if decoder_learns else maps[-1]).sum().backward()
     model.zero_grad(set_to_none=True)
-    return Cost(counter.get_total_flops(), sum(storage.nbytes() for storage in saved.values()))
+    return Cost(counter.get_total_flops(), saved.most)
 
 
 def test_parameters(model: nn.Module) -> None:

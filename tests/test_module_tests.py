@@ -63,7 +63,7 @@ ELSEWHERE = {
     'a part of a segmentor or optimizer, tested through it': {
         'test_adaptation_segmentor.py': ('checkpoint_routing', 'logits_map', 'network_names'),
         'test_adversarial.py': ('output_discriminator',),
-        'test_ccdistill_segmentor.py': ('component_building', 'features'),
+        'test_ccdistill_segmentor.py': ('component_building', 'features', 'projection_heads'),
         'test_ema_teacher.py': ('frozen_network', 'run_length'),
         'test_joint_optimizer.py': ('joint_constructor',),
         'test_self_training.py': ('hand_over', 'settings'),

@@ -6,6 +6,7 @@ import sys
 from mmseg.registry import RUNNERS
 
 from mmseg_ccdistill.engine.class_check import check_classes
+from mmseg_ccdistill.engine.dry_run import dry_run
 from mmseg_ccdistill.engine.hooks import SafeStopHook
 from mmseg_ccdistill.engine.label_needs import check_labels
 from mmseg_ccdistill.engine.prediction_folders import keep_folders
@@ -17,6 +18,7 @@ from mmseg_ccdistill.runtime.command_line import (
     run_main,
     trust_pickle,
 )
+from mmseg_ccdistill.runtime.compiled_parts import check_compile
 from mmseg_ccdistill.runtime.config_errors import named_mistakes
 from mmseg_ccdistill.runtime.learning_rate_scale import set_auto_scale_lr
 from mmseg_ccdistill.runtime.mixed_precision import check_amp, enable_amp
@@ -42,12 +44,23 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='multiply the learning rate by processes x train_dataloader.batch_size / '
         'auto_scale_lr.base_batch_size',
     )
+    parser.add_argument(
+        '--dry-run',
+        action='store_true',
+        help='go once through everything: three iterations, validation, a checkpoint, one more iteration resumed '
+        'from it; print speed and memory, and leave nothing behind',
+    )
     add_launch_arguments(parser)
     words = sys.argv[1:] if argv is None else argv
     mistake = misplaced_checkpoint(words)
     if mistake is not None:
         parser.error(mistake)
-    return parser.parse_args(words)
+    args = parser.parse_args(words)
+    if args.dry_run and (args.resume or args.launcher != 'none'):
+        parser.error(
+            '--dry-run starts from the config, in one process: leave --resume and --launcher out'
+        )
+    return args
 
 
 def main() -> None:
@@ -56,7 +69,8 @@ def main() -> None:
     trust_pickle(args.trust_pickle)
     config = load_config(args.config, args.cfg_options)
     set_auto_scale_lr(config, args.auto_scale_lr)
-    set_work_dir(config, args.config, args.work_dir)
+    if not args.dry_run:
+        set_work_dir(config, args.config, args.work_dir)
     if args.resume:
         resume_last_checkpoint(config, process_of(args.launcher))
     check_initial_weights(config)
@@ -68,8 +82,12 @@ def main() -> None:
     if args.amp:
         enable_amp(config)
     check_amp(config)
+    check_compile(config)
     set_up_processes(config, args.launcher, args.local_rank)
     try:
+        if args.dry_run:
+            print(dry_run(config).describe())
+            return
         with named_mistakes(config):
             RUNNERS.build(config).train()
     finally:

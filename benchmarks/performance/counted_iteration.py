@@ -24,22 +24,27 @@ def flop_row(sizes: Sizes) -> dict[str, Any]:
 
 def activations_row(sizes: Sizes) -> dict[str, Any]:
     """GiB that one iteration keeps for its backward pass, in every mode that changes it."""
-    return {name: dict(value=kept(path, dtype)) for name, (path, dtype) in MODES.items()}
+    return {name: dict(value=kept(*mode)) for name, mode in MODES.items()}
 
 
-#: Config and type of the activations by mode.
-MODES: dict[str, tuple[Path, torch.dtype]] = {
-    'fp32': (PAPER, torch.float32),
-    'bf16': (PAPER, torch.bfloat16),
-    'bf16 recomputed': (CONFIGS / 'refinenet_r101_cs2dz_8g.py', torch.bfloat16),
+#: Config, type of the activations and whether decoders go backward early, by mode.
+MODES: dict[str, tuple[Path, torch.dtype, bool]] = {
+    'fp32': (PAPER, torch.float32, False),
+    'fp32 early': (PAPER, torch.float32, True),
+    'bf16': (PAPER, torch.bfloat16, False),
+    'bf16 early': (PAPER, torch.bfloat16, True),
+    'bf16 recomputed': (CONFIGS / 'refinenet_r101_cs2dz_8g.py', torch.bfloat16, False),
 }
 
 
-def kept(path: Path, dtype: torch.dtype) -> float:
-    """GiB that an iteration of a config keeps for its backward pass.
+def kept(path: Path, dtype: torch.dtype, early: bool = False) -> float:
+    """The most GiB that an iteration of a config keeps for its backward pass at once.
 
     Args:
         path: Config.
         dtype: Of the activations.
+        early: ``model.early_decoder_backward``. Defaults to False.
     """
-    return count_iteration(build(Config.fromfile(str(path))), dtype).saved_bytes / GIB
+    config = Config.fromfile(str(path))
+    config.model.early_decoder_backward = early
+    return count_iteration(build(config), dtype).saved_bytes / GIB

@@ -36,13 +36,14 @@ def enable_amp(config: Config) -> None:
 
 
 def check_amp(config: Config) -> None:
-    """Check that the device can compute in the precision of the config.
+    """Check that the device can compute in the precision of the config, and that the step can.
 
     Args:
         config: Config with an ``optim_wrapper``.
 
     Raises:
-        UserInputError: If it is mixed and there is no accelerator, or bfloat16 and the GPU has none.
+        UserInputError: If it is mixed and there is no accelerator, bfloat16 and the GPU has none, or float16 and
+            decoders go backward early: their gradients are made before a loss scaler can enlarge them.
     """
     wrapper = config.get('optim_wrapper') or {}
     if wrapper.get('type') != 'AmpOptimWrapper':
@@ -51,6 +52,13 @@ def check_amp(config: Config) -> None:
         raise UserInputError(
             'optim_wrapper is an AmpOptimWrapper, which needs a GPU, and none was found: take the config '
             'in float32 of which this is a variant'
+        )
+    early = (config.get('model') or {}).get('early_decoder_backward')
+    if early and wrapper.get('dtype') != 'bfloat16':
+        raise UserInputError(
+            'model.early_decoder_backward=True needs bfloat16 or float32: in float16 small gradients of the decoders '
+            'would be lost before the loss scaler sees them; set optim_wrapper.dtype=bfloat16, or leave it out and '
+            'save memory with model.recompute.'
         )
     if wrapper.get('dtype') == 'bfloat16' and torch.cuda.is_available():
         capability = torch.cuda.get_device_capability()

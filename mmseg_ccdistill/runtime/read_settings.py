@@ -29,7 +29,8 @@ def _arguments(*functions: Callable[..., Any]) -> frozenset[str]:
 
 #: Top-level names that Runner.from_cfg passes on, that the runner looks up in its ``cfg``, and that the tools use.
 READ_NAMES = (_arguments(Runner.__init__) - {'cfg'}) | {
-    *('activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval'),
+    *('activation_checkpointing', 'channels_last', 'compile', 'custom_imports'),
+    'efficient_conv_bn_eval',
     *('find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'strategy', 'sync_bn'),
     *('tta_model', 'tta_pipeline'),
 }

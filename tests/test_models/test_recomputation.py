@@ -41,7 +41,7 @@ def two_steps(model: Any) -> tuple[list[float], int]:
         data = model.data_preprocessor(copy.deepcopy(batch), True)
         with saved_for_backward(model) as saved:
             total, _ = model.parse_losses(model(**data, mode='loss'))
-            kept = kept or sum(storage.nbytes() for storage in saved.values())
+            kept = kept or saved.most
         total.backward()
         optimizer.step()
         optimizer.zero_grad()

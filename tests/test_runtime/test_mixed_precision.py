@@ -39,3 +39,18 @@ def test_a_config_in_a_precision_that_the_device_lacks_is_refused(monkeypatch) -
         mixed_precision.check_amp(half)
     monkeypatch.setattr('torch.cuda.get_device_capability', lambda: (8, 0))
     mixed_precision.check_amp(half)
+
+
+@pytest.mark.parametrize('dtype', ['float16', None])
+def test_decoders_that_go_backward_early_have_no_loss_scaler(dtype, monkeypatch) -> None:
+    monkeypatch.setattr(mixed_precision, 'get_device', lambda: 'cuda')
+    wrapper = dict(type='AmpOptimWrapper', dtype=dtype)
+    config = Config(dict(model=dict(early_decoder_backward=True), optim_wrapper=wrapper))
+    with pytest.raises(
+        UserInputError, match='early_decoder_backward=True needs bfloat16 or float32'
+    ):
+        mixed_precision.check_amp(config)
+    config.optim_wrapper.dtype = 'bfloat16'
+    mixed_precision.check_amp(config)
+    config.optim_wrapper.dtype, config.model.early_decoder_backward = dtype, False
+    mixed_precision.check_amp(config)

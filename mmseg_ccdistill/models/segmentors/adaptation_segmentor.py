@@ -33,10 +33,12 @@ class DomainMaps(NamedTuple):
     Attributes:
         backbone: Raw maps of the backbone, ``(B, C_i, h_i, w_i)``.
         head_inputs: What the decode head reads: the neck's output, or the same maps.
+        logits: What it made of them, ``(B, K, h, w)``, if it has been asked already.
     """
 
     backbone: Sequence[Tensor]
     head_inputs: Sequence[Tensor]
+    logits: Tensor | None = None
 
 
 class AdaptationSegmentor(BaseSegmentor):

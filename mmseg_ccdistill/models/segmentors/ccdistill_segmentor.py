@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,12 +14,15 @@ from torch import Tensor, nn
 
 from ...domains import DOMAINS, DomainSamples, DomainTensors
 from ...errors import UserInputError
-from ..component_building import build_apart, build_optional
+from ..component_building import build_optional
+from ..early_backward import early_backward, head_weights
 from ..precision import autocast_off, full_precision
 from .adaptation_segmentor import DomainMaps
+from .batched_decoder import check_batched_decoder, decode_together
 from .cross_domain_segmentor import CrossDomainSegmentor
 from .diagnostics import correlation_diagnostics, pseudo_label_diagnostics, style_diagnostics
 from .features import backbone_index, feature_channels, head_feature
+from .projection_heads import build_projection_heads, check_every_head_learns
 
 #: Order of the forward passes, which is also that of dropout's random numbers.
 _PASSES = ('source_day', 'target_day', 'source_night', 'target_night')
@@ -49,14 +54,19 @@ class CCDistillSegmentor(CrossDomainSegmentor):
             graph. ``'target_night'``: the features of S_n are constants, too: S guides T. Defaults to ``'both'``.
         teacher_mode (str): ``'train'``: pseudo labels come from the training forward (dropout and batch statistics,
             as in DANNet). ``'eval'``: from an extra pass in evaluation mode. Defaults to ``'train'``.
+        early_decoder_backward (bool): The losses of a decoder run their backward pass as soon as it is done, so that
+            one decoder's maps are kept at a time, see :mod:`early_backward`. Defaults to False.
+        batch_night_decoder (bool): M_n's decoder sees S_n and T_n in one pass, see :mod:`batched_decoder`. Defaults
+            to False.
         diagnostics_interval (int): Iterations between the logged diagnostics; 0 turns them off. Defaults to 50.
         self_training (dict, optional): ``SelfTraining``, beyond the paper: it takes over from L_pseudo. None: off.
             Defaults to None.
         **kwargs: See :class:`CrossDomainSegmentor`.
 
     Raises:
-        ValueError: On an unknown mode or feature, if ``projection_head.in_channels`` does not fit the feature, or if
-            a branch has a head of its own that no term teaches.
+        ValueError: On an unknown mode or feature, if ``projection_head.in_channels`` does not fit the feature, if
+            decoders shall go backward early or be batched and cannot, or if a branch has a head of its own that no
+            term teaches.
     """
 
     def __init__(
@@ -70,6 +80,8 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         loss_pseudo: OptConfigType = None,
         distill_into: str = 'both',
         teacher_mode: str = 'train',
+        early_decoder_backward: bool = False,
+        batch_night_decoder: bool = False,
         diagnostics_interval: int = 50,
         self_training: OptConfigType = None,
         **kwargs: Any,
@@ -85,6 +97,16 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         self.feature_index = backbone_index(feature)
         self.distill_into = distill_into
         self.teacher_mode = teacher_mode
+        if early_decoder_backward and self.feature_index is None:
+            raise UserInputError(
+                "early_decoder_backward=True needs feature='backbone.<index>': with feature='decode_head' other terms "
+                'read the maps of the decoders, which cannot be freed early; leave it out, or save memory with '
+                'model.recompute.'
+            )
+        self.early_decoder_backward = early_decoder_backward
+        if batch_night_decoder:
+            check_batched_decoder(self.night.decode_head, feature, early_decoder_backward)
+        self.batch_night_decoder = batch_night_decoder
         self.diagnostics_interval = diagnostics_interval
         crop = getattr(self.data_preprocessor, 'size', None)
         if loss_cdc is not None and projection_head is not None:
@@ -97,8 +119,8 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         elif loss_cdc is not None or loss_cds is not None:
             feature_channels(self.day, feature, crop)
         self.share_projection_head = share_projection_head
-        self.projection_head = self._build_projection_head(
-            projection_head if loss_cdc is not None else None
+        self.projection_head = build_projection_heads(
+            projection_head if loss_cdc is not None else None, share_projection_head, self.networks
         )
         self.loss_cdc = build_optional(loss_cdc)
         self.loss_cds = build_optional(loss_cds)
@@ -106,27 +128,8 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         self.self_training = build_optional(self_training)
         if self.self_training is not None:
             self.self_training.attach(self.branches)
-        self._check_every_head_learns()
-
-    def _check_every_head_learns(self) -> None:
-        """Refuse a head of its own that no term teaches: distributed training waits for its gradient."""
         taught = getattr(self.loss_cdc, 'taught_domains', None)
-        if not isinstance(self.projection_head, nn.ModuleDict) or taught is None:
-            return
-        for branch in self.networks:
-            if branch not in {self.routes[domain] for domain in taught}:
-                raise UserInputError(
-                    f'share_projection_head=False builds a projection head for {branch}, which no term of loss_cdc '
-                    'teaches: with js_weight=0, illumination_weight=0 and detach_guide=True the day is a constant '
-                    'guide; set share_projection_head=True, loss_cdc.detach_guide=False, or give one of the two '
-                    'weights a value.'
-                )
-
-    def _build_projection_head(self, config: ConfigType | None) -> nn.Module | None:
-        """The shared head, or one per branch (equal at the start) by its name; None if there is none."""
-        if config is None or self.share_projection_head:
-            return None if config is None else build_apart(config)
-        return nn.ModuleDict({branch: build_apart(config) for branch in self.networks})
+        check_every_head_learns(self.projection_head, taught, self.routes, self.networks)
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -175,18 +178,12 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         features = self.domain_features(maps)
         log: dict[str, Tensor] = {}
         for domain in ('source_day', 'source_night'):
-            logits = self.domain_logits(domain, maps, features)
             labels = self.ground_truth(data_samples[domain])
-            branch = self.branch_of(domain)
-            log.update(
-                self.supervised_loss(branch, domain, maps[domain].head_inputs, logits, labels)
-            )
+            losses = partial(self.labelled_losses, domain, features, labels)
+            log.update(self.decoder_losses(domain, maps, losses))
         if self.loss_pseudo is not None and self.pseudo_share > 0:
-            night = self.student_logits(inputs, maps, features)
-            labels = self.pseudo_labels(self.teacher_logits(inputs, maps, features), night)
-            log['target_night.loss_pseudo'] = self.pseudo_share * self.loss_pseudo(night, labels)
-            if diagnose:
-                log.update(pseudo_label_diagnostics(labels, self.num_classes))
+            losses = partial(self.pseudo_losses, inputs, features, diagnose)
+            log.update(self.decoder_losses('target_night', maps, losses))
         elif self.loss_pseudo is not None:  # handed over; the log shall not show its last value on
             log['target_night.loss_pseudo'] = inputs['target_night'].new_zeros(())
         distilled = self.distilled_features(features)
@@ -220,6 +217,9 @@ class CCDistillSegmentor(CrossDomainSegmentor):
             needs_graph = domain != 'target_day' or (self.distills and self.distill_into == 'both')
             with torch.set_grad_enabled(torch.is_grad_enabled() and needs_graph):
                 maps[domain] = self.encode(self.branch_of(domain), inputs[domain])
+        if self.batch_night_decoder and self.pseudo_share > 0:
+            nights = {d: m for d, m in maps.items() if d in ('source_night', 'target_night')}
+            maps.update(decode_together(self.night.decode_head, nights))
         return maps
 
     def _is_encoded(self, domain: str) -> bool:
@@ -245,10 +245,53 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         self, domain: str, maps: dict[str, DomainMaps], features: DomainTensors
     ) -> Tensor:
         """Logits ``(B, K, h, w)`` of one domain at the head's resolution; goes on from F_D if that is the head's."""
+        ready = maps[domain].logits
+        if ready is not None:
+            return ready
         head = self.branch_of(domain).decode_head
         if self.feature_index is None and domain in features:
             return head.cls_seg(features[domain])
         return head(maps[domain].head_inputs)
+
+    def decoder_losses(
+        self,
+        domain: str,
+        maps: dict[str, DomainMaps],
+        losses: Callable[[dict[str, DomainMaps]], dict[str, Tensor]],
+    ) -> dict[str, Tensor]:
+        """Losses of the heads of one domain, a function of the maps; their backward pass at once if it is early."""
+        if not self.early_decoder_backward:
+            return losses(maps)
+        own = maps[domain]
+        return early_backward(
+            lambda leaves: losses({**maps, domain: own._replace(head_inputs=leaves)}),
+            own.head_inputs,
+            head_weights(self.branch_of(domain)),
+        )
+
+    def labelled_losses(
+        self, domain: str, features: DomainTensors, labels: Tensor, maps: dict[str, DomainMaps]
+    ) -> dict[str, Tensor]:
+        """L_seg of S_d or S_n with its labels ``(B, H, W)``."""
+        logits = self.domain_logits(domain, maps, features)
+        branch, head_inputs = self.branch_of(domain), maps[domain].head_inputs
+        return self.supervised_loss(branch, domain, head_inputs, logits, labels)
+
+    def pseudo_losses(
+        self,
+        inputs: DomainTensors,
+        features: DomainTensors,
+        diagnose: bool,
+        maps: dict[str, DomainMaps],
+    ) -> dict[str, Tensor]:
+        """L_pseudo of T_n, and the diagnostics of its labels if it is their turn."""
+        assert self.loss_pseudo is not None
+        night = self.student_logits(inputs, maps, features)
+        labels = self.pseudo_labels(self.teacher_logits(inputs, maps, features), night)
+        log = {'target_night.loss_pseudo': self.pseudo_share * self.loss_pseudo(night, labels)}
+        if diagnose:
+            log.update(pseudo_label_diagnostics(labels, self.num_classes))
+        return log
 
     def student_logits(
         self, inputs: DomainTensors, maps: dict[str, DomainMaps], features: DomainTensors
