@@ -35,41 +35,48 @@ def falls(rows: list[dict[str, Any]], key: str) -> tuple[float, float]:
     return float(np.median(values[:tenth])), float(np.median(values[-tenth:]))
 
 
-def check(
-    name: str, work_dir: Path, source_iters: int, adapt_iters: int
-) -> tuple[dict[str, Any], list[str]]:
-    """Train and test one data set.
+def stages(name: str, source_iters: int, adapt_iters: int) -> tuple[Stage, Stage]:
+    """Source-only, trained on, and CCDistill, of the small network on one data set.
 
     Args:
         name: Suffix of the small configs, ``'mini'`` or ``'camvid'``.
-        work_dir: Folder of the runs, new.
-        source_iters: Iterations of the source-only stage.
-        adapt_iters: Iterations of the adaptation.
-
-    Returns:
-        The measured values, and a sentence per failed check.
+        source_iters: Iterations of the source-only stage, from which both start.
+        adapt_iters: Iterations of each.
     """
     source_config = f'configs/refinenet/refinenet_small_{name}.py'
     full_config = f'configs/ccdistill/refinenet_small_{name}_day2night.py'
     # One value per iteration: the checks take medians themselves.
     every = {'default_hooks.logger.interval': 1, 'log_processor.window_size': 1}
-    source = Stage('source', source_config, source_iters)
-    source_only = Stage('source_only', source_config, adapt_iters, source)
-    full = Stage('ccdistill', full_config, adapt_iters, source, options=every)
-    cores = os.cpu_count() or 1
-    run_stages([source], work_dir, jobs=1, threads=cores)
-    run_stages([full, source_only], work_dir, jobs=1 if torch.cuda.is_available() else 2, threads=1)
+    source = Stage(f'{name}/source', source_config, source_iters)
+    return (
+        Stage(f'{name}/source_only', source_config, adapt_iters, source),
+        Stage(f'{name}/ccdistill', full_config, adapt_iters, source, options=every),
+    )
 
-    loader = Config.fromfile(str(ROOT / full_config)).test_dataloader
-    tested = {
-        stage.name: evaluate(stage.config, stage.checkpoint(work_dir), loader)
-        for stage in (source_only, full)
-    }
-    constant = best_constant_miou(tested['ccdistill']['labels'])
-    rows = scalars(work_dir / 'ccdistill')
+
+def check(
+    name: str, source_only: Stage, full: Stage, work_dir: Path
+) -> tuple[dict[str, Any], list[str]]:
+    """Test what was trained on one data set.
+
+    Args:
+        name: Of the data set.
+        source_only: Trained on without adaptation.
+        full: CCDistill.
+        work_dir: Folder of the runs.
+
+    Returns:
+        The measured values, and a sentence per failed check.
+    """
+    loader = Config.fromfile(str(ROOT / full.config)).test_dataloader
+    before, after = (
+        evaluate(stage.config, stage.checkpoint(work_dir), loader) for stage in (source_only, full)
+    )
+    constant = best_constant_miou(after['labels'])
+    rows = scalars(work_dir / full.name)
     report: dict[str, Any] = {
-        'source_only_miou': tested['source_only']['mIoU'],
-        'ccdistill_miou': tested['ccdistill']['mIoU'],
+        'source_only_miou': before['mIoU'],
+        'ccdistill_miou': after['mIoU'],
         'best_constant_miou': constant,
         'medians': {key: falls(rows, key) for key in FALLING},
     }
@@ -102,8 +109,16 @@ def main() -> int:
     run_dir = args.work_dir / time.strftime(
         '%Y%m%d_%H%M%S'
     )  # earlier checkpoints are never taken for new ones
-    for name in names:
-        report, failed = check(name, run_dir / name, args.source_iters, args.adapt_iters)
+    trained = {name: stages(name, args.source_iters, args.adapt_iters) for name in names}
+    wanted = [
+        part
+        for source_only, full in trained.values()
+        for part in (source_only.start, full, source_only)
+    ]
+    jobs = 1 if torch.cuda.is_available() else os.cpu_count() or 1
+    run_stages([stage for stage in wanted if stage], run_dir, jobs=jobs, threads=1)
+    for name, (source_only, full) in trained.items():
+        report, failed = check(name, source_only, full, run_dir)
         print(name, json.dumps(report, indent=2), flush=True)
         failures += failed
     for failure in failures:
