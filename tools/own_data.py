@@ -63,6 +63,8 @@ def main() -> None:
     data = read_own_data(args.folder, args.classes)
     source, adaptation = write_own_configs(data, args.classes, args.static, name, args.force)
     nights = 'labelled nights to measure on' if data.has_night_labels else 'no labelled nights'
+    if data.num_unpaired:
+        nights += f', {data.num_unpaired} nights in no pair, which no training sees'
     print(
         f'{args.folder}: {data.num_days} labelled days, {data.num_pairs} pairs, {nights}\n'
         f'{source} and {adaptation} are written. Next:\n\n'

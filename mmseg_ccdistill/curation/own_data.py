@@ -39,6 +39,7 @@ class OwnData(NamedTuple):
         shares: Share of each class among the labelled pixels, ``(K,)`` float64.
         num_days: Labelled photos by day.
         num_pairs: Day-night pairs.
+        num_unpaired: Nights that are in no pair, so that no training sees them.
         has_night_labels: Whether there are labelled nights to test on.
     """
 
@@ -47,6 +48,7 @@ class OwnData(NamedTuple):
     shares: np.ndarray
     num_days: int
     num_pairs: int
+    num_unpaired: int
     has_night_labels: bool
 
 
@@ -92,14 +94,23 @@ def read_own_data(root: str, classes: Sequence[str]) -> OwnData:
                 f'the class {name!r} has no pixel in {str(folder / "day/labels")!r}: expected each class of --classes '
                 'in a label; label some, or leave the class out'
             )
+    listed = read_pair_list(str(pairs))
+    unpaired = _stems(folder, 'night', suffix) - {night for night, _ in listed}
     return OwnData(
         root,
         suffix,
         pixels / pixels.sum(),
         len(labelled['day']),
-        len(read_pair_list(str(pairs))),
+        len(listed),
+        len(unpaired),
         has_night_labels,
     )
+
+
+def _stems(folder: Path, light: str, suffix: str) -> set[str]:
+    """Photos of one light as lists name them: ``night/images/NAME``."""
+    photos = (folder / light / 'images').rglob(f'*{suffix}')
+    return {p.relative_to(folder).as_posix().removesuffix(suffix) for p in photos}
 
 
 def _suffix(folder: Path) -> str:
@@ -117,12 +128,11 @@ def _suffix(folder: Path) -> str:
 
 def _pair_by_name(folder: Path, suffix: str, pairs: Path) -> None:
     """Write the list of nights and days that have the same name."""
-    stems: dict[str, set[str]] = {}
-    for light in ('night', 'day'):
-        root = folder / light / 'images'
-        files = (p.relative_to(root) for p in root.rglob(f'*{suffix}'))
-        stems[light] = {p.as_posix().removesuffix(suffix) for p in files}
-    both = sorted(stems['night'] & stems['day'])
+    names = (
+        {stem.removeprefix(f'{light}/images/') for stem in _stems(folder, light, suffix)}
+        for light in ('night', 'day')
+    )
+    both = sorted(set.intersection(*names))
     if not both:
         raise UserInputError(
             f'no night of {str(folder / "night/images")!r} has the name of a day, and there is no {str(pairs)!r}: '
@@ -176,7 +186,7 @@ def write_own_configs(
     weights = class_balance_weights(data.shares.tolist())
     values = dict(
         name=name,
-        root=data.root.rstrip('/') + '/',
+        root=repr(data.root.rstrip('/') + '/'),
         base='.' if Path('configs').resolve() == shipped else str(shipped),
         classes=list(classes),
         palette=colours(classes),

@@ -15,7 +15,7 @@ classes = $classes  # the ids 0, 1, ... of the label files
 palette = $palette
 # class_balance_weights($shares): the share of each class among the labelled pixels
 class_weight = $class_weight
-data_root = '$root'
+data_root = $root
 labelled = dict(
     type='BaseSegDataset',
     data_root=data_root,

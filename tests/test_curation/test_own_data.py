@@ -14,7 +14,7 @@ import pytest
 from own_streets import CONFIGS, make_streets
 from tool_project import ROOT, error_of, load_tool, run_tool
 
-from mmseg_ccdistill.curation.own_data import colours
+from mmseg_ccdistill.curation.own_data import colours, read_own_data, write_own_configs
 
 CLASSES = ['sky', 'road', 'lane marking', 'bus', 'person']
 
@@ -81,6 +81,21 @@ def test_labelled_nights_are_measured_on(streets: Path, own_data, capsys) -> Non
     assert 'No labelled nights' not in text
     assert "load_from = 'work_dirs/town_source/iter_600.pth'" in Path('configs/town.py').read_text()
     assert 'labelled nights to measure on' in capsys.readouterr().out
+
+
+def test_nights_without_a_pair_are_counted_and_any_name_of_a_folder_is_quoted(
+    streets: Path, own_data, capsys
+) -> None:
+    night = next((streets / 'night/images').iterdir())
+    shutil.copy(night, night.with_stem('alone'))
+    assert own_data() == 0
+    assert ', 1 nights in no pair, which no training sees' in capsys.readouterr().out
+    found = read_own_data(str(streets), CLASSES)
+    assert (found.num_pairs, found.num_unpaired) == (3, 1)
+    write_own_configs(found._replace(root="the driver's"), CLASSES, [], 'quoted')
+    text = Path('configs/quoted_source.py').read_text()
+    assert 'data_root = "the driver\'s/"' in text
+    compile(text, 'quoted_source.py', 'exec')
 
 
 def test_what_exists_is_kept(streets: Path, own_data, capsys) -> None:

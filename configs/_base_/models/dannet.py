@@ -14,7 +14,7 @@ dannet = dict(
     ),
     adversarial_weight=0.01,
 )
-# Beside a small segmentor: at full width these three take 15 times as long as all the rest on a CPU.
+# Beside a small segmentor: at full width these three would cost far more than all the rest.
 relit_small = dict(type='RelitEncoderDecoder', light_net=dict(type='LightNet', base_channels=16))
 discriminator_small = dict(type='DayNightDiscriminator', in_channels=19, base_channels=16)
 dannet_small = dict(dannet, discriminator=discriminator_small)
