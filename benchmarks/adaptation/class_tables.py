@@ -42,8 +42,14 @@ def class_table(results: Results, dataset: str) -> Table:
     return table
 
 
-def _iou_by_seed(results: Results, row: str, dataset: str) -> dict[str, np.ndarray]:
-    """IoU of every class by seed; NaN for a class that occurs neither in labels nor in predictions."""
+def iou_by_seed(results: Results, row: str, dataset: str) -> dict[str, np.ndarray]:
+    """IoU of every class by seed; NaN for a class that occurs neither in labels nor in predictions.
+
+    Args:
+        results: Content of ``results.json``.
+        row: Name of the row.
+        dataset: Name of the set.
+    """
     runs = results['runs'].get(row, {})
     return {
         seed: np.array(run['sets'][dataset]['IoU'], dtype=np.float64)
@@ -63,9 +69,9 @@ def left_out_table(results: Results, dataset: str) -> Table:
         A head with the rows of the suite; a row for the mean of all classes, then one for each class that some label
         of the set has: the mean difference in mIoU without it, and its own mean difference in IoU.
     """
-    reference = _iou_by_seed(results, BASELINE, dataset)
+    reference = iou_by_seed(results, BASELINE, dataset)
     rows = [n for n in row_names(results) if n != BASELINE and mious(results, n, dataset)]
-    of_row = {name: _iou_by_seed(results, name, dataset) for name in rows}
+    of_row = {name: iou_by_seed(results, name, dataset) for name in rows}
     common = {name: sorted(set(iou) & set(reference), key=int) for name, iou in of_row.items()}
     rows = [name for name in rows if common[name]]
     if not rows:

@@ -1,0 +1,133 @@
+"""Systems side by side: night mIoU, the class that carries a difference, and cost, from finished runs.
+
+``python -m benchmarks.adaptation.systems_table docs/results/table1_mini.json --page docs/table1.md --mark 'mini night'``
+writes the table into a page, between the marks of that name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.adaptation.class_tables import iou_by_seed
+from benchmarks.adaptation.cost_table import time_ratio
+from benchmarks.adaptation.measured import Results, main_set, mious, row_names
+from benchmarks.adaptation.results import read_results
+from benchmarks.adaptation.rows import FULL, ORACLE, ROWS, SOURCE_ONLY
+from benchmarks.adaptation.tables import Table, interval_text
+from benchmarks.docs_marks import write_between
+from mmseg_ccdistill.evaluation.report import markdown_table
+from mmseg_ccdistill.reports.seed_statistics import closed_share, paired_difference, spread
+from mmseg_ccdistill.runtime.command_line import run_main
+
+
+def without_largest_class(
+    results: Results, row: str, reference: str, dataset: str
+) -> tuple[float, str] | None:
+    """The difference of two rows without the class that carries most of it.
+
+    Args:
+        results: Content of ``results.json``.
+        row: A row.
+        reference: The row that is subtracted.
+        dataset: Name of the set.
+
+    Returns:
+        Mean difference in mIoU over common seeds with that class left out of both means, and the name of the class:
+        the one whose absence moves the difference most towards zero and beyond. None without a common seed.
+    """
+    own, other = (iou_by_seed(results, name, dataset) for name in (row, reference))
+    common = sorted(set(own) & set(other), key=int)
+    if not common:
+        return None
+
+    def difference(left_out: int) -> float:
+        kept = np.arange(len(results['classes'])) != left_out
+        pairs = [(own[seed][kept], other[seed][kept]) for seed in common]
+        return float(np.mean([np.nanmean(a) - np.nanmean(b) for a, b in pairs]))
+
+    whole = np.mean([np.nanmean(own[seed]) - np.nanmean(other[seed]) for seed in common])
+    left = [difference(index) for index in range(len(results['classes']))]
+    index = int(np.argmin(left) if whole > 0 else np.argmax(left))
+    return left[index], results['classes'][index]
+
+
+def systems_table(results: Results, dataset: str) -> Table:
+    """Every row on one set with its cost: means over seeds with 95 % intervals, differences paired by seed.
+
+    Args:
+        results: Content of ``results.json``.
+        dataset: Name of the set.
+
+    Returns:
+        A head and a row for each row that was measured on the set.
+    """
+    has_oracle = bool(mious(results, ORACLE, dataset))
+    table = [
+        [
+            *('system', 'n', f'mIoU on {dataset}', f'to {ROWS[SOURCE_ONLY].title}'),
+            *(f'to {ROWS[FULL].title}', 'the same without its largest class'),
+            *(['share of the gap, %'] if has_oracle else []),
+            *('TFLOP of a step', 'activations, GiB', 'time of a step'),
+        ]
+    ]
+    references = [mious(results, name, dataset) for name in (SOURCE_ONLY, FULL)]
+    for name in row_names(results):
+        values = mious(results, name, dataset)
+        if not values:
+            continue
+        n = len(values)
+        cells = [
+            ROWS[name].title,
+            str(n),
+            interval_text(spread(list(values.values())).mean, n, signed=False),
+        ]
+        for reference, of_reference in zip((SOURCE_ONLY, FULL), references, strict=True):
+            difference = paired_difference(values, of_reference)
+            cells.append('0' if name == reference else interval_text(difference, n))
+        left = without_largest_class(results, name, FULL, dataset) if name != FULL else None
+        cells.append('' if left is None else f'{left[0]:+.1f} ({left[1]})')
+        if has_oracle:
+            share = None
+            if references[0] and name not in (SOURCE_ONLY, ORACLE):
+                share = closed_share(values, references[0], mious(results, ORACLE, dataset))
+            cells.append('' if share is None else f'{100 * share.value:.0f}')
+        runs = [run for run in results['runs'][name].values() if run.get('cost')]
+        cost = runs[0]['cost'] if runs else None
+        ratio = time_ratio(results, name)
+        cells += ['', ''] if cost is None else [f'{cost["tflop"]:.3f}', f'{cost["gib"]:.3f}']
+        cells.append('' if ratio is None else f'{ratio:.2f}')
+        table.append(cells)
+    return table
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the table of a results file into a page.
+
+    Args:
+        argv: Arguments. Defaults to None, those of the command line.
+    """
+    parser = argparse.ArgumentParser(
+        prog='python -m benchmarks.adaptation.systems_table',
+        description=(__doc__ or '').split('\n', 1)[0],
+    )
+    parser.add_argument('results', type=Path, help='results.json of a suite')
+    parser.add_argument('--set', dest='dataset', help='set to show (default: the first)')
+    parser.add_argument('--page', type=Path, help='page to write into (default: print the table)')
+    parser.add_argument('--mark', default='systems', help='name of the marks in the page')
+    args = parser.parse_args(argv)
+    results = read_results(args.results)
+    lines = markdown_table(systems_table(results, args.dataset or main_set(results))).splitlines()
+    if args.page is None:
+        print('\n'.join(lines))
+    else:
+        write_between(args.page, args.mark, lines)
+
+
+if __name__ == '__main__':
+    sys.exit(run_main(functools.partial(main, None)))

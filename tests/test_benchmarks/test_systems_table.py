@@ -1,0 +1,101 @@
+"""The table of systems side by side, and tables between marks of a docs page."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from adaptation_runs import results_of
+
+from benchmarks.adaptation.results import write_report
+from benchmarks.adaptation.systems_table import main, systems_table, without_largest_class
+from benchmarks.docs_marks import marks, write_between
+from benchmarks.repository import ROOT
+from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.evaluation.report import markdown_table
+
+#: Tables of docs/table1.md: results file by the name of the marks.
+DOCS_TABLES = {'mini night': 'table1_mini.json', 'real frames': 'table1_real.json'}
+
+
+@pytest.fixture
+def results() -> dict[str, Any]:
+    found = results_of(
+        {
+            'source_only': {'0': 10.0, '1': 12.0},
+            'full': {'0': 20.0, '1': 22.0},
+            'oracle': {'0': 50.0, '1': 50.0},
+            'dannet': {'0': 24.0, '1': 28.0},
+        }
+    )
+    for row, iou in (('full', (40.0, 10.0, 10.0)), ('dannet', (70.0, 8.0, 12.0))):
+        for run in found['runs'][row].values():
+            scores = run['sets']['night']
+            scores['IoU'] = [None] * 19
+            scores['IoU'][:3] = iou
+            scores['label_pixels'] = [9, 9, 9] + [0] * 16
+            run.update(iters=600, cost={'tflop': 0.0474, 'gib': 0.19})
+    return found
+
+
+def test_systems_by_hand(results: dict[str, Any]) -> None:
+    """Differences are paired by seed: 24 - 20 = 4 and 28 - 22 = 6, Student's t of one degree is 12.706."""
+    head, *rows = systems_table(results, 'night')
+    of_row = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+    assert list(of_row) == ['source-only', 'full CCDistill', 'oracle (labels of T_n)', 'DANNet']
+    dannet = of_row['DANNet']
+    assert dannet['to full CCDistill'] == '+5.0 [-7.7, +17.7]'
+    assert dannet['to source-only'] == '+15.0 [+2.3, +27.7]'
+    assert dannet['mIoU on night'] == '26.0 [0.6, 51.4]'
+    assert dannet['share of the gap, %'] == '38'  # 15 of 39
+    assert dannet['TFLOP of a step'] == '0.047' and dannet['activations, GiB'] == '0.190'
+    assert of_row['full CCDistill']['to full CCDistill'] == '0'
+    assert of_row['oracle (labels of T_n)']['share of the gap, %'] == ''
+
+
+def test_the_class_that_carries_a_difference(results: dict[str, Any]) -> None:
+    """Road gains 30, sidewalk loses 2, building gains 2: without road nothing is left."""
+    assert without_largest_class(results, 'dannet', 'full', 'night') == (0.0, 'road')
+    assert without_largest_class(results, 'full', 'dannet', 'night') == (0.0, 'road')
+    assert without_largest_class(results, 'dannet', 'wo_cdc', 'night') is None
+
+
+def test_no_oracle_no_share(results: dict[str, Any]) -> None:
+    del results['runs']['oracle']
+    assert 'share of the gap, %' not in systems_table(results, 'night')[0]
+
+
+def test_the_command_writes_between_the_marks(
+    results: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_report(results, tmp_path, with_page=False)
+    main([str(tmp_path / 'results.json')])
+    printed = capsys.readouterr().out.strip()
+    page = tmp_path / 'page.md'
+    page.write_text('\n'.join(['before', *marks('mini night'), 'after', '']))
+    for _ in range(2):  # the second time over the first table
+        main([str(tmp_path / 'results.json'), '--page', str(page), '--mark', 'mini night'])
+    begin, end = marks('mini night')
+    assert page.read_text() == f'before\n{begin}\n\n{printed}\n\n{end}\nafter\n'
+
+
+def test_a_page_without_marks_stays_as_it_is(tmp_path: Path) -> None:
+    page = tmp_path / 'page.md'
+    page.write_text('<!-- x: end -->\n<!-- x: begin -->\n')
+    with pytest.raises(UserInputError, match='has no lines <!-- x: begin --> and <!-- x: end -->'):
+        write_between(page, 'x', ['line'])
+    assert page.read_text() == '<!-- x: end -->\n<!-- x: begin -->\n'
+
+
+@pytest.mark.parametrize('mark', DOCS_TABLES)
+def test_the_docs_show_what_was_measured(mark: str) -> None:
+    """Every cell of the page's table comes from the results file that it names."""
+    begin, end = marks(mark)
+    text = (ROOT / 'docs/table1.md').read_text(encoding='utf-8')
+    found = re.search(f'{re.escape(begin)}\n\n(.*)\n\n{re.escape(end)}', text, re.DOTALL)
+    results = json.loads((ROOT / 'docs/results' / DOCS_TABLES[mark]).read_text(encoding='utf-8'))
+    assert found is not None
+    assert found.group(1) == markdown_table(systems_table(results, 'night'))
