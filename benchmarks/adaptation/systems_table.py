@@ -1,6 +1,6 @@
 """Systems side by side: night mIoU, the class that carries a difference, and cost, from finished runs.
 
-``python -m benchmarks.adaptation.systems_table docs/results/table1_mini.json --page docs/table1.md --mark 'mini night'``
+``python -m benchmarks.adaptation.systems_table RESULTS.json --page docs/table1.md --mark 'mini night'``
 writes the table into a page, between the marks of that name.
 """
 
