@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -99,6 +100,15 @@ def shrink_segmentor(segmentor: ConfigDict) -> list[int]:
     return widths
 
 
+def _shrink_dannet(model: ConfigDict, crop: Sequence[int]) -> None:
+    """Narrow the parts of DANNet, and make its large maps smaller by as much as the images."""
+    if model.get('target_size') is not None:
+        model.target_size = [n * SIDE // m for n, m in zip(model.target_size, crop, strict=True)]
+    for part in (model.segmentor.get('light_net'), model.get('discriminator')):
+        if part is not None and part.type in ('LightNet', 'DayNightDiscriminator'):
+            part.base_channels = 4
+
+
 def shrink(cfg: Config) -> Config:
     """A copy of a config whose model is narrow and takes images of 64 px.
 
@@ -110,12 +120,14 @@ def shrink(cfg: Config) -> Config:
     """
     cfg = copy.deepcopy(cfg)
     model = cfg.model
+    crop = model.data_preprocessor.size
     model.data_preprocessor.size = (SIDE, SIDE)
     cfg.load_from = None
     if 'segmentor' not in model:
         shrink_segmentor(model)
         return cfg
     widths = shrink_segmentor(model.segmentor)
+    _shrink_dannet(model, crop)
     head = model.get('projection_head')
     if head is not None:
         feature = model.get('feature', 'backbone.-1')

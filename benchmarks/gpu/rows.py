@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.gpu.environment import environment
 from benchmarks.gpu.guard_rows import guard_row
 from benchmarks.gpu.inference_rows import inference, inference_graph, onnx_export
-from benchmarks.gpu.method_rows import method_names, method_row
+from benchmarks.gpu.method_rows import METHODS, method_row
 from benchmarks.gpu.precision_rows import compare_precisions
 from benchmarks.gpu.process_row import process_row
 from benchmarks.gpu.resume_row import resume_row
@@ -51,11 +51,11 @@ def all_rows() -> list[Row]:
         Row('one process', process_row, apart=True, least_seconds=15),
         Row('inference: precisions', inference, least_seconds=15),
         Row('inference: graphed', inference_graph, apart=True, least_seconds=15),
-        Row('losses: against fp32', compare_precisions, least_seconds=60),
         *(
             Row(f'method: {name}', partial(method_row, name=name), least_seconds=10)
-            for name in method_names()
+            for name in METHODS
         ),
+        Row('losses: against fp32', compare_precisions, least_seconds=60),
         Row(
             'step: bf16 channels_last compiled',
             compiled,

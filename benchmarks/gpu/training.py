@@ -20,7 +20,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from benchmarks.gpu.batches import make_batches
+from benchmarks.gpu.config_batches import make_config_batches
 from benchmarks.gpu.settings import Settings
 from benchmarks.repository import ROOT
 from benchmarks.shrink import shrink
@@ -97,7 +97,7 @@ def build_model(config: Config, settings: Settings) -> Any:
 def make_optim_wrapper(
     model: nn.Module, config: Config, settings: Settings, amp: dict[str, Any] | None = None
 ) -> OptimWrapper:
-    """The config's optimizer in its wrapper, or in one with automatic mixed precision.
+    """The config's optimizers in their wrapper, or in one with automatic mixed precision.
 
     MMEngine builds the latter only beside a GPU; on a CPU, for the rehearsal, it is told that there is one.
 
@@ -105,16 +105,15 @@ def make_optim_wrapper(
         model: Model.
         config: Config with ``optim_wrapper``.
         settings: Of the run.
-        amp: Arguments of ``AmpOptimWrapper``. Defaults to None, none.
+        amp: Arguments of ``AmpOptimWrapper``. Defaults to None, the config's own wrapper.
 
     Returns:
         Wrapper.
     """
     options = copy.deepcopy(config.optim_wrapper)
-    if amp is None:
-        return build_optim_wrapper(model, options)
-    options.update(copy.deepcopy(amp), type='AmpOptimWrapper')
-    if settings.cuda:
+    if amp is not None:
+        options.update(copy.deepcopy(amp), type='AmpOptimWrapper')
+    if settings.cuda or options.get('type') != 'AmpOptimWrapper':
         return build_optim_wrapper(model, options)
     place = 'mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available'
     if hasattr(torch.amp, 'GradScaler'):
@@ -143,7 +142,7 @@ class Training:
         config: What :func:`load_config` returned.
         mode: How the step is computed; :func:`precision` must be in force.
         model: Model to train. Defaults to None, a new one.
-        batches: Batches in turn. Defaults to None, four of random content.
+        batches: Batches in turn. Defaults to None, four as the config's loader would give them.
 
     Attributes:
         model: The model.
@@ -164,8 +163,7 @@ class Training:
             self.model.to(memory_format=torch.channels_last)
         amp = dict(dtype='bfloat16', loss_scale=dict(enabled=False)) if mode.bf16 else None
         self.wrapper = make_optim_wrapper(self.model, config, settings, amp)
-        plain = 'segmentor' not in config.model
-        self.batches = batches or make_batches(settings.side, 4, plain, pin=settings.cuda)
+        self.batches = batches or make_config_batches(config, settings, 4)
         self.iteration = 0
         self.folder = tempfile.TemporaryDirectory()
         self.runner = SimpleNamespace(

@@ -7,6 +7,7 @@ import time
 import warnings
 from contextlib import nullcontext
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,15 +18,17 @@ import torch
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import device_work
 from benchmarks.gpu.batches import make_batches
+from benchmarks.gpu.config_batches import make_config_batches
 from benchmarks.gpu.inference_rows import inference_graph
-from benchmarks.gpu.method_rows import method_names
+from benchmarks.gpu.method_rows import METHODS, method_row
 from benchmarks.gpu.page import EAGER, GOALS, verdict, write_page
 from benchmarks.gpu.precision_rows import deviation
 from benchmarks.gpu.record import JSON, PAGE, Record
 from benchmarks.gpu.rows import Row, all_rows
 from benchmarks.gpu.settings import Settings, make_settings
 from benchmarks.gpu.step_rows import MODES, measure_graph
-from benchmarks.gpu.training import PAPER, Training, load_config, precision
+from benchmarks.gpu.training import PAPER, Mode, Training, load_config, precision
+from benchmarks.repository import ROOT
 from benchmarks.row_running import NotHere
 from mmseg_ccdistill.domains import DOMAINS
 from mmseg_ccdistill.errors import UserInputError
@@ -47,7 +50,6 @@ QUICK = (
     'inference: precisions',
     'inference: graphed',
     'method: ccdistill/refinenet_r101_cs2dz.py',
-    'method: segformer/segformer_mit-b2_cityscapes.py',
 )
 
 
@@ -261,7 +263,6 @@ def test_batches_are_those_of_the_loader() -> None:
     labels = batch['data_samples']['source_day'][0].gt_sem_seg.data
     assert set(labels.unique().tolist()) <= {*range(19), 255} and labels.shape == (1, 48, 48)
     assert 'gt_sem_seg' not in batch['data_samples']['target_day'][0]
-    assert make_batches(48, 1, plain=True)[0]['inputs'][0].shape == (3, 48, 48)
 
 
 def test_deviation_is_relative_to_the_size_of_the_reference() -> None:
@@ -360,20 +361,139 @@ def test_a_captured_network_is_timed(graphs: type[Graph], monkeypatch: pytest.Mo
     assert 2 < ms < 20
 
 
-def test_every_method_at_the_true_size_has_a_row() -> None:
-    names = method_names()
-    assert 'ccdistill/refinenet_r101_cs2dz_matched.py' in names
-    assert 'ccdistill/ablations/refinenet_r101_cs2dz_wo-cdc-cds.py' in names
-    assert {name.split('/')[0] for name in names} == {
-        'ccdistill',
-        'deeplabv2',
-        'dinov2',
-        'pspnet',
-        'refinenet',
-        'segformer',
-        'upernet',
-    }
-    assert not [name for name in names if 'mini' in name or 'camvid' in name]
+def test_every_system_has_a_row_and_ccdistill_one_for_each_network() -> None:
+    configs = ROOT / 'configs'
+    systems = {path.parent.name for path in configs.glob('*/refinenet_r101_cs2dz*.py')}
+    assert len(systems) == 9
+    rows = [(name.split('/')[0], name.split('/')[-1]) for name in METHODS]
+    assert {folder for folder, name in rows if name.startswith('refinenet_r101_cs2dz')} == systems
+    networks = {name.split('_')[0] for folder, name in rows if folder == 'ccdistill'}
+    assert networks == {path.name.split('_')[0] for path in configs.glob('ccdistill/*_cs2dz.py')}
+    assert len(set(METHODS)) == len(METHODS) and all((configs / name).is_file() for name in METHODS)
+    names = [row.name for row in all_rows()]
+    places = [names.index(f'method: {name}') for name in METHODS]
+    assert places == [*range(places[0], places[0] + len(METHODS))]
+    assert names[places[0] - 1] == 'inference: graphed'
+    assert names[places[-1] + 1] == 'losses: against fp32'
+
+
+#: Rows that the default suite rehearses: each kind of method, of batch and of optimizer; the slow suite does the rest.
+SHORT = (
+    'adaptsegnet/refinenet_r101_cs2dz_multi-level.py',
+    'advent/refinenet_r101_cs2dz_minent.py',
+    'bdl_lab/refinenet_r101_cs2dz_ssl1.py',
+    'udaclustering/refinenet_r101_cs2dz.py',
+    'dannet/refinenet_r101_cs2dz.py',
+    'gcma/refinenet_r101_cs2dz.py',
+    'ccdistill/refinenet_r101_cs2dz_plus.py',
+    'ccdistill/refinenet_r101_cs2dz_11g.py',
+    'refinenet/refinenet_r101_cityscapes.py',
+)
+
+
+@pytest.mark.parametrize(
+    'name', [n if n in SHORT else pytest.param(n, marks=pytest.mark.slow) for n in METHODS]
+)
+def test_a_method_trains_at_tiny_size(name: str) -> None:
+    found = method_row(TINY, name)
+    assert found['its_per_second'] > 0 and found['losses']
+    assert all(isfinite(loss) for loss in found['losses'].values())
+    if name.endswith('_plus.py'):  # self-training has begun
+        assert found['losses']['night.loss_mix'] > 0 and found['losses']['day.loss_mix'] > 0
+        assert found['losses']['target_night.loss_pseudo'] == 0
+    if name.endswith('_ssl1.py'):
+        assert found['losses']['target_night.loss_seg'] > 0
+
+
+def test_an_adversarial_step_changes_network_and_discriminators_each_at_its_rate() -> None:
+    mode = Mode(benchmark=False)
+    with precision(mode):
+        training = Training(TINY, load_config('dannet/refinenet_r101_cs2dz.py', TINY), mode)
+        assert set(training.wrapper.optimizer.parts) == {'night', 'discriminators'}
+        before = {n: p.detach().clone() for n, p in training.model.named_parameters()}
+        training.step()
+    steps = {n: float((p - before[n]).abs().max()) for n, p in training.model.named_parameters()}
+    for part in (
+        'night.light_net',
+        'night.decode_head',
+        'discriminators.day',
+        'discriminators.night',
+    ):
+        assert max(step for n, step in steps.items() if n.startswith(part)) > 0, part
+    largest = max(step for n, step in steps.items() if n.startswith('discriminators'))
+    assert largest == pytest.approx(1e-4, rel=1e-2)  # Adam's first step is its rate
+
+
+def test_a_teacher_follows_in_the_steps_of_a_row() -> None:
+    mode = Mode(benchmark=False)
+    with precision(mode):
+        config = load_config('ccdistill/refinenet_r101_cs2dz_plus.py', TINY)
+        training = Training(TINY, config, mode)
+        training.skip_to(training.runner.max_iters // 2 + 1)
+        training.step()
+        teacher = training.model.self_training.teacher('night')
+        before = [value.clone() for value in teacher.state_dict().values()]
+        training.step()
+    after = list(teacher.state_dict().values())
+    assert any(not torch.equal(*pair) for pair in zip(before, after, strict=True))
+
+
+def config_of(name: str) -> Any:
+    return load_config(name, replace(TINY, tiny=False))
+
+
+@pytest.mark.parametrize('name', [n for n in METHODS if 'cs2dz' in n])
+def test_batches_hold_the_domains_that_a_config_names(name: str) -> None:
+    config = config_of(name)
+    dataset = config.train_dataloader.dataset
+    (batch,) = make_config_batches(config, replace(TINY, side=32), 1)
+    if dataset.type == 'MixedDataset':
+        assert {s.metainfo['part'] for s in batch['data_samples']} <= {
+            p.name for p in dataset.parts
+        }
+        assert all('gt_sem_seg' in sample for sample in batch['data_samples'])
+        return
+    domains = dataset.get('domains', DOMAINS)
+    assert set(batch['inputs']) == set(batch['data_samples']) == set(domains)
+    labelled = {d for d, s in batch['data_samples'].items() if all('gt_sem_seg' in x for x in s)}
+    extra = {'target_night'} if 'night_label_dir' in dataset.target else set()
+    assert labelled == {d for d in domains if d.startswith('source')} | extra
+    mixes = any('mix_patches' in sample for sample in batch['data_samples'][domains[-1]])
+    assert mixes == any(step.type == 'DrawMixing' for step in dataset.pipeline)
+
+
+def test_batches_have_the_sizes_of_the_pipelines() -> None:
+    full = replace(TINY, tiny=False)
+    config = config_of('bdl_lab/refinenet_r101_cs2dz_ssl1.py')
+    config.train_dataloader.dataset.target.pipeline[3].scale = (96, 40)  # width and height
+    (batch,) = make_config_batches(config, full, 1)
+    day, night = batch['inputs']['source_night'], batch['inputs']['target_night']
+    assert [image.shape for image in day] == [(3, 512, 512)] * 2
+    assert [image.shape for image in night] == [(3, 40, 96)] * 2
+    assert batch['data_samples']['target_night'][0].gt_sem_seg.data.shape == (1, 40, 96)
+    (plain,) = make_config_batches(config_of('refinenet/refinenet_r101_cityscapes.py'), full, 1)
+    assert [image.shape for image in plain['inputs']] == [(3, 512, 512)] * 8
+    (mixed,) = make_config_batches(config_of('dmada/refinenet_r101_cs2dz.py'), full, 1)
+    assert [image.shape for image in mixed['inputs']] == [(3, 512, 512)] * 2
+
+
+def test_parts_are_drawn_by_their_shares() -> None:
+    batches = make_config_batches(config_of('dmada/refinenet_r101_cs2dz.py'), TINY, 15)
+    parts = [s.metainfo['part'] for batch in batches for s in batch['data_samples']]
+    assert {name: parts.count(name) > 4 for name in parts} == dict.fromkeys(
+        ('source', 'twilight', 'night'), True
+    )
+
+
+def test_a_dataset_that_nothing_stands_in_for_is_refused() -> None:
+    config = config_of(PAPER)
+    config.train_dataloader.dataset.type = 'OtherDataset'
+    with pytest.raises(ValueError, match='is a OtherDataset: expected one of'):
+        make_config_batches(config, TINY, 1)
+    config = config_of(PAPER)
+    del config.train_dataloader.dataset.source.pipeline[2:]
+    with pytest.raises(ValueError, match='no RandomCrop and no Resize'):
+        make_config_batches(config, replace(TINY, tiny=False), 1)
 
 
 def test_what_the_machine_lacks_is_skipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
