@@ -57,7 +57,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(place: Path, *command: str | Path) -> str:
     """Run a program in two processes, of one thread each unless OMP_NUM_THREADS says more; its output."""
-    env = dict(os.environ, OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', '1'), PYTHON=sys.executable, PORT=str(meeting_port()))
+    env = dict(
+        os.environ,
+        OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', '1'),
+        PYTHON=sys.executable,
+        PORT=str(meeting_port()),
+    )
     options = [f'{key}={value}' for key, value in LENGTH.items()]
     words = [*map(str, command), '--cfg-options', *options]
     done = subprocess.run(words, cwd=place, env=env, capture_output=True, text=True, timeout=3500)

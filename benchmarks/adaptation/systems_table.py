@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,12 +58,16 @@ def without_largest_class(
     return left[index], results['classes'][index]
 
 
-def systems_table(results: Results, dataset: str) -> Table:
+def systems_table(
+    results: Results, dataset: str, times: Mapping[str, Mapping[str, float]] | None = None
+) -> Table:
     """Every row on one set with its cost: means over seeds with 95 % intervals, differences paired by seed.
 
     Args:
         results: Content of ``results.json``.
         dataset: Name of the set.
+        times: Times of a step measured side by side (:mod:`benchmarks.adaptation.step_times`), by row. Defaults to
+            None, those that the runs logged.
 
     Returns:
         A head and a row for each row that was measured on the set.
@@ -99,7 +104,7 @@ def systems_table(results: Results, dataset: str) -> Table:
             cells.append('' if share is None else f'{100 * share.value:.0f}')
         runs = [run for run in results['runs'][name].values() if run.get('cost')]
         cost = runs[0]['cost'] if runs else None
-        ratio = time_ratio(results, name)
+        ratio = time_ratio(results, name) if times is None else times.get(name, {}).get('value')
         cells += ['', ''] if cost is None else [f'{cost["tflop"]:.3f}', f'{cost["gib"]:.3f}']
         cells.append('' if ratio is None else f'{ratio:.2f}')
         table.append(cells)
@@ -117,12 +122,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=(__doc__ or '').split('\n', 1)[0],
     )
     parser.add_argument('results', type=Path, help='results.json of a suite')
+    parser.add_argument('--times', type=Path, help='file of benchmarks.adaptation.step_times')
     parser.add_argument('--set', dest='dataset', help='set to show (default: the first)')
     parser.add_argument('--page', type=Path, help='page to write into (default: print the table)')
     parser.add_argument('--mark', default='systems', help='name of the marks in the page')
     args = parser.parse_args(argv)
     results = read_results(args.results)
-    lines = markdown_table(systems_table(results, args.dataset or main_set(results))).splitlines()
+    times = None if args.times is None else json.loads(args.times.read_text('utf-8'))['rows']
+    table = systems_table(results, args.dataset or main_set(results), times)
+    lines = markdown_table(table).splitlines()
     if args.page is None:
         print('\n'.join(lines))
     else:

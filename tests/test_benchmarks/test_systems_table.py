@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from adaptation_runs import results_of
 
+from benchmarks.adaptation import step_times
 from benchmarks.adaptation.results import write_report
 from benchmarks.adaptation.systems_table import main, systems_table, without_largest_class
 from benchmarks.docs_marks import marks, write_between
@@ -63,6 +64,26 @@ def test_the_class_that_carries_a_difference(results: dict[str, Any]) -> None:
     assert without_largest_class(results, 'dannet', 'wo_cdc', 'night') is None
 
 
+def test_the_time_of_a_step_may_come_from_steps_taken_in_turn(
+    results: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step_times.main(
+        ['mini', '--rows', 'full', '--rounds', '2', '--out', str(tmp_path / 'times.json')]
+    )
+    found = json.loads((tmp_path / 'times.json').read_text())
+    assert list(found['rows']) == ['wo_cdc_cds', 'full'] and found['rounds'] == 2
+    assert found['rows']['wo_cdc_cds']['value'] == 1 and found['rows']['full']['ms'] > 0
+    found['rows']['full']['value'] = 1.23
+    (tmp_path / 'times.json').write_text(json.dumps(found))
+    write_report(results, tmp_path, with_page=False)
+    main([str(tmp_path / 'results.json'), '--times', str(tmp_path / 'times.json')])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(' | ')[-1].strip('| ') for line in lines if 'CCDistill |' in line] == [
+        '1.23'
+    ]
+    assert lines[-1].split(' | ')[-1].strip('| ') == ''  # DANNet was not timed
+
+
 def test_no_oracle_no_share(results: dict[str, Any]) -> None:
     del results['runs']['oracle']
     assert 'share of the gap, %' not in systems_table(results, 'night')[0]
@@ -98,4 +119,6 @@ def test_the_docs_show_what_was_measured(mark: str) -> None:
     found = re.search(f'{re.escape(begin)}\n\n(.*)\n\n{re.escape(end)}', text, re.DOTALL)
     results = json.loads((ROOT / 'docs/results' / DOCS_TABLES[mark]).read_text(encoding='utf-8'))
     assert found is not None
-    assert found.group(1) == markdown_table(systems_table(results, 'night'))
+    times = json.loads((ROOT / 'docs/results/step_times_mini.json').read_text(encoding='utf-8'))
+    table = systems_table(results, 'night', times['rows'])
+    assert found.group(1) == markdown_table(table)
