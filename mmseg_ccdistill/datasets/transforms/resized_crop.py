@@ -3,7 +3,7 @@
 A pixel of a resized image follows from source pixels at its own place. So the part of it that ends where the crop ends
 follows from the part of the source that ends there, too, with the same factors: OpenCV takes both steps in the same
 fixed-point arithmetic and every pixel is equal bit for bit. What lies before the crop is still resized, because
-OpenCV counts positions from the upper left corner. Of an image that is read from a mapped array, only that part is read.
+OpenCV counts positions from the upper left corner. Of a mapped array, only that part is read.
 """
 
 from __future__ import annotations
