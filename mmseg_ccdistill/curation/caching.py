@@ -19,8 +19,8 @@ from ..datasets.image_cache import INDEX, SUFFIXES, VERSION, ImageCache, open_ca
 from ..errors import UserInputError
 from ..runtime.atomic_file import FileNotWrittenError, write_atomically
 
-#: Size of a run-length coded PNG beside the file it is made of: 1.09 for PNG of level 6, more for JPEG.
-_PNG_GROWTH = 1.2
+#: Size of a run-length coded PNG beside the file it is made of: 1.1 to 1.25 for PNG of level 6, more for JPEG.
+_PNG_GROWTH = 1.3
 #: Modes of files that are labels: they are decoded fast, and keep their own loader.
 _LABEL_MODES = ('1', 'L', 'P', 'I', 'I;16')
 _IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
