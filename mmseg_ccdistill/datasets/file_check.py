@@ -27,6 +27,7 @@ from .file_scan import map_parallel, scan_files
 from .image_facts import ImageFacts, read_stamp, unreadable_sentence
 from .label_palette import disagreement_fault, ids_of
 from .manifest import Manifest
+from .transforms.resized_crop import join_crops
 
 
 class DatasetCheckError(UserInputError):
@@ -94,7 +95,8 @@ def build_lazily(cfg: Mapping | Dataset) -> Any:
 def initialise(dataset: Any) -> None:
     """Initialise a lazily built dataset and insist on at least one image.
 
-    Transforms of its pipeline that read files of their own list them in ``check_files``.
+    Transforms of its pipeline that read files of their own list them in ``check_files``; a random resize and the crop
+    behind it are joined (``join_crops``).
 
     Raises:
         DatasetCheckError: If a folder or list is missing or no image is found.
@@ -123,9 +125,12 @@ def initialise(dataset: Any) -> None:
             raise
     if empty:
         raise DatasetCheckError(_empty_message(dataset)) from None
-    for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
-        if hasattr(step, 'check_files'):
-            step.check_files()
+    for leaf in leaf_datasets(dataset):
+        steps = getattr(getattr(leaf, 'pipeline', None), 'transforms', [])
+        join_crops(steps)
+        for step in steps:
+            if hasattr(step, 'check_files'):
+                step.check_files()
 
 
 def check_roots(dataset: Any) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import mmap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from png_rows import PAETH, row_filters
 
 from benchmarks.performance import __main__ as command
 from benchmarks.performance import page
@@ -18,6 +22,7 @@ from benchmarks.performance.host_waits import count_reads
 from benchmarks.performance.memory_growth import resident_bytes
 from benchmarks.performance.ratio import compare
 from benchmarks.performance.rows import Row, all_rows
+from benchmarks.performance.sample_profile import REST, WHOLE, profile_samples, table
 from benchmarks.performance.sizes import TINY
 from benchmarks.row_running import NotHere
 from mmseg_ccdistill.errors import UserInputError
@@ -196,6 +201,40 @@ def test_frames_are_as_large_on_the_disk_as_published_ones(tmp_path: Path) -> No
     day = images[0].stat().st_size / pixels
     assert len(images) == 3 * TINY.files
     assert 1.0 < day < 2.0  # bytes a pixel
+
+
+def test_frames_are_encoded_as_photographs_are(tmp_path: Path) -> None:
+    images = write_frames(tmp_path, replace(TINY, source=(256, 512), files=1))
+    filters = row_filters(images[0].read_bytes(), 256)
+    assert np.mean(filters == PAETH) > 0.9  # 0.66 to 1.0 of the rows of real frames
+
+
+def test_the_profile_names_every_transform() -> None:
+    ticks = itertools.count()
+    rows = profile_samples(replace(TINY, rounds=2), clock=lambda: next(ticks) / 1e3)
+    assert list(rows) == [
+        'labelled day: load image',
+        'labelled day: LoadAnnotations',
+        'labelled day: ResizedCrop',
+        'labelled day: RandomFlip',
+        'pair: load image',
+        'pair: ResizedCrop',
+        'pair: Resize',
+        'pair: RandomFlip',
+        'all: LABTransfer',
+        'all: PackCrossDomainInputs',
+        REST,
+        WHOLE,
+    ]
+    for name, row in rows.items():
+        assert list(row) == ['files', 'png', 'raw']
+        # The clock goes on by 1 ms each time that it is read: once between start and end of a transform, and
+        # 2 x 14 + 1 times in a sample, whose pair takes its 4 transforms twice.
+        expected = {REST: 15, WHOLE: 29}.get(name, 2 if name.startswith('pair') else 1)
+        assert list(row.values()) == pytest.approx([expected] * 3)
+    text = table(rows).splitlines()
+    assert text[0] == '| transform | files | png | raw |'
+    assert text[2].startswith('| labelled day: load image | 1.00 ms, 3 % |')
 
 
 def test_memory_of_the_process_is_seen() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from mmengine.registry import init_default_scope
 from mmseg.registry import TRANSFORMS
+from png_rows import LEFT, PAETH, UP, row_filters
 
 from mmseg_ccdistill.curation import caching
 from mmseg_ccdistill.datasets.image_cache import INDEX, SUFFIXES, open_cache
@@ -129,6 +130,18 @@ def test_a_copy_with_other_pixels_does_not_count(
         caching.fill_cache(cache, ['day/a.png'])
     assert open_cache(tmp_path / 'cache').sizes == {}
     assert not cache.copy_of('day/a.png').exists()
+
+
+def test_rows_of_a_png_are_differences_that_are_undone_fast(root: Path, tmp_path: Path) -> None:
+    smooth = cv2.resize(cv2.imread(str(root / 'day/a.png')), (300, 200))  # Paeth for most rows
+    cv2.imwrite(str(root / 'day/a.png'), smooth)
+    cache = caching.prepare_cache(root, tmp_path / 'cache', 'png')
+    caching.fill_cache(cache, ['day/a.png'])
+    assert np.array_equal(cv2.imread(str(cache.copy_of('day/a.png'))), smooth)
+    wanted = UP if hasattr(cv2, 'IMWRITE_PNG_FILTER') else LEFT
+    filters = row_filters(cache.copy_of('day/a.png').read_bytes(), 200)
+    assert np.count_nonzero(filters == wanted) >= 199  # the first row has none above
+    assert PAETH not in filters
 
 
 def test_a_cache_of_other_files_is_refused(root: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import random
 from collections import Counter
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from mmseg_ccdistill.datasets import (
     Draw,
     DrawSampler,
     draw_sampler,
+    file_check,
 )
 from mmseg_ccdistill.domains import DOMAINS
 from mmseg_ccdistill.errors import UserInputError
@@ -407,3 +409,25 @@ def test_the_sampler_works_without_a_runner(dataset):
     draws = list(islice(DrawSampler(dataset, seed=0), 3))
     assert [draw.number for draw in draws] == [0, 1, 2]
     assert all(tuple(dataset[draw]['inputs']) == DOMAINS for draw in draws)
+
+
+def test_a_sample_is_the_same_where_resize_and_crop_are_two_steps(
+    roots: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined = DATASETS.build(cross_config(*roots))
+    monkeypatch.setattr(file_check, 'join_crops', lambda steps: None)
+    apart = DATASETS.build(cross_config(*roots))
+    kinds = [
+        [type(step).__name__ for step in dataset.target.pipeline.transforms]
+        for dataset in (joined, apart)
+    ]
+    assert 'ResizedCrop' in kinds[0] and {'RandomResize', 'RandomCrop'} <= set(kinds[1])
+    for number in range(6):
+        ours, theirs = (dataset[Draw(1, number, 0)] for dataset in (joined, apart))
+        for domain, image in theirs['inputs'].items():
+            assert torch.equal(ours['inputs'][domain], image)
+            samples = ours['data_samples'][domain], theirs['data_samples'][domain]
+            assert samples[0].metainfo == samples[1].metainfo
+            assert ('gt_sem_seg' in samples[0]) == ('gt_sem_seg' in samples[1])
+            if 'gt_sem_seg' in samples[0]:
+                assert torch.equal(samples[0].gt_sem_seg.data, samples[1].gt_sem_seg.data)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
+import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
 
+from ...cielab import contiguous
 from ...domains import DOMAINS
 from ...errors import UserInputError
 from .draw_mixing import MIX_DRAWS
@@ -27,9 +30,25 @@ _META_KEYS = (
 )
 
 
+def colour_planes(image: np.ndarray) -> np.ndarray:
+    """The channels of an image one behind the other.
+
+    Args:
+        image: ``(H, W, C)`` or ``(H, W)``, uint8 as a rule; also a cropped or flipped view.
+
+    Returns:
+        ``(C, H, W)`` of its type, contiguous, with memory of its own.
+    """
+    image = np.atleast_3d(image)
+    height, width, channels = image.shape
+    planes = np.empty((channels, height, width), dtype=image.dtype)
+    cv2.split(contiguous(image), list(planes))
+    return planes
+
+
 @TRANSFORMS.register_module()
 class PackCrossDomainInputs(BaseTransform):
-    """Pack every domain with mmseg's ``PackSegInputs``.
+    """Pack every domain as mmseg's ``PackSegInputs`` does.
 
     Images stay uint8: normalisation happens on the device. All tensors are contiguous and own their
     memory.
@@ -68,9 +87,10 @@ class PackCrossDomainInputs(BaseTransform):
                     f'PackCrossDomainInputs found {sorted(results[domain])} in {domain!r}: '
                     "expected 'img'; leave packing out of the source and target pipelines."
                 )
-            sample = self._pack.transform(results[domain])
-            packed['inputs'][domain] = sample['inputs']
-            for name, value in results[domain].get(MIX_DRAWS, {}).items():
+            own = dict(results[domain])
+            packed['inputs'][domain] = torch.from_numpy(colour_planes(own.pop('img')))
+            sample = self._pack.transform(own)
+            for name, value in own.get(MIX_DRAWS, {}).items():
                 sample['data_samples'].set_field(torch.from_numpy(value), name)
             packed['data_samples'][domain] = sample['data_samples']
         if not packed['inputs']:

@@ -4,6 +4,7 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmseg.registry import TRANSFORMS
 
+from mmseg_ccdistill.datasets.transforms.formatting import colour_planes
 from mmseg_ccdistill.domains import DOMAINS
 
 
@@ -75,3 +76,15 @@ def test_results_without_image_are_an_error():
         TRANSFORMS.build(dict(type='PackCrossDomainInputs'))(raw)
     with pytest.raises(ValueError, match='found no domain'):
         TRANSFORMS.build(dict(type='PackCrossDomainInputs'))({})
+
+
+@pytest.mark.parametrize('channels', [(), (1,), (3,)])
+@pytest.mark.parametrize('dtype', [np.uint8, np.float32])
+def test_planes_of_every_view(channels: tuple[int, ...], dtype: type) -> None:
+    whole = np.random.RandomState(0).randint(0, 256, (21, 35, *channels)).astype(dtype)
+    for view in (whole, whole[2:9, 3:30], whole[:, ::-1], whole[::-1], whole[2:9, ::-1]):
+        expected = np.atleast_3d(view).transpose(2, 0, 1)
+        planes = colour_planes(view)
+        np.testing.assert_array_equal(planes, expected)
+        assert planes.flags.c_contiguous and planes.dtype == dtype
+        assert not np.shares_memory(planes, whole)
