@@ -12,6 +12,8 @@ from benchmarks.gpu.settings import Settings
 from benchmarks.gpu.step_rows import read_losses
 from benchmarks.gpu.training import Mode, Training, load_config, precision
 from benchmarks.repository import ROOT
+from benchmarks.row_running import NotHere
+from mmseg_ccdistill.errors import UserInputError
 
 PATTERNS = (
     'ccdistill/*_cs2dz*.py',
@@ -39,13 +41,21 @@ def method_row(settings: Settings, name: str) -> dict[str, Any]:
 
     Returns:
         ``its_per_second`` of the last three quarters, ``peak_gib`` on a GPU, ``losses`` of the last step.
+
+    Raises:
+        NotHere: If the backbone needs a package that is not installed.
     """
     mode = Mode(benchmark=False)
     untimed = settings.method_steps // 4
     if settings.cuda:
         torch.cuda.reset_peak_memory_stats()
     with precision(mode):
-        training = Training(settings, load_config(name, settings), mode)
+        try:
+            training = Training(settings, load_config(name, settings), mode)
+        except UserInputError as error:
+            if isinstance(error.__cause__, ImportError):
+                raise NotHere(str(error)) from error
+            raise
         training.skip_to(101)
         start = time.perf_counter()
         for number in range(settings.method_steps):

@@ -368,6 +368,7 @@ def test_every_method_at_the_true_size_has_a_row() -> None:
         'ccdistill',
         'deeplabv2',
         'dinov2',
+        'dinov3',
         'pspnet',
         'refinenet',
         'segformer',
