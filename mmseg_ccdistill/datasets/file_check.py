@@ -123,7 +123,19 @@ def initialise(dataset: Any) -> None:
             raise
     if empty:
         raise DatasetCheckError(_empty_message(dataset)) from None
-    for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
+    check_files_of(getattr(getattr(dataset, 'pipeline', None), 'transforms', ()))
+
+
+def check_files_of(transforms: Iterable[Any]) -> None:
+    """Let transforms that read files of their own list them, in ``check_files``.
+
+    Args:
+        transforms: Of a pipeline.
+
+    Raises:
+        UserInputError: If the files of one are missing.
+    """
+    for step in transforms:
         if hasattr(step, 'check_files'):
             step.check_files()
 
