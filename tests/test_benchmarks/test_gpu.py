@@ -18,7 +18,7 @@ from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import device_work
 from benchmarks.gpu.batches import make_batches
 from benchmarks.gpu.inference_rows import inference_graph
-from benchmarks.gpu.method_rows import method_names
+from benchmarks.gpu.method_rows import method_names, method_row
 from benchmarks.gpu.page import EAGER, GOALS, verdict, write_page
 from benchmarks.gpu.precision_rows import deviation
 from benchmarks.gpu.record import JSON, PAGE, Record
@@ -29,6 +29,7 @@ from benchmarks.gpu.training import PAPER, Training, load_config, precision
 from benchmarks.row_running import NotHere
 from mmseg_ccdistill.domains import DOMAINS
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.models.backbones import timm_package
 
 TINY = make_settings(tiny=True)
 
@@ -385,3 +386,14 @@ def test_what_the_machine_lacks_is_skipped(monkeypatch: pytest.MonkeyPatch, tmp_
     assert command.main(['--tiny', '--out', str(tmp_path)]) == 0
     assert read(tmp_path)['export']['status'] == 'skipped'
     assert '| export | skipped | not installed: onnx |' in (tmp_path / PAGE).read_text()
+
+
+def test_a_method_whose_backbone_needs_a_missing_package_is_skipped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(name: str) -> Any:
+        raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+
+    monkeypatch.setattr(timm_package, 'import_module', missing)
+    with pytest.raises(NotHere, match='ReinDINOv3 needs the package timm, which is not installed'):
+        method_row(TINY, 'ccdistill/dinov3_vit-s_rein_cs2dz.py')
