@@ -35,6 +35,10 @@ def _shrink_rein_vit(backbone: ConfigDict) -> None:
     backbone.update(embed_dims=16, num_layers=2, num_heads=2, img_size=SIDE, num_tokens=5, rank=2)
 
 
+def _shrink_rein_dinov3(backbone: ConfigDict) -> None:
+    backbone.update(embed_dims=16, num_layers=2, num_heads=2, num_tokens=5, rank=2)
+
+
 def _shrink_lite(backbone: ConfigDict) -> None:
     backbone.pretrained = False  # the library has one width, which is small
 
@@ -46,6 +50,7 @@ BACKBONES = {
     'MixVisionTransformer': _shrink_mit,
     'SwinTransformer': _shrink_swin,
     'ReinVisionTransformer': _shrink_rein_vit,
+    'ReinDINOv3': _shrink_rein_dinov3,
     'EfficientNetLite': _shrink_lite,
 }
 

@@ -61,6 +61,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     ),
 }
 
+RECIPES['dinov3'] = RECIPES['dinov2']
+
 
 #: One parameter of each kind, so that the recipes are not only compared with one another.
 PINNED: dict[str, dict[str, tuple[float, float]]] = {
@@ -89,6 +91,8 @@ PINNED: dict[str, dict[str, tuple[float, float]]] = {
         'decode_head.norm3.weight': (1e-4, 0.0),
     },
 }
+
+PINNED['dinov3'] = PINNED['dinov2']
 
 
 def show(name: str, rates: dict[str, tuple[float, float]]) -> None:

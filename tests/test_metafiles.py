@@ -56,6 +56,12 @@ def backbone_name(backbone: Any) -> str:
             768: 'DINOv2 ViT-B with Rein',
             1024: 'DINOv2 ViT-L with Rein',
         }[backbone.embed_dims]
+    if backbone.type == 'ReinDINOv3':
+        return {
+            'vit_small_patch16_dinov3': 'DINOv3 ViT-S with Rein',
+            'vit_base_patch16_dinov3': 'DINOv3 ViT-B with Rein',
+            'vit_large_patch16_dinov3': 'DINOv3 ViT-L with Rein',
+        }[backbone.model_name]
     if backbone.type == 'EfficientNetLite':
         return 'EfficientNet-Lite0'
     layers = backbone.get('depth') or sum(backbone.get('num_layers') or backbone.depths)

@@ -68,6 +68,7 @@ ELSEWHERE = {
         'test_joint_optimizer.py': ('joint_constructor',),
         'test_self_training.py': ('hand_over', 'settings'),
         'test_shared_backbone.py': ('tied_tensors',),
+        'test_rein_vit.py': ('rein_backbone',),
     },
     'names alone': {'test_formatting.py': ('domains',), 'test_packaging.py': ('version',)},
 }

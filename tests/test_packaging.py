@@ -77,7 +77,7 @@ def test_extras_come_from_the_requirement_files() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / 'setup.cfg')
     extras = dict(setup['options.extras_require'])
-    others = {'docs', 'comparisons', 'pretrained', 'onnx', 'openvino', 'page'}
+    others = {'docs', 'comparisons', 'pretrained', 'onnx', 'openvino', 'page', 'timm'}
     assert set(extras) == {'onedl', 'openmmlab', 'tests', *others}
     for name, value in extras.items():
         assert value == f'file: requirements/{name}.txt' and (ROOT / value[6:]).is_file()

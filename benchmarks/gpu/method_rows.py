@@ -11,6 +11,8 @@ from benchmarks.gpu.device_work import GIB
 from benchmarks.gpu.settings import Settings
 from benchmarks.gpu.step_rows import read_losses
 from benchmarks.gpu.training import Mode, Training, load_config, precision
+from benchmarks.row_running import NotHere
+from mmseg_ccdistill.errors import UserInputError
 
 #: Configs below ``configs``, the systems before the networks. Stages that differ in their labels alone stand once.
 METHODS = (
@@ -39,6 +41,7 @@ METHODS = (
     'ccdistill/segformer_mit-b5_cs2dz_plus.py',
     'ccdistill/upernet_swin-b_cs2dz.py',
     'ccdistill/dinov2_vit-l_rein_cs2dz.py',
+    'ccdistill/dinov3_vit-l_rein_cs2dz.py',
 )
 
 
@@ -56,13 +59,19 @@ def method_row(settings: Settings, name: str) -> dict[str, Any]:
 
     Raises:
         FloatingPointError: If one of them is not finite.
+        NotHere: If the backbone needs a package that is not installed.
     """
     mode = Mode(benchmark=False)
     untimed = settings.method_steps // 4
     if settings.cuda:
         torch.cuda.reset_peak_memory_stats()
     with precision(mode):
-        training = Training(settings, load_config(name, settings), mode)
+        try:
+            training = Training(settings, load_config(name, settings), mode)
+        except UserInputError as error:
+            if isinstance(error.__cause__, ImportError):
+                raise NotHere(str(error)) from error
+            raise
         training.skip_to(training.runner.max_iters // 2 + 1)
         start = time.perf_counter()
         for number in range(settings.method_steps):

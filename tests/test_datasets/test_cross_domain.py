@@ -405,6 +405,51 @@ def test_a_target_without_images_is_named_at_build(roots, listed):
         DATASETS.build(config)
 
 
+@pytest.fixture
+def styled(roots, tmp_path):
+    """S_n in the style of one of two nights of a folder, in place of T_n."""
+    for name, level in (('0.jpg', 10), ('1.jpg', 60)):
+        write(tmp_path / 'nights' / name, np.full((20, 30, 3), level, np.uint8))
+    config = cross_config(*roots)
+    config['pipeline'][0]['style_dir'] = str(tmp_path / 'nights')
+    return config
+
+
+def test_the_night_whose_style_s_n_takes_follows_from_the_draw(styled, dataset):
+    made = DATASETS.build(styled)
+    plain, first, again = (
+        [data[Draw(0, number, number % 2)] for number in range(8)]
+        for data in (dataset, made, DATASETS.build(styled))
+    )
+    assert [fingerprint(sample) for sample in first] == [fingerprint(sample) for sample in again]
+    for domain in ('source_day', 'target_day', 'target_night'):  # what it is without the folder
+        assert all(
+            torch.equal(a['inputs'][domain], b['inputs'][domain])
+            for a, b in zip(plain, first, strict=True)
+        )
+    means = {round(float(sample['inputs']['source_night'].float().mean())) for sample in first}
+    assert min(means) < 15 and max(means) > 50
+
+
+def test_with_a_style_of_its_own_no_night_is_opened_for_s_n(styled, roots):
+    alone = DATASETS.build(styled | dict(domains=('source_day', 'source_night')))
+    assert alone.decoded == {'source_day'}
+    for path in roots[1].rglob('*_rgb_anon.png'):
+        path.write_bytes(b'no image')
+    assert set(alone[Draw(0, 0, 0)]['inputs']) == {'source_day', 'source_night'}
+
+
+def test_a_missing_folder_of_styles_is_named_at_the_start(styled, tmp_path):
+    missing = str(tmp_path / 'gone')
+    styled['pipeline'][0]['style_dir'] = missing
+    with pytest.raises(
+        UserInputError, match=f'LABTransfer found no image .* in the folder {missing!r}'
+    ):
+        DATASETS.build(styled)
+    DATASETS.build(styled | dict(domains=('source_day', 'target_night')))  # nobody asks for S_n
+    DATASETS.build(styled | dict(lazy_init=True))
+
+
 def test_the_sampler_works_without_a_runner(dataset):
     draws = list(islice(DrawSampler(dataset, seed=0), 3))
     assert [draw.number for draw in draws] == [0, 1, 2]

@@ -7,16 +7,15 @@ local, no lamps.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
 from ...errors import UserInputError
-from .lab_transfer import LABStatistics, lab_statistics, lab_transfer, recorded_statistics
+from .lab_transfer import lab_statistics, lab_transfer, recorded_statistics
+from .style_folder import StyleFolder
 
 
 @TRANSFORMS.register_module()
@@ -47,9 +46,8 @@ class LABStyle(BaseTransform):
     def __init__(self, images: str, suffix: str = '.png', stats: str = 'full') -> None:
         if stats not in ('crop', 'full'):
             raise UserInputError(f"LABStyle got stats={stats!r}: expected 'crop' or 'full'.")
-        self.images, self.suffix, self.stats = images, suffix, stats
-        self._files: list[str] = []
-        self._known: dict[str, LABStatistics] = {}
+        self.stats = stats
+        self.styles = StyleFolder(images, suffix, lab_statistics, 'LABStyle', 'images or suffix')
 
     def check_files(self) -> None:
         """List the style images.
@@ -57,17 +55,7 @@ class LABStyle(BaseTransform):
         Raises:
             UserInputError: If the folder is missing or holds none.
         """
-        self._files = sorted(
-            os.path.join(parent, name)
-            for parent, _, names in os.walk(self.images, followlinks=True)
-            for name in names
-            if name.endswith(self.suffix) and not name.startswith('.')
-        )
-        if not self._files:
-            raise UserInputError(
-                f'LABStyle found no image that ends in {self.suffix!r} in the folder {self.images!r}: expected the '
-                'images whose light the source takes on; correct images or suffix.'
-            )
+        self.styles.check_files()
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Change the image.
@@ -78,27 +66,17 @@ class LABStyle(BaseTransform):
         Raises:
             UserInputError: If a style image cannot be read, or the statistics were not recorded.
         """
-        if not self._files:
-            self.check_files()
-        path = self._files[np.random.randint(len(self._files))]
+        chosen = np.random.randint(len(self.styles))
         own = recorded_statistics(results, 'LABStyle') if self.stats == 'full' else None
         image = results['img']
         results['img'] = lab_transfer(
-            image, image, source_stats=own, reference_stats=self._statistics(path)
+            image, image, source_stats=own, reference_stats=self.styles.style(chosen)
         )
         return results
 
-    def _statistics(self, path: str) -> LABStatistics:
-        if path not in self._known:
-            image = cv2.imread(path, cv2.IMREAD_COLOR)
-            if image is None:
-                raise UserInputError(
-                    f'The style image {path!r} cannot be read: expected a whole PNG or JPEG image; copy or download '
-                    'it again, or take it out of the folder.'
-                )
-            self._known[path] = lab_statistics(image)
-        return self._known[path]
-
     def __repr__(self) -> str:
         """Name the transform and its arguments."""
-        return f'{type(self).__name__}(images={self.images!r}, suffix={self.suffix!r}, stats={self.stats!r})'
+        return (
+            f'{type(self).__name__}(images={self.styles.images!r}, suffix={self.styles.suffix!r}, '
+            f'stats={self.stats!r})'
+        )

@@ -12,6 +12,8 @@ OpenCV's own sRGB-to-LAB path interpolates in a table, which costs up to 0.3 LAB
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -19,6 +21,8 @@ from mmseg.registry import TRANSFORMS
 
 from ...cielab import bgr_to_lab
 from ...errors import UserInputError
+from ...runtime.random_state import side_stream
+from .style_folder import StyleFolder
 
 #: Mean and population standard deviation of L, a and b; two float64 arrays ``(3,)``.
 LABStatistics = tuple[np.ndarray, np.ndarray]
@@ -26,6 +30,9 @@ LABStatistics = tuple[np.ndarray, np.ndarray]
 #: Below this standard deviation (LAB units) a source channel counts as constant and is only
 #: shifted: k = 1.
 MIN_STD = 1e-3
+
+#: Stream of the random numbers, see ``side_stream``.
+_STREAM = 13
 
 _STATISTICS_KEY = 'lab_statistics'
 
@@ -169,9 +176,14 @@ class LABTransfer(BaseTransform):
     cover; the default takes the two crops that are fed to the network, so that the style of S_n and
     of T_n agree within the sample.
 
+    With ``style_dir``, which is ours, S_n takes the statistics of a random image of a folder, the
+    whole of it, in place of T_n's: of real nights where T_n is rendered, or of more nights than have
+    a day image. T_n is not read then. Which image it is follows from the draw of the sample; all
+    other random numbers stay as they are without it.
+
     Required Keys:
 
-    - source_day, target_night (results of the two domains, each with ``img``)
+    - source_day, and without ``style_dir`` target_night (results of the two domains, each with ``img``)
 
     Added Keys:
 
@@ -179,26 +191,50 @@ class LABTransfer(BaseTransform):
 
     Args:
         stats: ``'crop'`` for the statistics of the crops, ``'full'`` for those of the whole images,
-            which :class:`RecordLABStatistics` takes in both pipelines. Defaults to ``'crop'``.
+            which :class:`RecordLABStatistics` takes in both pipelines. With ``style_dir`` it says so of S_d alone.
+            Defaults to ``'crop'``.
+        style_dir: Folder of night images, unlabelled; sub-folders count. Defaults to None: T_n gives the style.
+        style_suffix: End of their names, or several. Defaults to JPEG and PNG.
 
     Raises:
         ValueError: If ``stats`` is neither.
     """
 
-    reads = ('source_day', 'target_night')
+    reads: tuple[str, ...] = ('source_day', 'target_night')
     adds = ('source_night',)
 
-    def __init__(self, stats: str = 'crop') -> None:
+    def __init__(
+        self,
+        stats: str = 'crop',
+        style_dir: str | None = None,
+        style_suffix: str | Sequence[str] = ('.jpg', '.jpeg', '.png'),
+    ) -> None:
         if stats not in ('crop', 'full'):
             raise UserInputError(f"LABTransfer got stats={stats!r}: expected 'crop' or 'full'.")
         self.stats = stats
+        self.styles: StyleFolder[LABStatistics] | None = None
+        if style_dir is not None:
+            suffix = style_suffix if isinstance(style_suffix, str) else tuple(style_suffix)
+            self.styles = StyleFolder(
+                style_dir, suffix, lab_statistics, 'LABTransfer', 'style_dir or style_suffix'
+            )
+            self.reads = ('source_day',)
+
+    def check_files(self) -> None:
+        """List the images of ``style_dir``.
+
+        Raises:
+            UserInputError: If the folder is missing or holds none.
+        """
+        if self.styles is not None:
+            self.styles.check_files()
 
     def transform(self, results: dict) -> dict:
         """Add ``source_night``.
 
         Raises:
-            ValueError: If a domain is missing, or ``stats='full'`` and a pipeline did not record the
-                statistics.
+            ValueError: If a domain is missing, ``stats='full'`` and a pipeline did not record the
+                statistics, or an image of ``style_dir`` cannot be read.
         """
         missing = [domain for domain in self.reads if domain not in results]
         if missing:
@@ -206,20 +242,31 @@ class LABTransfer(BaseTransform):
                 f'LABTransfer found {sorted(results)} and no {missing[0]!r}: expected {self.reads}; take a dataset '
                 'that returns it, or take LABTransfer out of the pipeline.'
             )
-        source, reference = results['source_day'], results['target_night']
-        source_stats = reference_stats = None
-        if self.stats == 'full':
-            source_stats = recorded_statistics(source, 'LABTransfer')
-            reference_stats = recorded_statistics(reference, 'LABTransfer')
+        source = results['source_day']
+        source_stats = recorded_statistics(source, 'LABTransfer') if self.stats == 'full' else None
         image = lab_transfer(
             source['img'],
-            reference['img'],
+            source['img'],
             source_stats=source_stats,
-            reference_stats=reference_stats,
+            reference_stats=self._night_statistics(results),
         )
         results['source_night'] = copy_results(source, image)
         return results
 
+    def _night_statistics(self, results: dict) -> LABStatistics:
+        """Those that S_n gets."""
+        if self.styles is not None:
+            return self.styles.style(side_stream(_STREAM).randint(len(self.styles)))
+        night = results['target_night']
+        if self.stats == 'full':
+            return recorded_statistics(night, 'LABTransfer')
+        return lab_statistics(night['img'])
+
     def __repr__(self) -> str:
-        """Name the transform and its argument."""
-        return f'{type(self).__name__}(stats={self.stats!r})'
+        """Name the transform and its arguments."""
+        style = (
+            f', style_dir={self.styles.images!r}, style_suffix={self.styles.suffix!r}'
+            if self.styles is not None
+            else ''
+        )
+        return f'{type(self).__name__}(stats={self.stats!r}{style})'

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from mmseg_ccdistill.datasets.transforms.lab_transfer import (
     bgr_to_lab,
     lab_to_bgr,
 )
+from mmseg_ccdistill.errors import UserInputError
 
 # sRGB (IEC 61966-2-1) and CIELAB (CIE 15), D65 white: the textbook formulas in float64
 _TO_XYZ = np.array(
@@ -241,6 +245,76 @@ def test_unknown_statistics_are_an_error():
         TRANSFORMS.build(dict(type='LABTransfer', stats='dataset'))
 
 
+@pytest.fixture
+def nights(tmp_path: Path) -> Path:
+    """Three images of other sizes and suffixes than those of the samples."""
+    for index, suffix in enumerate(('.png', '.jpg', '.png')):
+        path = tmp_path / f'nights/drive{index}/frame{suffix}'
+        path.parent.mkdir(parents=True)
+        cv2.imwrite(str(path), texture(40 + index, (60, 90), gain=0.2 + 0.1 * index))
+    return tmp_path / 'nights'
+
+
+def paths(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob('frame.*'))
+
+
+def styled(nights: Path, seed: int, **settings: object) -> np.ndarray:
+    transform = TRANSFORMS.build(dict(type='LABTransfer', style_dir=str(nights), **settings))
+    np.random.seed(seed)
+    return transform(sample())['source_night']['img']
+
+
+def test_a_folder_of_nights_gives_the_style_in_place_of_t_n(nights: Path) -> None:
+    """The whole of one of its images; the sample's own night does not count, and need not be there."""
+    references = [cv2.imread(str(path)) for path in paths(nights)]
+    expected = [textbook_transfer(texture(20), reference) for reference in references]
+    made = [styled(nights, seed) for seed in range(12)]
+    chosen = [
+        [index for index, image in enumerate(expected) if levels(result, image).max() <= 1]
+        for result in made
+    ]
+    assert all(len(found) == 1 for found in chosen) and {found[0] for found in chosen} == {0, 1, 2}
+    results = sample()
+    del results['target_night'], results['target_day']
+    transform = TRANSFORMS.build(dict(type='LABTransfer', style_dir=str(nights)))
+    np.random.seed(4)
+    np.testing.assert_array_equal(transform(results)['source_night']['img'], made[4])
+    assert transform.reads == ('source_day',)
+    assert TRANSFORMS.build(dict(type='LABTransfer')).reads == ('source_day', 'target_night')
+
+
+def test_the_draw_of_a_style_leaves_the_random_numbers_alone(nights: Path) -> None:
+    np.random.seed(7)
+    expected = np.random.random_sample(3)
+    styled(nights, 7)
+    np.testing.assert_array_equal(np.random.random_sample(3), expected)
+
+
+def test_full_statistics_with_a_style_are_those_of_s_d_alone(nights: Path) -> None:
+    (only,) = [path for path in paths(nights) if path.suffix == '.jpg']
+    results = sample()
+    TRANSFORMS.build(dict(type='RecordLABStatistics'))(results['source_day'])
+    results['source_day']['img'] = results['source_day']['img'][10:50, 20:70]
+    transform = TRANSFORMS.build(
+        dict(type='LABTransfer', stats='full', style_dir=str(nights), style_suffix=['.jpg'])
+    )
+    expected = textbook_transfer(texture(20), cv2.imread(str(only)))[10:50, 20:70]
+    assert levels(transform(results)['source_night']['img'], expected).max() <= 1
+
+
+def test_a_style_folder_without_images_is_one_sentence(tmp_path: Path) -> None:
+    transform = TRANSFORMS.build(dict(type='LABTransfer', style_dir=str(tmp_path / 'none')))
+    sentence = (
+        "LABTransfer found no image that ends in ('.jpg', '.jpeg', '.png') in the folder "
+        f'{str(tmp_path / "none")!r}: expected the images whose light the source takes on; correct style_dir or '
+        'style_suffix.'
+    )
+    with pytest.raises(UserInputError, match=f'^{re.escape(sentence)}$'):
+        transform.check_files()
+    TRANSFORMS.build(dict(type='LABTransfer')).check_files()  # has none to look for
+
+
 def test_copy_source_day_is_the_ablation_without_lab():
     out = TRANSFORMS.build(dict(type='CopySourceDay'))(sample())
     day, night = out['source_day'], out['source_night']
@@ -253,6 +327,12 @@ def test_copy_source_day_is_the_ablation_without_lab():
 def test_repr_is_balanced(name):
     text = repr(TRANSFORMS.build(dict(type=name)))
     assert text.startswith(f'{name}(') and text.endswith(')')
+
+
+def test_repr_names_the_style() -> None:
+    transform = TRANSFORMS.build(dict(type='LABTransfer', style_dir='nights', style_suffix='.png'))
+    assert repr(transform) == ("LABTransfer(stats='crop', style_dir='nights', style_suffix='.png')")
+    assert repr(TRANSFORMS.build(dict(type='LABTransfer'))) == "LABTransfer(stats='crop')"
 
 
 @pytest.mark.slow
