@@ -43,8 +43,8 @@ def profile_samples(
         spent = {place: _Spent(dataset, clock) for place, dataset in sets.items()}
         with one_thread():
             for draw in range(settings.rounds + 1):
-                for place in spent.values():
-                    place.sample(counts=draw > 0)  # the first one fills caches
+                for taken in spent.values():
+                    taken.sample(counts=draw > 0)  # the first one fills caches
     rows: dict[str, dict[str, float]] = defaultdict(dict)
     for place, found in spent.items():
         for name, milliseconds in found.medians().items():
