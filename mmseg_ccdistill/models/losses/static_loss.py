@@ -291,7 +291,7 @@ def _is_static(labels: Tensor, classes: Sequence[int]) -> Tensor:
 
 
 def _one_hot(labels: Tensor, classes: Sequence[int]) -> Tensor:
-    """bool ``(B, len(classes), H, W)``, all False where the label is none of the classes."""
+    """Bool ``(B, len(classes), H, W)``, all False where the label is none of the classes."""
     ids = torch.cat(
         [torch.arange(start, stop, device=labels.device) for start, stop in _runs(classes)]
     )
