@@ -90,15 +90,15 @@ def test_flop_of_one_iteration(iteration: Cost) -> None:
 
 
 def test_activations_kept_by_one_iteration(iteration: Cost) -> None:
-    """In float32 the networks keep 8.63 GiB; head and losses, most of it cross-entropy, add 0.16."""
+    """In float32 the networks keep 8.63 GiB; head and losses, which keep gradients of small logits, add 0.04."""
     networks = 6 * 1.2327 + 2 * 0.618  # per image, from the two tests above
     kept = iteration.saved_bytes / GIB
-    assert kept <= 8.80  # 9.86 for the networks alone if T_d's decoder kept its maps
-    assert kept - networks == pytest.approx(0.155, abs=0.01)
+    assert kept <= 8.68  # 9.86 for the networks alone if T_d's decoder kept its maps
+    assert kept - networks == pytest.approx(0.038, abs=0.002)
 
 
 def test_an_iteration_of_matched_distillation() -> None:
-    """M_d keeps nothing on T_d, 1.24 GiB less; the head and the correlations of 128 x 128 maps keep 1.8 GiB more."""
+    """M_d keeps nothing on T_d, 1.24 GiB less; the head and the correlations of 128 x 128 maps keep 1.7 GiB more."""
     model = build(CONFIG.with_name('refinenet_r101_cs2dz_matched.py'))
     cost = count_iteration(model)
     assert cost.feature_shapes == {(2, 256, 128, 128)}
@@ -106,5 +106,5 @@ def test_an_iteration_of_matched_distillation() -> None:
     assert head == 256 * 256 + 256 + 256 * 64 + 64
     assert cost.flops == pytest.approx(10.58e12, abs=5e9)
     kept = cost.saved_bytes / GIB
-    assert kept == pytest.approx(9.35, abs=0.04)  # 9.38 with torch 2.1
-    assert kept - 6 * 1.2327 == pytest.approx(1.95, abs=0.04)  # three domains of the networks
+    assert kept == pytest.approx(9.145, abs=0.04)
+    assert kept - 6 * 1.2327 == pytest.approx(1.75, abs=0.04)  # three domains of the networks

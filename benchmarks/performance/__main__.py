@@ -1,7 +1,8 @@
 """The ratios of the package beside their goals, on one thread of a CPU.
 
 ``python -m benchmarks.performance`` runs rows and writes ``performance.json`` and ``performance.md`` after each. It can
-be stopped at any time; called again, it goes on with the rows that are not done. ``--docs`` writes the table into
+be stopped at any time; called again, it goes on with the rows that are not done. ``--profile`` writes where the time or
+memory of some of them goes, into ``profile.json`` and ``profile.md``. ``--docs`` writes the tables into
 docs/performance.md.
 """
 
@@ -13,8 +14,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from benchmarks.performance.page import write_docs, write_page
+from benchmarks.performance.page import (
+    profile_section,
+    write_docs,
+    write_page,
+    write_profile_page,
+)
+from benchmarks.performance.profiles import PROFILES, check_names
 from benchmarks.performance.rows import all_rows
 from benchmarks.performance.sizes import TINY, Sizes
 from benchmarks.repository import ROOT
@@ -23,6 +31,7 @@ from benchmarks.row_running import choose, run_row
 from mmseg_ccdistill.errors import UserInputError
 
 DOCS, KEPT = ROOT / 'docs/performance.md', ROOT / 'docs/results/performance.json'
+KEPT_PROFILE = KEPT.with_name('performance_profile.json')
 
 
 def run(words: Sequence[str], sizes: Sizes, out: Path) -> RowRecord:
@@ -47,11 +56,36 @@ def run(words: Sequence[str], sizes: Sizes, out: Path) -> RowRecord:
             continue
         kept = run_row(partial(row.run, sizes))
         record.add(row.name, kept)
-        print(
-            f'{row.name}: {kept["status"]} in {kept["seconds"]} s {kept.get("reason", "")}',
-            flush=True,
-        )
+        _say(row.name, kept)
     return record
+
+
+def profile(names: Sequence[str], sizes: Sizes, out: Path) -> RowRecord:
+    """Profile some ratios.
+
+    Args:
+        names: Keys of :data:`PROFILES`.
+        sizes: Of the run.
+        out: Folder of the results.
+
+    Returns:
+        The record.
+
+    Raises:
+        UserInputError: If there is no such profile, or the folder holds those of another kind of run or machine.
+    """
+    check_names(names)
+    record = RowRecord('profile', write_profile_page, out, sizes.tiny)
+    (first,) = choose(all_rows(), ['environment'])
+    for name, measure in {first.name: first.run, **{n: PROFILES[n] for n in names}}.items():
+        kept = run_row(partial(measure, sizes))
+        record.add(name, kept)
+        _say(name, kept)
+    return record
+
+
+def _say(name: str, row: dict[str, Any]) -> None:
+    print(f'{name}: {row["status"]} in {row["seconds"]} s {row.get("reason", "")}', flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,22 +110,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar='NAME',
         help='only these rows (beginnings of names), again if done',
     )
+    parser.add_argument(
+        '--profile',
+        nargs='+',
+        default=[],
+        metavar='NAME',
+        help=f'instead of rows, where time or memory goes: {", ".join(PROFILES)}',
+    )
     parser.add_argument('--rounds', type=int, help='timed rounds of each row (default: 9)')
     parser.add_argument('--tiny', action='store_true', help='rehearse at tiny size')
     parser.add_argument(
-        '--docs', action='store_true', help='run nothing, write the table into the docs'
+        '--docs',
+        action='store_true',
+        help='run nothing, write the tables into the docs (with --profile only the profiles)',
     )
     args = parser.parse_args(argv)
     try:
         if args.docs:
-            write_docs(args.out / 'performance.json', DOCS, KEPT)
+            if not args.profile:
+                write_docs(args.out / 'performance.json', DOCS, KEPT)
+            if args.profile or (args.out / 'profile.json').exists():
+                write_docs(args.out / 'profile.json', DOCS, KEPT_PROFILE, profile_section)
             return 0
         sizes = TINY if args.tiny else Sizes()
         if args.rounds is not None:
             if args.rounds < 2:
                 raise UserInputError(f'--rounds must be at least 2, got {args.rounds}')
             sizes = replace(sizes, rounds=args.rounds)
-        record = run(args.rows, sizes, args.out)
+        if args.profile:
+            record = profile(args.profile, sizes, args.out)
+        else:
+            record = run(args.rows, sizes, args.out)
     except UserInputError as error:
         print(f'{parser.prog}: {error}', file=sys.stderr)
         return 2

@@ -20,7 +20,7 @@ from benchmarks.performance.sizes import Sizes
 from benchmarks.performance.small_run import settings_of
 from benchmarks.repository import ROOT
 from benchmarks.row_running import NotHere
-from benchmarks.timing import one_thread
+from benchmarks.timing import one_thread, time_interleaved
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.export.branch_export import predict_image
 from mmseg_ccdistill.export.deployed_network import DeployedNetwork
@@ -65,13 +65,11 @@ def exported_row(sizes: Sizes, name: str) -> dict[str, Any]:
         raise NotHere(str(error)) from error
     model = night_network(sizes)
     size = (2 * sizes.image[0], 2 * sizes.image[1])
-    generator = torch.Generator().manual_seed(0)
-    image = torch.randint(0, 256, (3, *sizes.image), generator=generator, dtype=torch.uint8)
+    image = random_image(sizes)
     pixels = image[None].float()
     with tempfile.TemporaryDirectory() as folder, one_thread():
         path = Path(folder) / f'night{FORMATS[name].suffixes[0]}'
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            DeployedNetwork(model)(pixels)
+        flops = flops_of(DeployedNetwork(model), pixels)
         FORMATS[name].write(DeployedNetwork(night_network(sizes)), pixels, path, False)
         predict = FORMATS[name].load(path, 1)
 
@@ -84,26 +82,50 @@ def exported_row(sizes: Sizes, name: str) -> dict[str, Any]:
 
         agreement = (exported() == plain()).double().mean().item()
         found = compare({'exported': exported, 'mmseg': plain}, sizes, base='mmseg')
-        found['network'] = _over_convolution(
-            partial(predict, pixels), counter.get_total_flops(), sizes
-        )
+        found['network'] = _over_convolution(partial(predict, pixels), flops, sizes)
     return {**found, 'agreement': dict(value=agreement)}
+
+
+def random_image(sizes: Sizes) -> Tensor:
+    """``(3, H, W)`` uint8."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (3, *sizes.image), generator=generator, dtype=torch.uint8)
+
+
+def flops_of(network: torch.nn.Module, pixels: Tensor) -> int:
+    """FLOP of a network's convolutions and matrix products."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(pixels)
+    return counter.get_total_flops()
+
+
+def fastest_convolution(sizes: Sizes) -> float:
+    """FLOP a second of the fastest convolution, channels last, on one thread."""
+    convolutions = _convolutions(sizes)
+    with torch.inference_mode():
+        calls = {str(index): run for index, (run, _) in enumerate(convolutions)}
+        times = time_interleaved(calls, sizes.rounds)
+    return max(work / times.median(str(index)) for index, (_, work) in enumerate(convolutions))
+
+
+def _convolutions(sizes: Sizes) -> list[tuple[Callable[[], Tensor], int]]:
+    """Convolutions of the decoder's shapes, and the FLOP of each."""
+    found = []
+    for channels, grid in ((8, (8, 16)),) if sizes.tiny else _CONVOLUTIONS:
+        layer: Any = torch.nn.Conv2d(channels, channels, 3, padding=1)
+        layer = layer.to(memory_format=torch.channels_last)
+        maps = torch.randn(1, channels, *grid).contiguous(memory_format=torch.channels_last)
+        run: Callable[[], Tensor] = partial(layer, maps)
+        found.append((run, 2 * 9 * channels**2 * grid[0] * grid[1]))
+    return found
 
 
 def _over_convolution(network: Callable[[], Tensor], flops: int, sizes: Sizes) -> dict[str, float]:
     """Time of the network over its FLOP at the rate of the fastest convolution."""
-    shapes = ((8, (8, 16)),) if sizes.tiny else _CONVOLUTIONS
     best: dict[str, float] = {}
-    for channels, grid in shapes:
-        layer: Any = torch.nn.Conv2d(channels, channels, 3, padding=1)
-        layer = layer.to(memory_format=torch.channels_last)
-        maps = torch.randn(1, channels, *grid).contiguous(memory_format=torch.channels_last)
-        work = 2 * 9 * channels**2 * grid[0] * grid[1]
+    for convolution, work in _convolutions(sizes):
         with torch.inference_mode():
-            both: dict[str, Callable[[], Any]] = {
-                'network': network,
-                'convolution': partial(layer, maps),
-            }
+            both = {'network': network, 'convolution': convolution}
             ratio = compare(both, sizes, base='convolution', scale=work / flops)['network']
         if not best or ratio['value'] > best['value']:  # a faster convolution makes it larger
             best = ratio

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.page import show, table
 from benchmarks.performance.goals import FIGURES, Rows
+from benchmarks.performance.profile_table import profile_tables
 from benchmarks.stage_folder import read_record
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
 
 #: Between these lines of the docs page the table is written.
 BEGIN, END = '<!-- ratios: begin -->', '<!-- ratios: end -->'
+PROFILE_BEGIN, PROFILE_END = '<!-- profiles: begin -->', '<!-- profiles: end -->'
 
 
 def ratio_table(rows: Rows) -> list[str]:
@@ -71,17 +74,36 @@ def write_page(rows: Rows, tiny: bool) -> str:
 
 
 def docs_section(rows: Rows) -> str:
-    """What stands between the marks of the docs page."""
+    """What stands between the marks of the table in the docs page."""
     return '\n'.join([BEGIN, '', *ratio_table(rows), about(rows), '', END])
 
 
-def write_docs(measured: Path, page: Path, kept: Path) -> None:
-    """Keep the JSON of a run beside the docs, and write its table into the page.
+def write_profile_page(rows: Rows, tiny: bool) -> str:
+    """The page of the profiles in Markdown.
+
+    Args:
+        rows: See :class:`benchmarks.row_record.RowRecord`.
+        tiny: Whether it is a rehearsal, whose numbers mean nothing.
+    """
+    warning = ['A rehearsal at tiny size: its numbers mean nothing.', ''] if tiny else []
+    return '\n'.join(['# Profiles', '', about(rows), '', *warning, *profile_tables(rows)])
+
+
+def profile_section(rows: Rows) -> str:
+    """What stands between the marks of the profiles in the docs page."""
+    return '\n'.join([PROFILE_BEGIN, '', *profile_tables(rows), about(rows), '', PROFILE_END])
+
+
+def write_docs(
+    measured: Path, page: Path, kept: Path, section: Callable[[Rows], str] = docs_section
+) -> None:
+    """Keep the JSON of a run beside the docs, and write its tables into the page.
 
     Args:
         measured: JSON of the run.
         page: Page with the two marks.
         kept: Where the JSON is kept.
+        section: Makes what stands in the page, the marks its first and last line. Defaults to the table of ratios.
 
     Raises:
         UserInputError: If there is no such run, it is a rehearsal, or the page has no marks.
@@ -92,11 +114,13 @@ def write_docs(measured: Path, page: Path, kept: Path) -> None:
     if record['tiny']:
         raise UserInputError(f'{measured} is a rehearsal: run without --tiny first')
     text = page.read_text(encoding='utf-8')
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    new = section(record['rows'])
+    first, last = new.split('\n', 1)[0], new.rsplit('\n', 1)[1]
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
         raise UserInputError(
-            f'{page} has no lines {BEGIN} and {END}: put them where the table shall stand'
+            f'{page} has no lines {first} and {last}: put them where the table shall stand'
         )
     write_atomically(kept, measured.read_bytes())
-    write_atomically(page, (before + docs_section(record['rows']) + after).encode())
+    write_atomically(page, (before + new + after).encode())

@@ -19,6 +19,14 @@ from mmseg_ccdistill.models.segmentors import AdaptationSegmentor
 
 def step_row(sizes: Sizes) -> dict[str, Any]:
     """A step of CCDistill over one of M_d on S_d and M_n on S_n alone, divided by the ratio of their FLOP."""
+    steps, flop_ratio = both_steps(sizes)
+    found = compare(steps, sizes, base='bare', scale=1 / flop_ratio)
+    found['step']['flop_ratio'] = flop_ratio
+    return found
+
+
+def both_steps(sizes: Sizes) -> tuple[dict[str, Callable[[], None]], float]:
+    """``step`` of CCDistill and the ``bare`` one of two branches, and the ratio of their FLOP."""
     training = small_training(sizes)
     training.skip_to(101)  # without diagnostics
     training.tell_iteration(101)
@@ -28,10 +36,7 @@ def step_row(sizes: Sizes) -> dict[str, Any]:
     bare_model.load_state_dict(model.state_dict())
     full = _stepping(model, lambda: _all_losses(model, batch))
     bare = _stepping(bare_model, lambda: _two_branches(bare_model, batch))
-    flop = [_count(step) for step in (full, bare)]
-    found = compare({'step': full, 'bare': bare}, sizes, base='bare', scale=flop[1] / flop[0])
-    found['step']['flop_ratio'] = flop[0] / flop[1]
-    return found
+    return {'step': full, 'bare': bare}, _count(full) / _count(bare)
 
 
 def runner_row(sizes: Sizes) -> dict[str, Any]:

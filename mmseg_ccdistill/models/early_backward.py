@@ -6,7 +6,12 @@ whose gradients are there already: g * dL/dx goes on into x, g * dL/dw into w, w
 hand down. So each weight gets its gradient where it always does, in one backward pass, and distributed training,
 accumulation and guards see nothing new.
 
-What is kept instead of the graph: dL/dx, as large as the maps, and dL/dw, which the backward pass makes anyway.
+What is kept instead of the graph: dL/dx, as large as the maps, and dL/dw, which the backward pass makes anyway. For a
+loss of logits that are enlarged to the size of the labels this is little: dL/dx is small, while the graph holds
+log-probabilities of every pixel.
+
+The gradients are those of the plain backward pass bit for bit if g is a power of two, and within a rounding otherwise.
+Not in float16: gradients that no loss scaler has enlarged vanish there, so losses of float16 maps keep their graph.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ from torch import Tensor, nn
 def early_backward(
     losses: Callable[[list[Tensor]], dict[str, Tensor]],
     maps: Sequence[Tensor],
-    weights: Iterable[Tensor],
+    weights: Iterable[Tensor] = (),
 ) -> dict[str, Tensor]:
     """Compute losses and their gradients, and free what they keep.
 
@@ -30,12 +35,12 @@ def early_backward(
         losses: Scalars by name as a function of the maps; those without a graph are handed through. What has a graph
             and is neither a map nor a weight must not go into it: it would get no gradient.
         maps: Feature maps of any shapes, with or without a graph.
-        weights: All weights that the losses train.
+        weights: All weights that the losses train. Defaults to none.
 
     Returns:
         The losses, with the values and gradients of ``losses(maps)``; there is no second derivative.
     """
-    if not torch.is_grad_enabled():
+    if not torch.is_grad_enabled() or any(each.dtype == torch.float16 for each in maps):
         return losses(list(maps))
     trained = [weight for weight in weights if weight.requires_grad]
     names: list[str] = []
@@ -90,7 +95,9 @@ class _EarlyBackward(torch.autograd.Function):
     def backward(context: Any, *scales: Tensor) -> tuple[Tensor | None, ...]:
         scales = tuple(s for s, is_loss in zip(scales, context.is_loss, strict=True) if is_loss)
         of_maps = iter(_scaled_sums(context.saved_tensors, scales))
-        of_weights, context.of_weights = _scaled_sums(context.of_weights, scales), None
+        of_weights = _scaled_sums(context.of_weights, scales)
+        if of_weights:  # large, and not freed with the graph
+            context.of_weights = None
         maps = (next(of_maps) if has_graph else None for has_graph in context.has_graph)
         return (None, None, *maps, *of_weights)
 

@@ -16,10 +16,14 @@ from png_rows import PAETH, row_filters
 
 from benchmarks.performance import __main__ as command
 from benchmarks.performance import page
+from benchmarks.performance.counted_iteration import MODES, kept
 from benchmarks.performance.frames import write_frames
 from benchmarks.performance.goals import FIGURES, Figure
 from benchmarks.performance.host_waits import count_reads
+from benchmarks.performance.kept_profile import profile_memory
 from benchmarks.performance.memory_growth import resident_bytes
+from benchmarks.performance.profile_table import largest, profile_tables
+from benchmarks.performance.profiles import PROFILES
 from benchmarks.performance.ratio import compare
 from benchmarks.performance.rows import Row, all_rows
 from benchmarks.performance.sample_profile import REST, WHOLE, profile_samples, table
@@ -170,6 +174,78 @@ def test_the_docs_show_the_kept_run() -> None:
     assert page.docs_section(rows) in command.DOCS.read_text()
     names = {row.name for row in all_rows()}
     assert set(rows) <= names
+
+
+@pytest.fixture(scope='module')
+def profiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp('profile')
+    names = [name for name in PROFILES if name != 'memory']  # counted at full size, below
+    assert command.main(['--tiny', '--out', str(folder), '--profile', *names]) == 0
+    return folder
+
+
+def test_profiles_have_parts_with_names(profiled: Path) -> None:
+    rows = json.loads((profiled / 'profile.json').read_text())['rows']
+    assert set(rows) == {'environment', *PROFILES} - {'memory'}
+    steps = rows['step']['result']
+    assert list(steps) == ['a step of CCDistill', 'two branches, per FLOP']
+    for found in steps.values():
+        assert {'aten::mkldnn_convolution', 'aten::thnn_conv2d'} & set(found['parts'])
+    assert set(rows['static']['result']['pseudo labels and static loss']['parts']) == {
+        'pseudo labels',
+        'static loss, forward',
+        'static loss, backward',
+    }
+    exports = rows['exports']['result']
+    assert {"mmseg's test step", 'torchscript'} < set(exports)
+    assert exports["mmseg's test step"]['parts']['decoder'] > 0
+    text = (profiled / 'profile.md').read_text()
+    assert 'A rehearsal at tiny size: its numbers mean nothing.' in text
+    assert '| a step of CCDistill | ms | share |' in text
+
+
+@pytest.mark.slow
+def test_the_profile_of_memory_sums_to_what_is_kept() -> None:
+    (plain, *_) = profile_memory(TINY).values()
+    parts = plain['parts']
+    assert sum(parts.values()) / 1024 == pytest.approx(kept(*MODES['fp32']), rel=1e-9)
+    assert parts['ChainedResidualPooling'] > 1900 and 15 < parts['ProjectionHead'] < 20
+
+
+def test_the_largest_parts_stand_first_and_the_others_in_one_line() -> None:
+    parts = {'a': 1.0, 'b': 4.0, 'c': 2.0, 'd': 1.0}
+    assert largest(parts, 2) == {'b': 4.0, 'c': 2.0, '2 others': 2.0}
+    assert list(largest(parts, 9)) == ['b', 'c', 'a', 'd']
+    rows = {'environment': {'result': {}}, 'step': {'result': {'x': dict(unit='ms', parts=parts)}}}
+    assert profile_tables(rows)[2] == '| b | 4 | 50.0 % |'
+
+
+def test_an_unknown_profile_ends_with_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert command.main(['--profile', 'speed', '--out', str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "--profile: there is no 'speed'; there are step, static, exports, memory" in said
+    assert not (tmp_path / 'profile.json').exists()
+
+
+def test_profiles_are_written_between_marks_of_their_own(tmp_path: Path) -> None:
+    measured, kept_file, target = (tmp_path / name for name in ('a.json', 'kept.json', 'page.md'))
+    rows = {'static': {'result': {'loss': dict(unit='ms', parts={'a': 3.0, 'b': 1.0})}}}
+    measured.write_text(json.dumps(dict(tiny=False, rows=rows)))
+    target.write_text(f'{page.BEGIN}\nratios\n{page.END}\n{page.PROFILE_BEGIN}{page.PROFILE_END}\n')
+    page.write_docs(measured, target, kept_file, page.profile_section)
+    text = target.read_text()
+    assert '| a | 3 | 75.0 % |' in text and f'{page.BEGIN}\nratios\n{page.END}' in text
+
+
+def test_the_docs_show_the_kept_profiles() -> None:
+    rows = (
+        json.loads(command.KEPT_PROFILE.read_text())['rows']
+        if command.KEPT_PROFILE.exists()
+        else {}
+    )
+    assert page.profile_section(rows) in command.DOCS.read_text()
 
 
 @pytest.mark.parametrize(

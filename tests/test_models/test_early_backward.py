@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from benchmarks.repository import ROOT
 from benchmarks.step_cost import GIB, saved_for_backward
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.models.early_backward import early_backward
+from mmseg_ccdistill.models.segmentors import adaptation_segmentor, ccdistill_segmentor
 
 AUXILIARY = dict(
     type='FCNHead',
@@ -82,7 +84,7 @@ def test_two_steps_are_bit_equal_and_keep_less(
     plain, early = make_model(False, **changes), make_model(True, **changes)
     (logged, kept), (again, less) = two_steps(plain, **options), two_steps(early, **options)
     assert len(logged) == len(again) > 4 and all(map(torch.equal, logged, again))
-    assert less < 0.9 * kept
+    assert less < kept
     states = plain.state_dict(), early.state_dict()
     for name, value in states[0].items():  # weights and running statistics
         assert torch.equal(value, states[1][name]), name
@@ -106,6 +108,49 @@ def test_in_bfloat16_the_losses_are_equal_and_weights_of_two_domains_sum_in_floa
         if name.startswith('day.decode_head'):
             assert not difference, name
         assert difference <= 2**-7 * gradient.norm(), name  # bfloat16 has 8 bits
+
+
+@pytest.mark.parametrize('early', [False, True], ids=['plain', 'early decoders'])
+@pytest.mark.parametrize('blend', [None, (0.8, 0.2, 0.4)], ids=['day alone', 'blend'])
+def test_losses_that_keep_their_gradients_alone_are_bit_equal(
+    early: bool, blend: tuple[float, float, float] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """L_seg and L_pseudo against the same losses with their graphs."""
+    pseudo = dict(type='StaticLoss', blend=blend)
+    logged, kept = two_steps(model := make_model(early, True, loss_pseudo=pseudo))
+    for place in (adaptation_segmentor, ccdistill_segmentor):
+        monkeypatch.setattr(place, 'early_backward', with_graph(place.early_backward))
+    again, more = two_steps(whole := make_model(early, True, loss_pseudo=pseudo))
+    assert len(logged) == len(again) > 4 and all(map(torch.equal, logged, again))
+    assert kept < more
+    states = model.state_dict(), whole.state_dict()
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def with_graph(early_backward: Callable[..., dict[str, Tensor]]) -> Callable[..., Any]:
+    """Losses without weights of their own as they are, with their graphs; those of a decoder early."""
+
+    def losses_of(losses: Callable, maps: Sequence[Tensor], weights: Iterable[Tensor] = ()) -> Any:
+        weights = list(weights)
+        return early_backward(losses, maps, weights) if weights else losses(list(maps))
+
+    return losses_of
+
+
+def test_float16_maps_keep_their_graph() -> None:
+    """A gradient of 1e-9 is zero in float16, unless it is scaled before it is computed."""
+    logits = torch.ones(4, dtype=torch.float16, requires_grad=True)
+    loss = early_backward(lambda m: dict(a=(1e-9 * m[0].float()).sum()), [logits])['a']
+    (2**20 * loss).backward()
+    assert logits.grad is not None and logits.grad.all()
+
+
+def test_a_second_backward_pass_gives_the_same_gradient() -> None:
+    inner, outer, inputs = layers()
+    maps = inner(inputs)
+    loss = early_backward(lambda m: dict(a=outer(m[0]).square().sum()), [maps.requires_grad_()])
+    first, second = (torch.autograd.grad(loss['a'], maps, retain_graph=True) for _ in range(2))
+    assert torch.equal(first[0], second[0]) and first[0].any()
 
 
 def layers() -> tuple[nn.Linear, nn.Linear, Tensor]:
@@ -188,7 +233,7 @@ def test_maps_of_the_decoder_that_others_read_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    'dtype, plain, early', [(torch.float32, 8.785, 6.32), (torch.bfloat16, 5.015, 3.377)]
+    'dtype, plain, early', [(torch.float32, 8.670, 6.32), (torch.bfloat16, 4.897, 3.377)]
 )
 def test_activations_of_the_paper(dtype: torch.dtype, plain: float, early: float) -> None:
     """8 backbones of 0.618 GiB and one decoder of 2 x 0.615, beside losses and the gradients of maps."""
@@ -199,4 +244,4 @@ def test_activations_of_the_paper(dtype: torch.dtype, plain: float, early: float
         costs.append(count_iteration(build(config), dtype))
     assert costs[0].flops == costs[1].flops
     found = [cost.saved_bytes / GIB for cost in costs]
-    assert found == pytest.approx([plain, early], abs=0.02)
+    assert found == pytest.approx([plain, early], abs=0.005)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -48,9 +50,23 @@ def js_of_log_distributions(log_p: Tensor, log_q: Tensor) -> Tensor:
     Returns:
         Tensor: ``(B, H, W)``, in nats, between 0 and ln 2.
     """
-    odds = (log_p - log_q).abs()
-    information = math.log(2) + F.logsigmoid(odds) - odds * (-odds).sigmoid()
+    odds = torch.maximum(log_p, log_q) - torch.minimum(log_p, log_q)  # keeps nothing, as abs would
+    information = _Information.apply(odds)
     return ((log_p.exp() + log_q.exp()) / 2 * information).sum(dim=1)
+
+
+class _Information(torch.autograd.Function):
+    r"""ln 2 - H(sigma(x)) for x >= 0. Its derivative :math:`x \, \sigma(x) \sigma(-x)` needs x alone."""
+
+    @staticmethod
+    def forward(context: Any, odds: Tensor) -> Tensor:
+        context.save_for_backward(odds)
+        return math.log(2) + F.logsigmoid(odds) - odds * (-odds).sigmoid()
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        (odds,) = context.saved_tensors
+        return gradient * odds * odds.sigmoid() * (-odds).sigmoid()
 
 
 def js_divergence(

@@ -133,12 +133,11 @@ def static_loss(
             valid = _is_static(pseudo_labels, static_classes) & (pseudo_labels != ignore_index)
             one_hot = _one_hot(pseudo_labels.masked_fill(~valid, -1), static_classes)
             allowed = _dilate(one_hot) if neighborhood else one_hot
-            scores = log_prob if log_weight is None else log_prob + log_weight
-            best, winner = scores.masked_fill(allowed == 0, -math.inf).max(dim=1, keepdim=True)
-        picked = log_prob.gather(1, winner)
-        # ln q = ln p + ln w of the winner. Its value is known from the maximum, ln w is a constant
-        # of the gradient.
-        log_q = (picked + (best - picked).detach()).squeeze(1)
+            winner = strongest_class(log_prob, log_weight, allowed)
+        # ln q = ln p + ln w of the winner; ln w is a constant of the gradient.
+        log_q = log_prob.gather(1, winner.unsqueeze(1)).squeeze(1)
+        if log_weight is not None:
+            log_q = log_q + log_weight.take(winner)
         log_q = log_q.clamp(math.log(_EPS), math.log1p(-_EPS))
         loss = -log_q
         if gamma == 1:
@@ -292,11 +291,11 @@ def _is_static(labels: Tensor, classes: Sequence[int]) -> Tensor:
 
 
 def _one_hot(labels: Tensor, classes: Sequence[int]) -> Tensor:
-    """uint8 ``(B, len(classes), H, W)``, all zero where the label is none of the classes."""
+    """Bool ``(B, len(classes), H, W)``, all False where the label is none of the classes."""
     ids = torch.cat(
         [torch.arange(start, stop, device=labels.device) for start, stop in _runs(classes)]
     )
-    return (labels.unsqueeze(1) == ids.view(1, -1, 1, 1)).to(torch.uint8)
+    return labels.unsqueeze(1) == ids.view(1, -1, 1, 1)
 
 
 def _dilate(one_hot: Tensor) -> Tensor:

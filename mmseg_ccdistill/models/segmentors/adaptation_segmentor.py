@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ...domains import DomainSamples, DomainTensors
 from ...errors import UserInputError
 from ..data_preprocessors.cross_domain_preprocessor import check_preprocessors_agree
+from ..early_backward import early_backward
 from ..losses.class_weights import CITYSCAPES_FREQUENCIES, class_balance_weights
 from ..recomputation import recompute as recompute_maps
 from .checkpoint_routing import route_checkpoint
@@ -323,6 +324,8 @@ class AdaptationSegmentor(BaseSegmentor):
     def head_loss(cls, head: BaseDecodeHead, logits: Tensor, labels: Tensor) -> Tensor:
         """Sum of a head's decode losses, without the accuracy that mmseg adds (it synchronises the device).
 
+        What is kept of it is its gradient with respect to the small logits, see :mod:`early_backward`.
+
         Args:
             head (BaseDecodeHead): Decode or auxiliary head with its ``loss_decode``.
             logits (Tensor): ``(B, K, h, w)``.
@@ -331,14 +334,17 @@ class AdaptationSegmentor(BaseSegmentor):
         Returns:
             Tensor: Weighted scalar.
         """
-        logits = cls.upsample(head, logits, labels.shape[1:])
-        weight = None if head.sampler is None else head.sampler.sample(logits, labels.unsqueeze(1))
         terms = (
             head.loss_decode if isinstance(head.loss_decode, nn.ModuleList) else [head.loss_decode]
         )
-        return torch.stack(
-            [term(logits, labels, weight=weight, ignore_index=head.ignore_index) for term in terms]
-        ).sum()
+
+        def loss(small: list[Tensor]) -> dict[str, Tensor]:
+            large = cls.upsample(head, small[0], labels.shape[1:])
+            weight = None if head.sampler is None else head.sampler.sample(large, labels[:, None])
+            options: dict[str, Any] = dict(weight=weight, ignore_index=head.ignore_index)
+            return {'loss': torch.stack([term(large, labels, **options) for term in terms]).sum()}
+
+        return early_backward(loss, [logits])['loss']
 
     def supervised_loss(
         self,

@@ -285,20 +285,18 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         maps: dict[str, DomainMaps],
     ) -> dict[str, Tensor]:
         """L_pseudo of T_n, and the diagnostics of its labels if it is their turn."""
-        assert self.loss_pseudo is not None
-        night = self.student_logits(inputs, maps, features)
-        labels = self.pseudo_labels(self.teacher_logits(inputs, maps, features), night)
-        log = {'target_night.loss_pseudo': self.pseudo_share * self.loss_pseudo(night, labels)}
-        if diagnose:
-            log.update(pseudo_label_diagnostics(labels, self.num_classes))
-        return log
-
-    def student_logits(
-        self, inputs: DomainTensors, maps: dict[str, DomainMaps], features: DomainTensors
-    ) -> Tensor:
-        """M_n(T_n), ``(B, K, H, W)``: what the pseudo labels teach."""
         logits = self.domain_logits('target_night', maps, features)
-        return self.upsample(self.night.decode_head, logits, inputs['target_night'].shape[2:])
+        teacher = self.teacher_logits(inputs, maps, features)
+
+        def losses(small: list[Tensor]) -> dict[str, Tensor]:
+            assert self.loss_pseudo is not None
+            student = self.upsample(self.night.decode_head, small[0], teacher.shape[2:])
+            labels = self.pseudo_labels(teacher, student)
+            loss = self.pseudo_share * self.loss_pseudo(student, labels)
+            shares = pseudo_label_diagnostics(labels, self.num_classes) if diagnose else {}
+            return {'target_night.loss_pseudo': loss, **shares}
+
+        return early_backward(losses, [logits])
 
     @torch.no_grad()
     def teacher_logits(
