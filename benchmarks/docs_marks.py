@@ -14,24 +14,32 @@ def marks(name: str) -> tuple[str, str]:
     return f'<!-- {name}: begin -->', f'<!-- {name}: end -->'
 
 
-def write_between(page: Path, name: str, lines: Sequence[str]) -> None:
-    """Write lines between the two marks of a page, in place of what stands there.
+def section(name: str, lines: Sequence[str]) -> str:
+    """Lines between the marks of a name, marks included.
+
+    Args:
+        name: Name of the marks.
+        lines: What stands between them.
+    """
+    begin, end = marks(name)
+    return '\n'.join([begin, '', *lines, '', end])
+
+
+def write_section(page: Path, text: str) -> None:
+    """Write a section into a page, in place of the one with the same marks.
 
     Args:
         page: Page with the marks.
-        name: Name of the marks.
-        lines: What shall stand there.
+        text: See :func:`section`.
 
     Raises:
         UserInputError: If the page does not have both marks, in this order.
     """
-    begin, end = marks(name)
-    text = page.read_text(encoding='utf-8')
-    before, first, rest = text.partition(begin)
+    begin, end = text.split('\n', 1)[0], text.rsplit('\n', 1)[1]
+    before, first, rest = page.read_text(encoding='utf-8').partition(begin)
     _, last, after = rest.partition(end)
     if not first or not last:
         raise UserInputError(
             f'{page} has no lines {begin} and {end}: put them where the table shall stand'
         )
-    inside = '\n'.join([begin, '', *lines, '', end])
-    write_atomically(page, (before + inside + after).encode())
+    write_atomically(page, (before + text + after).encode())

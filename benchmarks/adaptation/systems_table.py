@@ -21,7 +21,7 @@ from benchmarks.adaptation.measured import Results, main_set, mious, row_names
 from benchmarks.adaptation.results import read_results
 from benchmarks.adaptation.rows import FULL, ORACLE, ROWS, SOURCE_ONLY
 from benchmarks.adaptation.tables import Table, interval_text
-from benchmarks.docs_marks import write_between
+from benchmarks.docs_marks import section, write_section
 from mmseg_ccdistill.evaluation.report import markdown_table
 from mmseg_ccdistill.reports.seed_statistics import closed_share, paired_difference, spread
 from mmseg_ccdistill.runtime.command_line import run_main
@@ -134,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.page is None:
         print('\n'.join(lines))
     else:
-        write_between(args.page, args.mark, lines)
+        write_section(args.page, section(args.mark, lines))
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.docs_marks import section, write_section
 from benchmarks.gpu.page import show, table
 from benchmarks.performance.goals import FIGURES, Rows
 from benchmarks.performance.profile_table import profile_tables
@@ -13,9 +14,8 @@ from benchmarks.stage_folder import read_record
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
 
-#: Between these lines of the docs page the table is written.
-BEGIN, END = '<!-- ratios: begin -->', '<!-- ratios: end -->'
-PROFILE_BEGIN, PROFILE_END = '<!-- profiles: begin -->', '<!-- profiles: end -->'
+#: Names of the marks of the docs page.
+RATIOS, PROFILES = 'ratios', 'profiles'
 
 
 def ratio_table(rows: Rows) -> list[str]:
@@ -74,8 +74,8 @@ def write_page(rows: Rows, tiny: bool) -> str:
 
 
 def docs_section(rows: Rows) -> str:
-    """What stands between the marks of the table in the docs page."""
-    return '\n'.join([BEGIN, '', *ratio_table(rows), about(rows), '', END])
+    """The table in the docs page, with its marks."""
+    return section(RATIOS, [*ratio_table(rows), about(rows)])
 
 
 def write_profile_page(rows: Rows, tiny: bool) -> str:
@@ -90,12 +90,12 @@ def write_profile_page(rows: Rows, tiny: bool) -> str:
 
 
 def profile_section(rows: Rows) -> str:
-    """What stands between the marks of the profiles in the docs page."""
-    return '\n'.join([PROFILE_BEGIN, '', *profile_tables(rows), about(rows), '', PROFILE_END])
+    """The profiles in the docs page, with their marks."""
+    return section(PROFILES, [*profile_tables(rows), about(rows)])
 
 
 def write_docs(
-    measured: Path, page: Path, kept: Path, section: Callable[[Rows], str] = docs_section
+    measured: Path, page: Path, kept: Path, make: Callable[[Rows], str] = docs_section
 ) -> None:
     """Keep the JSON of a run beside the docs, and write its tables into the page.
 
@@ -103,7 +103,7 @@ def write_docs(
         measured: JSON of the run.
         page: Page with the two marks.
         kept: Where the JSON is kept.
-        section: Makes what stands in the page, the marks its first and last line. Defaults to the table of ratios.
+        make: Makes what stands in the page, with its marks. Defaults to the table of ratios.
 
     Raises:
         UserInputError: If there is no such run, it is a rehearsal, or the page has no marks.
@@ -113,14 +113,5 @@ def write_docs(
         raise UserInputError(f'{measured} is not there: run python -m benchmarks.performance first')
     if record['tiny']:
         raise UserInputError(f'{measured} is a rehearsal: run without --tiny first')
-    text = page.read_text(encoding='utf-8')
-    new = section(record['rows'])
-    first, last = new.split('\n', 1)[0], new.rsplit('\n', 1)[1]
-    before, begin, rest = text.partition(first)
-    _, end, after = rest.partition(last)
-    if not begin or not end:
-        raise UserInputError(
-            f'{page} has no lines {first} and {last}: put them where the table shall stand'
-        )
+    write_section(page, make(record['rows']))
     write_atomically(kept, measured.read_bytes())
-    write_atomically(page, (before + new + after).encode())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from benchmarks.performance.exported_profile import profile_exports
 from benchmarks.performance.kept_profile import profile_memory
 from benchmarks.performance.pixel_losses import profile_static
+from benchmarks.performance.sample_profile import profile_sample
 from benchmarks.performance.sizes import Sizes
 from benchmarks.performance.step_profile import profile_step
 from mmseg_ccdistill.errors import UserInputError
@@ -22,9 +21,8 @@ PROFILES: dict[str, Callable[[Sizes], Profile]] = {
     'static': profile_static,
     'exports': profile_exports,
     'memory': profile_memory,
+    'sample': profile_sample,
 }
-if find_spec('benchmarks.performance.sample_profile') is not None:
-    PROFILES['sample'] = import_module('benchmarks.performance.sample_profile').profile_samples
 
 
 def check_names(names: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from mmseg_ccdistill.datasets.image_cache import SUFFIXES
 #: What is left of a sample: choosing, seeding and collecting.
 REST = 'everything else'
 WHOLE = 'whole sample'
+
+#: Where images come from.
+PLACES = {'files': 'the files', 'png': 'a cache of run-length PNG', 'raw': 'a cache of arrays'}
 
 
 def profile_samples(
@@ -53,21 +56,23 @@ def profile_samples(
     return {name: rows[name] for name in order}
 
 
-def table(rows: Mapping[str, Mapping[str, float]]) -> str:
-    """The rows as a table of Markdown: milliseconds, and the share of the whole sample.
+def profile_sample(settings: Sizes) -> dict[str, dict[str, Any]]:
+    """The profile as tables of ``python -m benchmarks.performance --profile sample`` show it.
 
     Args:
-        rows: What :func:`profile_samples` returned.
+        settings: See :func:`profile_samples`.
+
+    Returns:
+        For every place ``unit`` and ``parts``, the milliseconds by transform.
     """
-    places = list(rows[WHOLE])
-    lines = [
-        '| transform | ' + ' | '.join(places) + ' |',
-        '| --- |' + ' ---: |' * len(places),
-    ]
-    for name, row in rows.items():
-        cells = (f'{row[p]:.2f} ms, {100 * row[p] / rows[WHOLE][p]:.0f} %' for p in places)
-        lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
-    return '\n'.join(lines)
+    rows = profile_samples(settings)
+    return {
+        f'training sample from {title}': dict(
+            unit='ms',
+            parts={name: max(row[place], 0.0) for name, row in rows.items() if name != WHOLE},
+        )
+        for place, title in PLACES.items()
+    }
 
 
 class _Spent:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from png_rows import PAETH, row_filters
 
+from benchmarks.docs_marks import section
 from benchmarks.performance import __main__ as command
 from benchmarks.performance import page
 from benchmarks.performance.counted_iteration import MODES, kept
@@ -26,7 +27,7 @@ from benchmarks.performance.profile_table import largest, profile_tables
 from benchmarks.performance.profiles import PROFILES
 from benchmarks.performance.ratio import compare
 from benchmarks.performance.rows import Row, all_rows
-from benchmarks.performance.sample_profile import REST, WHOLE, profile_samples, table
+from benchmarks.performance.sample_profile import REST, WHOLE, profile_samples
 from benchmarks.performance.sizes import TINY
 from benchmarks.row_running import NotHere
 from mmseg_ccdistill.errors import UserInputError
@@ -161,7 +162,7 @@ def test_the_table_is_written_between_its_marks(tmp_path: Path) -> None:
     with pytest.raises(UserInputError, match='has no lines <!-- ratios: begin -->'):
         page.write_docs(measured, target, kept)
     assert not kept.exists()
-    target.write_text(f'before\n{page.BEGIN}\nold\n{page.END}\nafter\n')
+    target.write_text('\n'.join(['before', section(page.RATIOS, ['old']), 'after', '']))
     page.write_docs(measured, target, kept)
     text = target.read_text()
     assert text.startswith('before\n') and text.endswith('\nafter\n') and 'old' not in text
@@ -225,7 +226,7 @@ def test_an_unknown_profile_ends_with_a_sentence(
 ) -> None:
     assert command.main(['--profile', 'speed', '--out', str(tmp_path)]) == 2
     said = capsys.readouterr().err
-    assert "--profile: there is no 'speed'; there are step, static, exports, memory" in said
+    assert "--profile: there is no 'speed'; there are step, static, exports, memory, sample" in said
     assert not (tmp_path / 'profile.json').exists()
 
 
@@ -233,10 +234,11 @@ def test_profiles_are_written_between_marks_of_their_own(tmp_path: Path) -> None
     measured, kept_file, target = (tmp_path / name for name in ('a.json', 'kept.json', 'page.md'))
     rows = {'static': {'result': {'loss': dict(unit='ms', parts={'a': 3.0, 'b': 1.0})}}}
     measured.write_text(json.dumps(dict(tiny=False, rows=rows)))
-    target.write_text(f'{page.BEGIN}\nratios\n{page.END}\n{page.PROFILE_BEGIN}{page.PROFILE_END}\n')
+    ratios = section(page.RATIOS, ['as they are'])
+    target.write_text(f'{ratios}\n{section(page.PROFILES, [])}\n')
     page.write_docs(measured, target, kept_file, page.profile_section)
     text = target.read_text()
-    assert '| a | 3 | 75.0 % |' in text and f'{page.BEGIN}\nratios\n{page.END}' in text
+    assert '| a | 3 | 75.0 % |' in text and ratios in text
 
 
 def test_the_docs_show_the_kept_profiles() -> None:
@@ -308,9 +310,18 @@ def test_the_profile_names_every_transform() -> None:
         # 2 x 14 + 1 times in a sample, whose pair takes its 4 transforms twice.
         expected = {REST: 15, WHOLE: 29}.get(name, 2 if name.startswith('pair') else 1)
         assert list(row.values()) == pytest.approx([expected] * 3)
-    text = table(rows).splitlines()
-    assert text[0] == '| transform | files | png | raw |'
-    assert text[2].startswith('| labelled day: load image | 1.00 ms, 3 % |')
+
+
+def test_the_profile_of_a_sample_has_a_table_for_each_place() -> None:
+    found = PROFILES['sample'](replace(TINY, rounds=2))
+    assert list(found) == [
+        'training sample from the files',
+        'training sample from a cache of run-length PNG',
+        'training sample from a cache of arrays',
+    ]
+    for profile in found.values():
+        assert profile['unit'] == 'ms' and WHOLE not in profile['parts']
+        assert min(profile['parts'].values()) >= 0 and 'all: LABTransfer' in profile['parts']
 
 
 def test_memory_of_the_process_is_seen() -> None:

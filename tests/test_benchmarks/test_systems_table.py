@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from adaptation_runs import results_of
 from benchmarks.adaptation import step_times
 from benchmarks.adaptation.results import write_report
 from benchmarks.adaptation.systems_table import main, systems_table, without_largest_class
-from benchmarks.docs_marks import marks, write_between
+from benchmarks.docs_marks import marks, section, write_section
 from benchmarks.repository import ROOT
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation.report import markdown_table
@@ -107,18 +106,15 @@ def test_a_page_without_marks_stays_as_it_is(tmp_path: Path) -> None:
     page = tmp_path / 'page.md'
     page.write_text('<!-- x: end -->\n<!-- x: begin -->\n')
     with pytest.raises(UserInputError, match='has no lines <!-- x: begin --> and <!-- x: end -->'):
-        write_between(page, 'x', ['line'])
+        write_section(page, section('x', ['line']))
     assert page.read_text() == '<!-- x: end -->\n<!-- x: begin -->\n'
 
 
 @pytest.mark.parametrize('mark', DOCS_TABLES)
 def test_the_docs_show_what_was_measured(mark: str) -> None:
     """Every cell of the page's table comes from the results file that it names."""
-    begin, end = marks(mark)
     text = (ROOT / 'docs/table1.md').read_text(encoding='utf-8')
-    found = re.search(f'{re.escape(begin)}\n\n(.*)\n\n{re.escape(end)}', text, re.DOTALL)
     results = json.loads((ROOT / 'docs/results' / DOCS_TABLES[mark]).read_text(encoding='utf-8'))
-    assert found is not None
     times = json.loads((ROOT / 'docs/results/step_times_mini.json').read_text(encoding='utf-8'))
     table = systems_table(results, 'night', times['rows'])
-    assert found.group(1) == markdown_table(table)
+    assert section(mark, [markdown_table(table)]) in text
