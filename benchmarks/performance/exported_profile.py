@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def _mmseg_parts(
         return out.argmax(dim=1)
 
     maps = model.extract_feat(normalised)
-    calls = {
+    calls: dict[str, Callable[[], Any]] = {
         'all': partial(predict_image, model, image, size),
         'backbone': partial(model.extract_feat, normalised),
         'decoder': partial(model.decode_head, maps),
@@ -92,7 +93,7 @@ def _exported_parts(
         FORMATS[name].write(DeployedNetwork(night_network(sizes)), pixels, path, False)
         predict = FORMATS[name].load(path, 1)
         logits = predict(pixels)
-        calls = {
+        calls: dict[str, Callable[[], Any]] = {
             'pixels to float': lambda: image[None].float(),
             'network, normalisation in it': partial(predict, pixels),
             'composed resize and largest class': partial(
