@@ -46,7 +46,7 @@ def rein_flops(width: int, layers: int) -> int:
     ('size', 'width', 'layers', 'plain_giga', 'iteration_tera', 'kept_gib'),
     [
         ('s', 384, 12, 63.5, 1.415, 2.135),
-        pytest.param('b', 768, 12, 214.1, 4.528, 4.33, marks=pytest.mark.slow),
+        pytest.param('b', 768, 12, 214.1, 4.528, 4.32, marks=pytest.mark.slow),
         pytest.param('l', 1024, 24, 724.0, 14.714, 11.40, marks=pytest.mark.slow),
     ],
 )
