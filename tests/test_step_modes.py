@@ -5,7 +5,7 @@ memory, so that ``channels_last`` draws others; and batch statistics of two samp
 bit within a few steps, as they do between two machines.
 
 What is allowed: a mode that sums in another order, in float32, starts within 1e-5 (a hundred roundings of 2^-24 in a
-loss) and stays within 1e-3; over 500 iterations on one machine channels_last differed by 3e-6 at most. bfloat16 has 8
+loss) and stays within 1e-3; over 500 iterations on one machine they differed by 3e-6 at most. bfloat16 has 8
 bits: a single rounding is 2^-9 = 0.2 %, of which a mean over many positions keeps little: it starts within 1 % and
 stays, averaged over ten iterations, within 5 %.
 """

@@ -47,7 +47,7 @@ def rein_flops(width: int, layers: int) -> int:
 
 CONFIGS = {
     'dinov2_vit-s': (384, 12, 63.5, 1.415, 2.135),
-    'dinov2_vit-b': (768, 12, 214.1, 4.528, 4.33),
+    'dinov2_vit-b': (768, 12, 214.1, 4.528, 4.32),
     'dinov2_vit-l': (1024, 24, 724.0, 14.714, 11.40),
     # Four tokens more; rotated queries and keys beside those of the linear layer.
     'dinov3_vit-s': (384, 12, 63.8, 1.421, 2.40),
