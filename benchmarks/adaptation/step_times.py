@@ -25,6 +25,7 @@ from benchmarks.gpu.settings import Settings
 from benchmarks.gpu.training import Mode, Training, load_config, precision
 from benchmarks.repository import ROOT
 from benchmarks.timing import time_interleaved
+from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
 from mmseg_ccdistill.runtime.command_line import run_main
 
@@ -79,6 +80,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--rounds', type=int, default=9, help='timed steps of each (default: 9)')
     parser.add_argument('--out', type=Path, help='JSON file to write (default: print it)')
     args = parser.parse_args(argv)
+    if args.rounds < 2:
+        raise UserInputError(f'--rounds must be at least 2, got {args.rounds}')
     suite = SUITES[args.suite]
     found: dict[str, Any] = dict(
         suite=args.suite,

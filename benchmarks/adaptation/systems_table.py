@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,11 +16,13 @@ import numpy as np
 
 from benchmarks.adaptation.class_tables import iou_by_seed
 from benchmarks.adaptation.cost_table import time_ratio
-from benchmarks.adaptation.measured import Results, main_set, mious, row_names
+from benchmarks.adaptation.measured import Results, main_set, mious, row_names, set_names
 from benchmarks.adaptation.results import read_results
 from benchmarks.adaptation.rows import FULL, ORACLE, ROWS, SOURCE_ONLY
 from benchmarks.adaptation.tables import Table, interval_text
 from benchmarks.docs_marks import section, write_section
+from benchmarks.stage_folder import read_record
+from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation.report import markdown_table
 from mmseg_ccdistill.reports.seed_statistics import closed_share, paired_difference, spread
 from mmseg_ccdistill.runtime.command_line import run_main
@@ -111,6 +112,24 @@ def systems_table(
     return table
 
 
+def read_times(path: Path) -> Mapping[str, Mapping[str, float]]:
+    """Times of a step by row.
+
+    Args:
+        path: File of :mod:`benchmarks.adaptation.step_times`.
+
+    Raises:
+        UserInputError: If it is not such a file.
+    """
+    rows = read_record(path).get('rows')
+    if not rows:
+        raise UserInputError(
+            f'--times: {str(path)!r} holds no times: expected a file that python -m benchmarks.adaptation.step_times '
+            'has written with --out; write one'
+        )
+    return rows
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the table of a results file into a page.
 
@@ -128,8 +147,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--mark', default='systems', help='name of the marks in the page')
     args = parser.parse_args(argv)
     results = read_results(args.results)
-    times = None if args.times is None else json.loads(args.times.read_text('utf-8'))['rows']
-    table = systems_table(results, args.dataset or main_set(results), times)
+    dataset = args.dataset or main_set(results)
+    if dataset not in set_names(results):
+        raise UserInputError(
+            f'--set: {dataset!r} was not measured in {str(args.results)!r}: expected one of '
+            f'{", ".join(set_names(results))}'
+        )
+    table = systems_table(results, dataset, None if args.times is None else read_times(args.times))
     lines = markdown_table(table).splitlines()
     if args.page is None:
         print('\n'.join(lines))

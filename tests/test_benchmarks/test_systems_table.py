@@ -102,6 +102,29 @@ def test_the_command_writes_between_the_marks(
     assert page.read_text() == f'before\n{begin}\n\n{printed}\n\n{end}\nafter\n'
 
 
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--set', 'nights'], "--set: 'nights' was not measured in .*: expected one of night, day"),
+        (
+            ['--times', 'none.json'],
+            "--times: 'none.json' holds no times: expected a file that python",
+        ),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence(
+    results: dict[str, Any], tmp_path: Path, options: list[str], message: str
+) -> None:
+    write_report(results, tmp_path, with_page=False)
+    with pytest.raises(UserInputError, match=message):
+        main([str(tmp_path / 'results.json'), *options])
+
+
+def test_one_round_is_no_comparison() -> None:
+    with pytest.raises(UserInputError, match='--rounds must be at least 2, got 1'):
+        step_times.main(['mini', '--rounds', '1'])
+
+
 def test_a_page_without_marks_stays_as_it_is(tmp_path: Path) -> None:
     page = tmp_path / 'page.md'
     page.write_text('<!-- x: end -->\n<!-- x: begin -->\n')

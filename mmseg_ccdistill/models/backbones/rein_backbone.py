@@ -104,7 +104,7 @@ class ReinBackbone(BaseModule):
 
     def draw_weights(self) -> None:
         """Draw random weights of ``vit``."""
-        raise NotImplementedError
+        raise NotImplementedError(f'{type(self).__name__} must define draw_weights().')
 
     def own_names(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Weights of a file under the names of ``vit``; as they are, unless a subclass knows other names.
@@ -116,7 +116,7 @@ class ReinBackbone(BaseModule):
 
     def weights_advice(self) -> str:
         """How to get weights that fit, for a message."""
-        raise NotImplementedError
+        raise NotImplementedError(f'{type(self).__name__} must define weights_advice().')
 
     def tokens(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """What the first block reads.
@@ -127,7 +127,7 @@ class ReinBackbone(BaseModule):
         Returns:
             tuple: Prefix and patches ``(B, P + h * w, C)``, and the grid ``(h, w)`` of the patches.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f'{type(self).__name__} must define tokens().')
 
     def blocks(self, grid: tuple[int, int]) -> Sequence[Callable[[Tensor], Tensor]]:
         """The blocks in order, each from tokens to tokens.
@@ -135,7 +135,7 @@ class ReinBackbone(BaseModule):
         Args:
             grid (tuple[int, int]): Rows and columns of patches.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f'{type(self).__name__} must define blocks().')
 
     def train(self, mode: bool = True) -> ReinBackbone:
         """Training or evaluation mode for all but ``vit``, which stays in evaluation mode.
