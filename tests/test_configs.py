@@ -304,7 +304,7 @@ def test_the_pretrained_rows_go_on_at_a_low_rate_from_one_source_stage() -> None
         config = Config.fromfile(str(CONFIGS / row))
         assert config.optim_wrapper.optimizer == dict(type='AdamW', lr=1e-4, weight_decay=0.01)
         assert 'paramwise_cfg' not in config.optim_wrapper
-        assert config.train_cfg.max_iters == config.param_scheduler[0].end == 1500
+        assert config.train_cfg.max_iters == config.param_scheduler[0].end == 1000
         assert (
             config.load_from == f'work_dirs/refinenet/{LITE}/iter_{source.train_cfg.max_iters}.pth'
         )
@@ -333,7 +333,7 @@ def test_the_pretrained_network_of_a_rival_changes_network_and_schedule_alone(st
     recipe = config.optim_wrapper.optimizer
     assert recipe.get('night', recipe) == dict(type='AdamW', lr=1e-4, weight_decay=0.01)
     assert config.load_from == f'work_dirs/refinenet/{LITE}/iter_4000.pth'
-    assert config.train_cfg.max_iters == config.param_scheduler[0].end == 1500
+    assert config.train_cfg.max_iters == config.param_scheduler[0].end == 1000
     head = config.model.segmentor.get('auxiliary_head')
     assert head is None or (head.in_channels, head.in_index) == (112, 2)
 

@@ -3,7 +3,7 @@
 _base_ = './refinenet_efficientnet-lite0_mini_day2night_ssl0.py'
 work = 'work_dirs/bdl_lab/refinenet_efficientnet-lite0_mini_day2night_ssl1/'
 model = dict(pseudo_label_weight=1.0)
-labels = dict(night_label_dir=work + 'labels0', night_labels_of=work + 'ssl0/iter_1500.pth')
+labels = dict(night_label_dir=work + 'labels0', night_labels_of=work + 'ssl0/iter_1000.pth')
 train_dataloader = dict(dataset=dict(target=labels))
 source, stage = _base_.load_from, 'configs/bdl_lab/refinenet_efficientnet-lite0_mini_day2night_ssl'
 curriculum = [  # tools/curriculum.py

@@ -5,7 +5,7 @@ work, first = (
     'work_dirs/dmada/refinenet_efficientnet-lite0_mini_day2night/',
     'configs/dmada/refinenet_efficientnet-lite0_mini_day2night_twilight.py',
 )
-load_from = work + 'twilight/iter_1500.pth'
+load_from = work + 'twilight/iter_1000.pth'
 dark = _base_.photos + 'night'
 more = dict(img_path=_base_.dusk, seg_map_path=work + 'new_twilight_labels')
 most = dict(img_path=dark, seg_map_path=work + 'night_labels')

@@ -5,7 +5,7 @@ work, first = (
     'work_dirs/gcma/refinenet_efficientnet-lite0_mini_day2night/',
     'configs/gcma/refinenet_efficientnet-lite0_mini_day2night_day.py',
 )
-load_from = work + 'day/iter_1500.pth'
+load_from = work + 'day/iter_1000.pth'
 parts = _base_.parts
 parts[0].dataset.pipeline[-2].images = _base_.photos + 'night'
 dusk = _base_.photos + 'twilight'

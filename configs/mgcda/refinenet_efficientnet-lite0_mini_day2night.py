@@ -2,7 +2,7 @@
 
 _base_ = '../gcma/refinenet_efficientnet-lite0_mini_day2night.py'
 work = 'work_dirs/mgcda/refinenet_efficientnet-lite0_mini_day2night/'
-load_from = work + 'day/iter_1500.pth'
+load_from = work + 'day/iter_1000.pth'
 parts = _base_.parts
 parts[1].dataset.made_by = load_from
 parts[1].dataset.data_prefix.seg_map_path = work + 'twilight_labels'

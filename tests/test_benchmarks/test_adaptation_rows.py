@@ -272,14 +272,14 @@ def test_the_pretrained_suite_has_the_rows_of_mini_from_one_pretrained_stage(
     others = [name for name in RIVALS if name not in suite.configs]
     mini = [name for name in choose_rows(['all'], SUITES['mini']) if name not in others]
     assert choose_rows(['all'], suite) == mini
-    assert lengths_of(suite, None, None) == (4000, 1500)
+    assert lengths_of(suite, None, None) == (4000, 1000)
     roots = {part: tmp_path / part for part in ('cityscapes', 'dark_zurich')}
-    runs = seed_runs(suite, list(HEADLINE), 0, roots, tmp_path, (4000, 1500))
+    runs = seed_runs(suite, list(HEADLINE), 0, roots, tmp_path, (4000, 1000))
     assert runs.source.config == 'configs/refinenet/refinenet_efficientnet-lite0_mini.py'
     assert 'train_cfg.val_interval=500' in runs.source.command(tmp_path)
     for stage in runs.trained.values():
         config = Config.fromfile(str(ROOT / stage.config))
-        assert stage.start is runs.source and 'train_cfg.val_interval=500' in stage.command(
+        assert stage.start is runs.source and 'train_cfg.val_interval=333' in stage.command(
             tmp_path
         )
         network = config.model.get('segmentor', config.model)
