@@ -60,7 +60,10 @@ def without_largest_class(
 
 
 def systems_table(
-    results: Results, dataset: str, times: Mapping[str, Mapping[str, float]] | None = None
+    results: Results,
+    dataset: str,
+    times: Mapping[str, Mapping[str, float]] | None = None,
+    reference: str = FULL,
 ) -> Table:
     """Every row on one set with its cost: means over seeds with 95 % intervals, differences paired by seed.
 
@@ -69,6 +72,7 @@ def systems_table(
         dataset: Name of the set.
         times: Times of a step measured side by side (:mod:`benchmarks.adaptation.step_times`), by row. Defaults to
             None, those that the runs logged.
+        reference: Row to which the others are compared beside source-only. Defaults to CCDistill.
 
     Returns:
         A head and a row for each row that was measured on the set.
@@ -77,12 +81,13 @@ def systems_table(
     table = [
         [
             *('system', 'n', f'mIoU on {dataset}', f'to {ROWS[SOURCE_ONLY].title}'),
-            *(f'to {ROWS[FULL].title}', 'the same without its largest class'),
+            *(f'to {ROWS[reference].title}', 'the same without its largest class'),
             *(['share of the gap, %'] if has_oracle else []),
             *('TFLOP of a step', 'activations, GiB', 'time of a step'),
         ]
     ]
-    references = [mious(results, name, dataset) for name in (SOURCE_ONLY, FULL)]
+    compared = (SOURCE_ONLY, reference)
+    references = [mious(results, name, dataset) for name in compared]
     for name in row_names(results):
         values = mious(results, name, dataset)
         if not values:
@@ -93,10 +98,12 @@ def systems_table(
             str(n),
             interval_text(spread(list(values.values())).mean, n, signed=False),
         ]
-        for reference, of_reference in zip((SOURCE_ONLY, FULL), references, strict=True):
-            difference = paired_difference(values, of_reference)
-            cells.append('0' if name == reference else interval_text(difference, n))
-        left = without_largest_class(results, name, FULL, dataset) if name != FULL else None
+        for other, of_other in zip(compared, references, strict=True):
+            difference = paired_difference(values, of_other)
+            cells.append('0' if name == other else interval_text(difference, n))
+        left = None
+        if name != reference:
+            left = without_largest_class(results, name, reference, dataset)
         cells.append('' if left is None else f'{left[0]:+.1f} ({left[1]})')
         if has_oracle:
             share = None
@@ -143,6 +150,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('results', type=Path, help='results.json of a suite')
     parser.add_argument('--times', type=Path, help='file of benchmarks.adaptation.step_times')
     parser.add_argument('--set', dest='dataset', help='set to show (default: the first)')
+    parser.add_argument(
+        '--reference',
+        default=FULL,
+        help=f'row to compare with beside {SOURCE_ONLY} (default: {FULL})',
+    )
     parser.add_argument('--page', type=Path, help='page to write into (default: print the table)')
     parser.add_argument('--mark', default='systems', help='name of the marks in the page')
     args = parser.parse_args(argv)
@@ -153,7 +165,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             f'--set: {dataset!r} was not measured in {str(args.results)!r}: expected one of '
             f'{", ".join(set_names(results))}'
         )
-    table = systems_table(results, dataset, None if args.times is None else read_times(args.times))
+    if args.reference not in row_names(results):
+        raise UserInputError(
+            f'--reference: {args.reference!r} was not measured in {str(args.results)!r}: expected one of '
+            f'{", ".join(row_names(results))}'
+        )
+    times = None if args.times is None else read_times(args.times)
+    table = systems_table(results, dataset, times, args.reference)
     lines = markdown_table(table).splitlines()
     if args.page is None:
         print('\n'.join(lines))

@@ -17,8 +17,19 @@ from benchmarks.repository import ROOT
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation.report import markdown_table
 
-#: Tables of docs/table1.md: results file by the name of the marks.
-DOCS_TABLES = {'mini night': 'table1_mini.json'}
+#: Tables of the docs by the name of their marks: page, results, times of a step, set, row to compare with.
+DOCS_TABLES = {
+    'mini night': ('table1.md', 'table1_mini', 'step_times_mini', 'night', 'full'),
+    'real frames': ('table1.md', 'table1_real', 'step_times_real', 'night', 'full'),
+    'real dusk': ('table1.md', 'table1_real', 'step_times_real', 'dusk', 'full'),
+    'pretrained': (
+        'studies/pretrained.md',
+        'pretrained',
+        'step_times_pretrained',
+        'night',
+        'wo_cdc_cds',
+    ),
+}
 
 
 @pytest.fixture
@@ -83,6 +94,15 @@ def test_the_time_of_a_step_may_come_from_steps_taken_in_turn(
     assert lines[-1].split(' | ')[-1].strip('| ') == ''  # DANNet was not timed
 
 
+def test_another_row_may_be_compared_with(results: dict[str, Any]) -> None:
+    """The paper's method is 4 and 6 below DANNet; without the class that carries it nothing is left."""
+    head, *rows = systems_table(results, 'night', reference='dannet')
+    of_row = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+    assert of_row['full CCDistill']['to DANNet'] == '-5.0 [-17.7, +7.7]'
+    assert of_row['full CCDistill']['the same without its largest class'] == '+0.0 (road)'
+    assert of_row['DANNet']['to DANNet'] == '0'
+
+
 def test_no_oracle_no_share(results: dict[str, Any]) -> None:
     del results['runs']['oracle']
     assert 'share of the gap, %' not in systems_table(results, 'night')[0]
@@ -110,6 +130,10 @@ def test_the_command_writes_between_the_marks(
             ['--times', 'none.json'],
             "--times: 'none.json' holds no times: expected a file that python",
         ),
+        (
+            ['--reference', 'gcma'],
+            "--reference: 'gcma' was not measured in .*: expected one of source_only, full, oracle, dannet",
+        ),
     ],
 )
 def test_a_wrong_argument_is_one_sentence(
@@ -136,8 +160,28 @@ def test_a_page_without_marks_stays_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize('mark', DOCS_TABLES)
 def test_the_docs_show_what_was_measured(mark: str) -> None:
     """Every cell of the page's table comes from the results file that it names."""
-    text = (ROOT / 'docs/table1.md').read_text(encoding='utf-8')
-    results = json.loads((ROOT / 'docs/results' / DOCS_TABLES[mark]).read_text(encoding='utf-8'))
-    times = json.loads((ROOT / 'docs/results/step_times_mini.json').read_text(encoding='utf-8'))
-    table = systems_table(results, 'night', times['rows'])
+    page, found, steps, dataset, reference = DOCS_TABLES[mark]
+    text = (ROOT / 'docs' / page).read_text(encoding='utf-8')
+    results, times = (
+        json.loads((ROOT / f'docs/results/{name}.json').read_text(encoding='utf-8'))
+        for name in (found, steps)
+    )
+    table = systems_table(results, dataset, times['rows'], reference)
     assert section(mark, [markdown_table(table)]) in text
+
+
+def test_the_two_regimes_stand_side_by_side() -> None:
+    """Means, differences to the baseline and shares of the gap, from both files of results."""
+    page = (ROOT / 'docs/studies/pretrained.md').read_text(encoding='utf-8')
+    tables = []
+    for name in ('table1_mini', 'pretrained'):
+        found = json.loads((ROOT / f'docs/results/{name}.json').read_text(encoding='utf-8'))
+        head, *rows = systems_table(found, 'night', reference='wo_cdc_cds')
+        places = [
+            head.index(title)
+            for title in ('mIoU on night', 'to w/o CDC and CDS', 'share of the gap, %')
+        ]
+        tables.append({row[0]: [row[place] for place in places] for row in rows})
+    for title, cells in tables[1].items():
+        both = [*tables[0].get(title, ['', '', '']), *cells]
+        assert f'| {" | ".join([title, *both])} |' in page
