@@ -171,7 +171,7 @@ STAGES = {
     'refinenet_small_camvid_day2night': ('refinenet/refinenet_small_camvid/iter_600', 600, 2),
     'refinenet_efficientnet-lite0_mini_day2night': (
         'refinenet/refinenet_efficientnet-lite0_mini/iter_4000',
-        1500,
+        1000,
         2,
     ),
 }
