@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from mmseg.datasets import BaseSegDataset, CityscapesDataset
@@ -14,6 +15,8 @@ from .file_check import check_roots
 from .one_draw import run_alike
 
 _DOMAINS = ('source_day', 'source_night')
+#: What ``data_prefix`` may name. S_n has no folder of its own by default.
+_FOLDERS = MappingProxyType({'img_path': '', 'seg_map_path': '', 'night_path': ''})
 
 
 @DATASETS.register_module()
@@ -28,7 +31,8 @@ class TranslatedDataset(BaseSegDataset):
     Args:
         night_suffix: What the names of the translations end in, in place of ``img_suffix``. Defaults to None: the same.
         domains: Which of the two a sample holds. ``CrossDomainDataset(domains=...)`` sets it. Defaults to both.
-        **kwargs: ``data_root``, ``data_prefix``, ``img_suffix``, ``pipeline``, … of the data set.
+        data_prefix: Folders below ``data_root``: ``img_path``, ``seg_map_path`` and ``night_path``.
+        **kwargs: ``data_root``, ``img_suffix``, ``pipeline``, … of the data set.
 
     Raises:
         DatasetCheckError: At ``full_init``, if a folder is missing.
@@ -39,10 +43,11 @@ class TranslatedDataset(BaseSegDataset):
         self,
         night_suffix: str | None = None,
         domains: Sequence[str] = _DOMAINS,
+        data_prefix: Mapping[str, str] = _FOLDERS,
         **kwargs: Any,
     ) -> None:
         name = type(self).__name__
-        if not (kwargs.get('data_prefix') or {}).get('night_path'):
+        if not (data_prefix or {}).get('night_path'):
             raise UserInputError(
                 f'data_prefix of {name} names no night_path: expected the folder of the night translations, with file '
                 "names as below img_path; set data_prefix['night_path']."
@@ -53,7 +58,7 @@ class TranslatedDataset(BaseSegDataset):
             )
         self.night_suffix = night_suffix
         self.domains = tuple(domains)
-        super().__init__(**kwargs)
+        super().__init__(data_prefix=dict(data_prefix), **kwargs)
 
     def full_init(self) -> None:
         """Check the folders, then list the images."""

@@ -12,7 +12,7 @@ from mmengine.dist import init_dist
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 from mmseg.evaluation import IoUMetric
-from mmseg.registry import METRICS
+from mmseg.registry import DATASETS, METRICS
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.utils.data import DataLoader
 
@@ -64,7 +64,6 @@ _USUAL = {
         *('num_layers', 'decay_rate', 'decay_type', 'layer_decay_rate', 'constructor'),
     }),
     'custom_keys.*': frozenset({'lr_mult', 'decay_mult'}),
-    'data_prefix': frozenset({'img_path', 'img_path2', 'seg_map_path', 'depth_map_path'}),
     'test_cfg': frozenset({'mode', 'crop_size', 'stride', 'size', 'size_divisor'}),
 }  # fmt: skip
 
@@ -140,8 +139,9 @@ def check_settings(config: Config, path: str, overrides: Collection[str] = ()) -
                 f'The config {path!r} sets {name!r}, which nothing reads: expected {slip!r}; correct the name, '
                 'or give a variable of your own another name.'
             )
-    for place, node in _dicts({**used, **of_tools}):
-        known, is_complete = _known(place, node)
+    nodes = dict(_dicts({**used, **of_tools}))
+    for place, node in nodes.items():
+        known, is_complete = _known(place, node, nodes.get(place.rpartition('.')[0], {}))
         for name in node:
             similar = difflib.get_close_matches(name, sorted(known), n=1, cutoff=_CLOSE)
             if not known or name in known or not (is_complete or similar):
@@ -162,8 +162,10 @@ def check_settings(config: Config, path: str, overrides: Collection[str] = ()) -
             )
 
 
-def _known(place: str, node: Mapping[str, Any]) -> tuple[Collection[str], bool]:
-    """Names that are read of a dict, and whether these are all."""
+def _known(
+    place: str, node: Mapping[str, Any], around: Mapping[str, Any]
+) -> tuple[Collection[str], bool]:
+    """Names that are read of a dict inside another, and whether these are all."""
     parts = place.split('.')
     if len(parts) == 1 and place.endswith('_dataloader'):
         return _LOADER, True
@@ -186,7 +188,22 @@ def _known(place: str, node: Mapping[str, Any]) -> tuple[Collection[str], bool]:
         return _USUAL['custom_keys.*'], False
     if parts[-1] == 'test_cfg' and parts[0] != 'model':
         return (), False
+    if parts[-1] == 'data_prefix' and 'type' in around:
+        return _folders_of(around['type']), False
     return _USUAL.get(parts[-1], ()), False
+
+
+def _folders_of(dataset: Any) -> frozenset[str]:
+    """The folders that a data set has by default, by their names in ``data_prefix``: its class or one below says so."""
+    cls = DATASETS.get(dataset) if isinstance(dataset, str) else dataset
+    defaults = (
+        inspect.signature(base.__init__).parameters['data_prefix'].default
+        for base in getattr(cls, '__mro__', ())
+        if 'data_prefix' in inspect.signature(base.__init__).parameters
+    )
+    return frozenset(
+        name for default in defaults if isinstance(default, Mapping) for name in default
+    )
 
 
 def _slip(name: str) -> str | None:

@@ -97,6 +97,11 @@ def test_source_only_is_measured_on_the_night_set_on_the_way(suite: str, tmp_pat
     assert config.train_dataloader == base.train_dataloader and config.model == base.model
 
 
+@pytest.mark.parametrize('name', ROWS)
+def test_the_tools_take_the_config_of_every_row(name: str, tmp_path: Path) -> None:
+    load_config(row_config(SUITES['pretrained'], name, tmp_path))
+
+
 def test_assignments_that_name_their_base_are_refused(tmp_path: Path) -> None:
     path = tmp_path / 'a.py'
     path.write_text(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from mmengine.config import Config
+from mmseg.datasets import CityscapesDataset
+from mmseg.registry import DATASETS
 
 from mmseg_ccdistill.runtime.command_line import NAMED_BY_CHECKPOINT, load_config
 from mmseg_ccdistill.runtime.config_overrides import apply_overrides
@@ -156,6 +160,29 @@ def test_a_nested_name_that_no_class_checks_is_checked(word, place, name, simila
         f'--cfg-options {place}.{name}: nothing reads {name!r} there; expected a setting of {place}, such as '
         f'{similar!r}; correct the name or take it out.'
     )
+
+
+def test_a_data_set_reads_the_folders_that_its_class_or_one_below_names() -> None:
+    key = 'train_dataloader.dataset.source'
+    folder = f'{key}.data_prefix.night_path=leftImg8bit_night/train'
+    with pytest.raises(UnreadSettingError, match="nothing reads 'night_path' there"):
+        override(folder)
+    config = override(folder, f'{key}.type=TranslatedCityscapesDataset')
+    assert config.train_dataloader.dataset.source.data_prefix.night_path.endswith('night/train')
+
+    class WithSecondImage(CityscapesDataset):
+        def __init__(
+            self,
+            data_prefix: Mapping[str, str] = MappingProxyType({'img_path_b': ''}),
+            **more: Any,
+        ) -> None:
+            super().__init__(data_prefix=data_prefix, **more)
+
+    DATASETS.register_module(module=WithSecondImage, force=True)
+    second = f'{key}.data_prefix.img_path_b=b'
+    override(second, f'{key}.type=WithSecondImage')
+    with pytest.raises(UnreadSettingError, match="such as 'img_path'"):
+        override(second)
 
 
 @pytest.mark.parametrize(
