@@ -36,9 +36,9 @@ from mmseg_ccdistill.reports.training_log import last_tenth, scalars
 from mmseg_ccdistill.visualization.panel import colorize, panel, write_image
 from mmseg_ccdistill.visualization.scene_comparison import mean_iou
 
-#: Iterations of the source-only stage and of one adaptation, by suite: about seven minutes on two idle cores. An
+#: Iterations of the source-only stage and of one adaptation, by suite: below ten minutes on two idle cores. An
 #: iteration of the pretrained network takes 1.4 times as long.
-LENGTHS = {'mini': (900, 400), 'pretrained': (700, 280)}
+LENGTHS = {'mini': (900, 400), 'pretrained': (400, 200)}
 
 #: The runs that are compared, with their titles in the panel.
 COLUMNS = {
