@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from benchmarks.adaptation.cost_table import time_ratio
 from benchmarks.adaptation.measured import Results, main_set, mious, row_names, set_names
 from benchmarks.adaptation.results import read_results
 from benchmarks.adaptation.rows import FULL, ORACLE, ROWS, SOURCE_ONLY
+from benchmarks.adaptation.suites import SUITES, choose_rows
 from benchmarks.adaptation.tables import Table, interval_text
 from benchmarks.docs_marks import section, write_section
 from benchmarks.stage_folder import read_record
@@ -64,6 +65,7 @@ def systems_table(
     dataset: str,
     times: Mapping[str, Mapping[str, float]] | None = None,
     reference: str = FULL,
+    rows: Collection[str] | None = None,
 ) -> Table:
     """Every row on one set with its cost: means over seeds with 95 % intervals, differences paired by seed.
 
@@ -73,6 +75,7 @@ def systems_table(
         times: Times of a step measured side by side (:mod:`benchmarks.adaptation.step_times`), by row. Defaults to
             None, those that the runs logged.
         reference: Row to which the others are compared beside source-only. Defaults to CCDistill.
+        rows: Names of the rows to show. Defaults to None, all.
 
     Returns:
         A head and a row for each row that was measured on the set.
@@ -90,7 +93,7 @@ def systems_table(
     references = [mious(results, name, dataset) for name in compared]
     for name in row_names(results):
         values = mious(results, name, dataset)
-        if not values:
+        if not values or (rows is not None and name not in rows):
             continue
         n = len(values)
         cells = [
@@ -155,6 +158,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         default=FULL,
         help=f'row to compare with beside {SOURCE_ONLY} (default: {FULL})',
     )
+    parser.add_argument(
+        '--rows', nargs='+', default=['all'], help='rows or groups of rows to show (default: all)'
+    )
     parser.add_argument('--page', type=Path, help='page to write into (default: print the table)')
     parser.add_argument('--mark', default='systems', help='name of the marks in the page')
     args = parser.parse_args(argv)
@@ -171,7 +177,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             f'{", ".join(row_names(results))}'
         )
     times = None if args.times is None else read_times(args.times)
-    table = systems_table(results, dataset, times, args.reference)
+    shown = choose_rows(args.rows, SUITES[results['suite']])
+    table = systems_table(results, dataset, times, args.reference, shown)
     lines = markdown_table(table).splitlines()
     if args.page is None:
         print('\n'.join(lines))

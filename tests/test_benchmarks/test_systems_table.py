@@ -103,6 +103,16 @@ def test_another_row_may_be_compared_with(results: dict[str, Any]) -> None:
     assert of_row['DANNet']['to DANNet'] == '0'
 
 
+def test_some_rows_are_shown_and_compared_with_one_that_is_not(
+    results: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = systems_table(results, 'night')
+    write_report(results, tmp_path, with_page=False)
+    main([str(tmp_path / 'results.json'), '--rows', 'rivals', 'source_only'])
+    chosen = [whole[0], *(row for row in whole[1:] if row[0] in ('DANNet', 'source-only'))]
+    assert len(chosen) == 3 and capsys.readouterr().out.strip() == markdown_table(chosen).strip()
+
+
 def test_no_oracle_no_share(results: dict[str, Any]) -> None:
     del results['runs']['oracle']
     assert 'share of the gap, %' not in systems_table(results, 'night')[0]
@@ -134,6 +144,7 @@ def test_the_command_writes_between_the_marks(
             ['--reference', 'gcma'],
             "--reference: 'gcma' was not measured in .*: expected one of source_only, full, oracle, dannet",
         ),
+        (['--rows', 'all', 'mine'], "--rows: this suite has no row 'mine'; expected headline, "),
     ],
 )
 def test_a_wrong_argument_is_one_sentence(
