@@ -120,28 +120,28 @@ class DynamicLabelOracle(CCDistillSegmentor):
     have one.
     """
 
-    @torch.no_grad()
-    def pseudo_labels(self, teacher: Tensor, student: Tensor) -> Tensor:
-        """M_d's labels, which are kept with M_n's logits for the further term.
-
-        Args:
-            teacher: M_d(T_d), ``(B, K, H, W)``.
-            student: M_n(T_n), ``(B, K, H, W)``.
-        """
-        labels = super().pseudo_labels(teacher, student)
-        self._on_night = student, labels
-        return labels
-
     def loss(self, inputs: DomainTensors, data_samples: DomainSamples) -> dict[str, Tensor]:
         """See :class:`CCDistillSegmentor`; T_n has labels, and there is ``target_night.loss_dynamic``."""
+        self._true_night = self.ground_truth(data_samples['target_night'])
+        return super().loss(inputs, data_samples)
+
+    def losses_of_night(self, student: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """L_pseudo and L_dynamic.
+
+        Args:
+            student: M_n(T_n), ``(B, K, H, W)``.
+            labels: M_d's labels, ``(B, H, W)`` int64.
+        """
         assert self.loss_pseudo is not None
-        log = super().loss(inputs, data_samples)
-        logits, pseudo = self._on_night
-        del self._on_night
         static = set(self.loss_pseudo.static_classes)
         dynamic = [k for k in range(self.num_classes) if k not in static]
-        true = only(self.ground_truth(data_samples['target_night']), dynamic)
-        labels = torch.where(true != 255, true, pseudo)
-        losses = F.cross_entropy(full_precision(logits), labels, ignore_index=255, reduction='sum')
-        log['target_night.loss_dynamic'] = losses / (labels != 255).sum().clamp_min(1)
-        return log
+        true = only(self._true_night, dynamic)
+        labels_of_all = torch.where(true != 255, true, labels)
+        losses = F.cross_entropy(
+            full_precision(student), labels_of_all, ignore_index=255, reduction='sum'
+        )
+        dynamic_loss = losses / (labels_of_all != 255).sum().clamp_min(1)
+        return {
+            **super().losses_of_night(student, labels),
+            'target_night.loss_dynamic': dynamic_loss,
+        }

@@ -90,6 +90,11 @@ def test_an_oracle_trains(name: str, world: Path, tmp_path: Path) -> None:
     data = model.data_preprocessor(batch_of(config), True)
     losses = model(data['inputs'], data['data_samples'], mode='loss')
     total, _ = model.parse_losses(losses)
+    for key in [key for key in losses if 'loss' in key]:
+        teaches = model.day if key.startswith('source_day') else model.night
+        weights = list(teaches.backbone.parameters())
+        grads = torch.autograd.grad(losses[key], weights, retain_graph=True, allow_unused=True)
+        assert any(grad is not None and grad.any() for grad in grads), key
     total.backward()
     assert torch.isfinite(total)
     assert ('target_night.loss_dynamic' in losses) == ('dynamic' in name)

@@ -289,14 +289,25 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         teacher = self.teacher_logits(inputs, maps, features)
 
         def losses(small: list[Tensor]) -> dict[str, Tensor]:
-            assert self.loss_pseudo is not None
             student = self.upsample(self.night.decode_head, small[0], teacher.shape[2:])
             labels = self.pseudo_labels(teacher, student)
-            loss = self.pseudo_share * self.loss_pseudo(student, labels)
             shares = pseudo_label_diagnostics(labels, self.num_classes) if diagnose else {}
-            return {'target_night.loss_pseudo': loss, **shares}
+            return {**self.losses_of_night(student, labels), **shares}
 
         return early_backward(losses, [logits])
+
+    def losses_of_night(self, student: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """L_pseudo of M_n(T_n).
+
+        Every term of these logits belongs in here. Their backward pass is over when this returns: a term made of them
+        later would teach nothing.
+
+        Args:
+            student: M_n(T_n), ``(B, K, H, W)``.
+            labels: Pseudo labels, ``(B, H, W)`` int64.
+        """
+        assert self.loss_pseudo is not None
+        return {'target_night.loss_pseudo': self.pseudo_share * self.loss_pseudo(student, labels)}
 
     @torch.no_grad()
     def teacher_logits(
