@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.adaptation.results import machine
 from benchmarks.adaptation.row_configs import row_config
-from benchmarks.adaptation.rows import BASELINE
+from benchmarks.adaptation.rows import BASELINE, ROWS
 from benchmarks.adaptation.suites import SUITES, Suite, choose_rows
 from benchmarks.gpu.settings import Settings
 from benchmarks.gpu.training import Mode, Training, load_config, precision
@@ -46,10 +46,11 @@ def step_times(suite: Suite, rows: Sequence[str], rounds: int) -> dict[str, dict
     names = list(dict.fromkeys([BASELINE, *rows]))
     with tempfile.TemporaryDirectory() as folder, precision(mode):
         configs = {name: str(ROOT / row_config(suite, name, Path(folder))) for name in names}
-        trainings = {
-            name: Training(settings, load_config(config, settings), mode)
-            for name, config in configs.items()
-        }
+        trainings = {}
+        for name, path in configs.items():
+            config = load_config(path, settings)
+            config.merge_from_dict(dict(ROWS[name].options))
+            trainings[name] = Training(settings, config, mode)
         for training in trainings.values():
             # where self-training has taken over, and not an iteration that is logged
             training.skip_to(training.runner.max_iters // 2 + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -92,6 +93,29 @@ def test_the_time_of_a_step_may_come_from_steps_taken_in_turn(
         '1.23'
     ]
     assert lines[-1].split(' | ')[-1].strip('| ') == ''  # DANNet was not timed
+
+
+def test_the_time_of_a_step_is_that_of_the_row_with_its_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    timed: list[Any] = []
+
+    class Step:
+        runner = SimpleNamespace(max_iters=10)
+
+        def __init__(self, settings: Any, config: Any, mode: Any) -> None:
+            timed.append(config.model)
+
+        def skip_to(self, iteration: int) -> None: ...
+
+        def step(self) -> None: ...
+
+    monkeypatch.setattr(step_times, 'Training', Step)
+    step_times.main(['mini', '--rows', 'plus', 'st_alone', 'js_mean', '--rounds', '2'])
+    _, js_mean, plus, alone = timed
+    assert plus.self_training.learners == ('night', 'day') and plus.loss_cdc is not None
+    assert alone.self_training.learners == ('night',) and alone.loss_cdc is None
+    assert js_mean.loss_cdc.js_positions == 1
 
 
 def test_another_row_may_be_compared_with(results: dict[str, Any]) -> None:
