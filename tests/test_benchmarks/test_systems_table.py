@@ -12,25 +12,27 @@ from adaptation_runs import results_of
 
 from benchmarks.adaptation import step_times
 from benchmarks.adaptation.results import write_report
+from benchmarks.adaptation.rows import HEADLINE
+from benchmarks.adaptation.suites import SUITES, choose_rows
 from benchmarks.adaptation.systems_table import main, systems_table, without_largest_class
 from benchmarks.docs_marks import marks, section, write_section
 from benchmarks.repository import ROOT
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation.report import markdown_table
 
-#: Tables of the docs by the name of their marks: page, results, times of a step, set, row to compare with.
+#: Tables of the docs by mark: page, results, times, set, the row that is compared with, rows.
 DOCS_TABLES = {
-    'mini night': ('table1.md', 'table1_mini', 'step_times_mini', 'night', 'full'),
-    'real frames': ('table1.md', 'table1_real', 'step_times_real', 'night', 'full'),
-    'real dusk': ('table1.md', 'table1_real', 'step_times_real', 'dusk', 'full'),
-    'pretrained': (
-        'studies/pretrained.md',
-        'pretrained',
-        'step_times_pretrained',
-        'night',
-        'wo_cdc_cds',
-    ),
+    'mini night': ('table1.md', 'table1_mini', 'step_times_mini', 'night', 'full', ['all']),
+    'real frames': ('table1.md', 'table1_real', 'step_times_real', 'night', 'full', ['all']),
+    'real dusk': ('table1.md', 'table1_real', 'step_times_real', 'dusk', 'full', ['all']),
 }
+PRETRAINED = ('studies/pretrained.md', 'pretrained', 'step_times_pretrained', 'night', 'wo_cdc_cds')
+#: Rows of the tables of the suite from ImageNet weights.
+PRETRAINED_ROWS = {
+    'pretrained': ['headline', 'plus', 'wo_cdc_cds_long'],
+    'pretrained oracles': ['wo_cdc_cds', 'oracles', 'oracle'],
+}
+DOCS_TABLES |= {mark: (*PRETRAINED, rows) for mark, rows in PRETRAINED_ROWS.items()}
 
 
 @pytest.fixture
@@ -195,14 +197,25 @@ def test_a_page_without_marks_stays_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize('mark', DOCS_TABLES)
 def test_the_docs_show_what_was_measured(mark: str) -> None:
     """Every cell of the page's table comes from the results file that it names."""
-    page, found, steps, dataset, reference = DOCS_TABLES[mark]
+    page, found, steps, dataset, reference, rows = DOCS_TABLES[mark]
     text = (ROOT / 'docs' / page).read_text(encoding='utf-8')
     results, times = (
         json.loads((ROOT / f'docs/results/{name}.json').read_text(encoding='utf-8'))
         for name in (found, steps)
     )
-    table = systems_table(results, dataset, times['rows'], reference)
+    shown = choose_rows(rows, SUITES[results['suite']])
+    table = systems_table(results, dataset, times['rows'], reference, shown)
     assert section(mark, [markdown_table(table)]) in text
+
+
+def test_every_row_that_was_measured_from_imagenet_weights_is_shown() -> None:
+    found = json.loads((ROOT / 'docs/results/pretrained.json').read_text(encoding='utf-8'))
+    shown = {
+        name
+        for rows in PRETRAINED_ROWS.values()
+        for name in choose_rows(rows, SUITES['pretrained'])
+    }
+    assert set(found['runs']) <= shown
 
 
 def test_the_two_regimes_stand_side_by_side() -> None:
@@ -211,7 +224,8 @@ def test_the_two_regimes_stand_side_by_side() -> None:
     tables = []
     for name in ('table1_mini', 'pretrained'):
         found = json.loads((ROOT / f'docs/results/{name}.json').read_text(encoding='utf-8'))
-        head, *rows = systems_table(found, 'night', reference='wo_cdc_cds')
+        shown = (*HEADLINE, 'plus')
+        head, *rows = systems_table(found, 'night', reference='wo_cdc_cds', rows=shown)
         places = [
             head.index(title)
             for title in ('mIoU on night', 'to w/o CDC and CDS', 'share of the gap, %')
