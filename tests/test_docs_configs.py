@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.demo import LENGTHS
 from mmseg_ccdistill.runtime.command_line import load_config
 from mmseg_ccdistill.runtime.read_settings import READ_NAMES
 
@@ -64,6 +65,19 @@ BLOCKS = [
     for number, block in enumerate(configs_on(page))
     if (whole := with_bases(block)) is not None
 ]
+
+
+def test_the_pages_name_the_checkpoints_of_the_demo() -> None:
+    """Those of the network that ``make demo`` takes; its source stage has no adaptation's length."""
+    source, adaptation = LENGTHS['pretrained']
+    found = [
+        (stage, int(iters))
+        for page in PAGES
+        for stage, iters in re.findall(r'work_dirs/demo/(\w+)/iter_(\d+)\.pth', page.read_text())
+    ]
+    assert len(found) > 5
+    assert {iters for stage, iters in found if stage == 'source'} <= {source}
+    assert {iters for stage, iters in found if stage != 'source'} == {adaptation}
 
 
 def test_the_pages_show_configs() -> None:

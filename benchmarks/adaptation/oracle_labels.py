@@ -125,7 +125,7 @@ class DynamicLabelOracle(CCDistillSegmentor):
         self._true_night = self.ground_truth(data_samples['target_night'])
         return super().loss(inputs, data_samples)
 
-    def losses_of_night(self, student: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def night_losses(self, student: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """L_pseudo and L_dynamic.
 
         Args:
@@ -142,6 +142,6 @@ class DynamicLabelOracle(CCDistillSegmentor):
         )
         dynamic_loss = losses / (labels_of_all != 255).sum().clamp_min(1)
         return {
-            **super().losses_of_night(student, labels),
+            **super().night_losses(student, labels),
             'target_night.loss_dynamic': dynamic_loss,
         }

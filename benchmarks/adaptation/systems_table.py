@@ -178,6 +178,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     times = None if args.times is None else read_times(args.times)
     shown = choose_rows(args.rows, SUITES[results['suite']])
+    if not set(shown) & set(row_names(results)):
+        raise UserInputError(
+            f'--rows: none of {", ".join(shown)} was measured in {str(args.results)!r}: expected some of '
+            f'{", ".join(row_names(results))}'
+        )
     table = systems_table(results, dataset, times, args.reference, shown)
     lines = markdown_table(table).splitlines()
     if args.page is None:

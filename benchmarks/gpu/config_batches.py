@@ -80,9 +80,14 @@ def crop_of(pipeline: Sequence[ConfigDict], settings: Settings) -> tuple[int, in
 def _cross_domain_sample(
     dataset: ConfigDict, settings: Settings, generator: torch.Generator, number: int
 ) -> dict[str, Any]:
-    """The domains that the config names, the sources labelled, and the night if it has pseudo labels."""
+    """The domains that the config names, the sources labelled, the night if it has pseudo labels, all for an oracle."""
     transforms = [TRANSFORMS.build(step) for step in dataset.pipeline]
     decoded, steps = plan_flow(transforms, dataset.get('domains') or DOMAINS)
+    labelled = {'source_day', 'source_night'}
+    if dataset.target.get('night_label_dir'):
+        labelled.add('target_night')
+    if dataset.target.type == 'LabelledPairs':
+        labelled = set(DOMAINS)
     results: dict[str, Any] = {}
     for domain in DOMAINS:
         if domain not in decoded:
@@ -92,7 +97,7 @@ def _cross_domain_sample(
         image, labels = make_image(generator, size, dark=light == 'night')
         results[domain] = dict(img_path='none.png', img=image.permute(1, 2, 0).numpy())
         results[domain].update(img_shape=size, ori_shape=size, seg_fields=[])
-        if role == 'source' or (light == 'night' and dataset.target.get('night_label_dir')):
+        if domain in labelled:
             results[domain].update(gt_seg_map=labels[0].numpy(), seg_fields=['gt_seg_map'])
     return run_flow(steps, results)
 

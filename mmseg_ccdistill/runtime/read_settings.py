@@ -196,11 +196,10 @@ def _known(
 def _folders_of(dataset: Any) -> frozenset[str]:
     """The folders that a data set has by default, by their names in ``data_prefix``: its class or one below says so."""
     cls = DATASETS.get(dataset) if isinstance(dataset, str) else dataset
-    defaults = (
-        inspect.signature(base.__init__).parameters['data_prefix'].default
-        for base in getattr(cls, '__mro__', ())
-        if 'data_prefix' in inspect.signature(base.__init__).parameters
+    arguments = (
+        inspect.signature(base.__init__).parameters for base in getattr(cls, '__mro__', ())
     )
+    defaults = [found['data_prefix'].default for found in arguments if 'data_prefix' in found]
     return frozenset(
         name for default in defaults if isinstance(default, Mapping) for name in default
     )

@@ -20,6 +20,8 @@ from benchmarks.adaptation.oracle_labels import LabelledPairs, only
 from benchmarks.adaptation.row_configs import root_options, row_config
 from benchmarks.adaptation.rows import ORACLES, ROWS
 from benchmarks.adaptation.suites import SUITES
+from benchmarks.gpu.config_batches import make_config_batches
+from benchmarks.gpu.settings import make_settings
 from mmseg_ccdistill.engine.training_draws import training_dataset, training_draws
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.mini_night import write_mini_night
@@ -118,6 +120,18 @@ def test_labels_have_the_crop_and_flip_of_their_image(world: Path, tmp_path: Pat
     assert not np.array_equal(
         sample['target_day']['gt_seg_map'], sample['target_night']['gt_seg_map']
     )
+
+
+@pytest.mark.parametrize('name', ORACLE_ROWS)
+def test_a_step_of_an_oracle_can_be_timed(name: str, tmp_path: Path) -> None:
+    """The frames that stand in for its files have the labels that it reads."""
+    init_default_scope('mmseg')
+    config = Config.fromfile(row_config(SUITES['mini'], name, tmp_path))
+    (batch,) = make_config_batches(config, make_settings(tiny=True), 1)
+    model = MODELS.build(config.model)
+    data = model.data_preprocessor(batch, True)
+    total, _ = model.parse_losses(model(data['inputs'], data['data_samples'], mode='loss'))
+    assert torch.isfinite(total)
 
 
 def test_a_missing_label_is_one_sentence(world: Path, tmp_path: Path) -> None:

@@ -170,6 +170,10 @@ def test_the_command_writes_between_the_marks(
             ['--reference', 'gcma'],
             "--reference: 'gcma' was not measured in .*: expected one of source_only, full, oracle, dannet",
         ),
+        (
+            ['--rows', 'plus', 'gcma'],
+            '--rows: none of plus, gcma was measured in .*: expected some of source_only, full,',
+        ),
         (['--rows', 'all', 'mine'], "--rows: this suite has no row 'mine'; expected headline, "),
     ],
 )
@@ -206,6 +210,26 @@ def test_the_docs_show_what_was_measured(mark: str) -> None:
     shown = choose_rows(rows, SUITES[results['suite']])
     table = systems_table(results, dataset, times['rows'], reference, shown)
     assert section(mark, [markdown_table(table)]) in text
+
+
+@pytest.mark.parametrize(
+    ('reference', 'row', 'pages'),
+    [
+        ('wo_cdc_cds_long', 'plus', ('docs/studies/pretrained.md', 'README.md', 'docs/beyond.md')),
+        ('wo_cdc_cds_long', 'matched', ('docs/studies/pretrained.md',)),
+        ('plus', 'oracle_style', ('docs/studies/pretrained.md',)),
+        ('plus', 'oracle_dynamic', ('docs/studies/pretrained.md',)),
+    ],
+)
+def test_differences_to_other_rows_are_those_of_the_file(
+    reference: str, row: str, pages: tuple[str, ...]
+) -> None:
+    found = json.loads((ROOT / 'docs/results/pretrained.json').read_text(encoding='utf-8'))
+    _, cells = systems_table(found, 'night', reference=reference, rows=[row])
+    difference = cells[4].partition(' (n')[0]
+    assert difference.startswith('+')
+    for page in pages:
+        assert difference in (ROOT / page).read_text(encoding='utf-8').replace('\n', ' '), page
 
 
 def test_every_row_that_was_measured_from_imagenet_weights_is_shown() -> None:

@@ -292,11 +292,11 @@ class CCDistillSegmentor(CrossDomainSegmentor):
             student = self.upsample(self.night.decode_head, small[0], teacher.shape[2:])
             labels = self.pseudo_labels(teacher, student)
             shares = pseudo_label_diagnostics(labels, self.num_classes) if diagnose else {}
-            return {**self.losses_of_night(student, labels), **shares}
+            return {**self.night_losses(student, labels), **shares}
 
         return early_backward(losses, [logits])
 
-    def losses_of_night(self, student: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def night_losses(self, student: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """L_pseudo of M_n(T_n).
 
         Every term of these logits belongs in here. Their backward pass is over when this returns: a term made of them
