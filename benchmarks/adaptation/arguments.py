@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.adaptation.suites import SUITES
 from benchmarks.repository import ROOT
 from mmseg_ccdistill.errors import UserInputError
-from mmseg_ccdistill.runtime.override_syntax import parse_overrides
+from mmseg_ccdistill.runtime.override_syntax import add_override_argument, parse_overrides
 
 
 def parse_args(description: str | None, argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -98,7 +98,9 @@ def parse_args(description: str | None, argv: Sequence[str] | None = None) -> ar
     )
     parser.add_argument('--cityscapes', type=Path, help='cs2dz: data root of Cityscapes')
     parser.add_argument('--dark-zurich', type=Path, help='cs2dz: data root of Dark Zurich')
+    add_override_argument(parser)
     args = parser.parse_args(argv)
+    args.cfg_options = dict(args.cfg_options or {})
     args.variants = dict(read_variant(words) for words in args.variant)
     args.seeds = list(dict.fromkeys(args.seeds or SUITES[args.suite].seeds))
     for name in ('source_iters', 'adapt_iters', 'jobs'):

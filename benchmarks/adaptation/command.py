@@ -50,6 +50,7 @@ from benchmarks.adaptation.unseen import UnseenSet, read_unseen_sets
 from benchmarks.stages import Stage, processes_at_a_time, run_stages
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.mini_night.world_manifest import MANIFEST
+from mmseg_ccdistill.runtime.override_syntax import format_override
 
 #: Seconds per iteration of the small networks on one core: source stage (batch 8) and adaptation (batch 2 a domain).
 CORE_SECONDS = {'source': 0.25, 'adaptation': 0.45}
@@ -81,7 +82,9 @@ def plan(
             manifest.read_text(encoding='utf-8') if suite.is_rendered and manifest.exists() else ''
         )
         roots = roots_of(args, seed)
-        runs[seed] = seed_runs(suite, rows, seed, roots, args.work_dir, lengths, data, unseen)
+        runs[seed] = seed_runs(
+            suite, rows, seed, roots, args.work_dir, lengths, data, unseen, args.cfg_options
+        )
     return runs
 
 
@@ -125,6 +128,8 @@ def run_suite(args: argparse.Namespace, argv: Sequence[str]) -> int:
     settings: dict[str, Any] = {'source_iters': lengths[0], 'adapt_iters': lengths[1]}
     if suite.is_rendered:
         settings.update(first_world=args.first_world, share=args.share)
+    if args.cfg_options:
+        settings['cfg_options'] = [format_override(k, v) for k, v in args.cfg_options.items()]
     command = shlex.join(['python', '-m', 'benchmarks.adaptation', *argv])
     results = describe(args.suite, suite.title, settings, command)
     results['variants'] = args.variants

@@ -188,7 +188,9 @@ def merge(earlier: Mapping[str, Any], results: Mapping[str, Any], path: Path) ->
     theirs = {'suite': earlier['suite'], **earlier['settings']}
     if mine != theirs:
         other = ', '.join(
-            f'{k} {theirs.get(k)}, not {v}' for k, v in mine.items() if theirs.get(k) != v
+            f'{k} {theirs.get(k)}, not {mine.get(k)}'
+            for k in {**mine, **theirs}
+            if theirs.get(k) != mine.get(k)
         )
         raise UserInputError(
             f'{str(path)!r} holds runs of other settings ({other}): name another folder with --out or --work-dir'

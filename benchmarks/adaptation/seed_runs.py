@@ -18,6 +18,7 @@ from benchmarks.adaptation.suites import CONFIGS, Suite
 from benchmarks.adaptation.unseen import UnseenSet, UnseenTest
 from benchmarks.repository import ROOT
 from benchmarks.stages import Stage
+from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.mini_night.world_manifest import day_part
 
 #: Segmentors with the diagnostics of CCDistill.
@@ -46,6 +47,26 @@ class SeedRuns:
         return [self.source, *(stage for pair in pairs for stage in pair), *tests]
 
 
+def check_free(common: Mapping[str, Any], own: Mapping[str, Any], name: str) -> None:
+    """Refuse overrides of all stages that a stage sets itself, or that hold or lie in such a one.
+
+    Args:
+        common: Config overrides of all stages.
+        own: Those that the stage has of itself.
+        name: Name of the stage.
+
+    Raises:
+        UserInputError: If both set the same.
+    """
+    for key in common:
+        for other in own:
+            if f'{key}.'.startswith(f'{other}.') or f'{other}.'.startswith(f'{key}.'):
+                raise UserInputError(
+                    f'--cfg-options: {key}: the benchmark sets {other} of {name!r} itself; leave it out, or name a '
+                    'row of other settings with --variant'
+                )
+
+
 def seed_runs(
     suite: Suite,
     rows: Sequence[str],
@@ -55,6 +76,7 @@ def seed_runs(
     lengths: tuple[int, int],
     data: str = '',
     unseen: Sequence[UnseenSet] = (),
+    common: Mapping[str, Any] | None = None,
 ) -> SeedRuns:
     """Stages of one seed, whose rows start from one source stage.
 
@@ -70,9 +92,13 @@ def seed_runs(
         lengths: Iterations of the source stage and of each row.
         data: Manifest of the rendered world, which tells it from others in the same folders.
         unseen: Sets of other configs on which every row is tested.
+        common: Config overrides of the source stage and of every row.
 
     Returns:
         The stages.
+
+    Raises:
+        UserInputError: If ``common`` names what a stage or a row sets itself.
     """
     folder = f'seed{seed}'
 
@@ -93,9 +119,11 @@ def seed_runs(
                 options['model.diagnostics_interval'] = 10
         options.update(overrides)
         known = data if start else day_part(data)  # the source stage reads no night
-        return Stage(
+        stage = Stage(
             f'{folder}/{name}', config, iters, start, seed, options, known, resumable=suite.is_long
         )
+        check_free(common or {}, stage.settings(work_dir), name)
+        return replace(stage, options={**options, **(common or {})})
 
     source_config = str((CONFIGS / suite.configs['source']).relative_to(ROOT))
     validation: dict[str, Any] = {}
