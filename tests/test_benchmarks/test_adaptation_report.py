@@ -260,6 +260,10 @@ def test_runs_of_other_settings_are_not_mixed() -> None:
     other = results_of(NIGHT, adapt_iters=400)
     with pytest.raises(UserInputError, match=r'other settings \(adapt_iters 400, not 600\)'):
         merge(other, results_of(NIGHT), Path('results.json'))
+    overridden = results_of(NIGHT, cfg_options=['channels_last=True'])
+    for first, second in ((overridden, results_of(NIGHT)), (results_of(NIGHT), overridden)):
+        with pytest.raises(UserInputError, match=r'other settings \(cfg_options .*channels_last'):
+            merge(first, second, Path('results.json'))
 
 
 def test_runs_from_another_source_stage_are_not_paired() -> None:

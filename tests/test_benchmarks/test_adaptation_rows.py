@@ -236,6 +236,44 @@ def test_options_of_a_row_reach_its_config_with_their_types(tmp_path: Path) -> N
         assert {key: found[key] for key in ROWS[name].options} == ROWS[name].options
 
 
+def test_overrides_of_all_stages_reach_each_of_them_and_change_its_fingerprint(
+    tmp_path: Path,
+) -> None:
+    roots = {part: tmp_path / part for part in ('cityscapes', 'dark_zurich')}
+    rows = ['wo_cdc', 'js_mean', 'bdl_lab']
+    plain = seed_runs(SUITES['mini'], rows, 0, roots, tmp_path, (12, 60))
+    common = {'channels_last': True}
+    laid_out = seed_runs(SUITES['mini'], rows, 0, roots, tmp_path, (12, 60), common=common)
+    told = {
+        stage.name.split('/', 1)[1]
+        for stage in laid_out.stages()
+        if 'channels_last=True' in stage.command(tmp_path)
+    }
+    single = {'source', 'wo_cdc', 'js_mean', 'wo_cdc/evaluation', 'js_mean/evaluation'}
+    assert told == {*single, 'bdl_lab/evaluation'}
+    assert "'channels_last': True" in Path(laid_out.trained['bdl_lab'].config).read_text()
+    both = zip(plain.stages(), laid_out.stages(), strict=True)
+    assert all(a.fingerprint(tmp_path) != b.fingerprint(tmp_path) for a, b in both)
+
+
+@pytest.mark.parametrize(
+    ('key', 'message'),
+    [
+        ('train_cfg.max_iters', "sets train_cfg.max_iters of 'source' itself"),
+        ('train_cfg', "sets train_cfg.max_iters of 'source' itself"),
+        ('load_from.x', "sets load_from of 'source' itself"),
+        ('model.loss_cdc.js_positions', "sets model.loss_cdc.js_positions of 'js_mean' itself"),
+        ('model.loss_cdc', "sets model.loss_cdc.js_positions of 'js_mean' itself"),
+    ],
+)
+def test_overrides_of_all_stages_must_not_set_what_a_stage_sets(
+    key: str, message: str, tmp_path: Path
+) -> None:
+    roots = {part: tmp_path / part for part in ('cityscapes', 'dark_zurich')}
+    with pytest.raises(UserInputError, match=f'--cfg-options: {key}: the benchmark {message}'):
+        seed_runs(SUITES['mini'], ['js_mean'], 0, roots, tmp_path, (12, 60), common={key: 1})
+
+
 def test_a_variant_is_a_row_with_overrides_of_its_own(tmp_path: Path) -> None:
     name, options = read_variant(['js', 'model.loss_cdc.js_tau=0.1'])
     eval_name, eval_options = read_variant(['base_eval:wo_cdc_cds', 'model.teacher_mode=eval'])
