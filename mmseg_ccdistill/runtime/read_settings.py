@@ -156,9 +156,14 @@ def check_settings(config: Config, path: str, overrides: Collection[str] = ()) -
             given = any(k == key or k.startswith(f'{key}.') for k in overrides)
             origin = f'--cfg-options {key}:' if given else f'The config {path!r} has {key}:'
             such = f', such as {similar[0]!r}' if similar else f': {", ".join(sorted(known))}'
+            own = (
+                ', or name it in the default of data_prefix of your data set, which says what the class reads'
+                if place.endswith('.data_prefix')
+                else ''
+            )
             raise UnreadSettingError(
                 f'{origin} nothing reads {name!r} there; expected a setting of {place}{such}; correct the name or '
-                'take it out.'
+                f'take it out{own}.'
             )
 
 

@@ -156,9 +156,10 @@ UNREAD = [
 def test_a_nested_name_that_no_class_checks_is_checked(word, place, name, similar) -> None:
     with pytest.raises(UnreadSettingError) as raised:
         override(word)
+    own = ', or name it in the default of data_prefix of your data set, which says what the class reads'
     assert str(raised.value) == (
         f'--cfg-options {place}.{name}: nothing reads {name!r} there; expected a setting of {place}, such as '
-        f'{similar!r}; correct the name or take it out.'
+        f'{similar!r}; correct the name or take it out{own if place.endswith("data_prefix") else ""}.'
     )
 
 
