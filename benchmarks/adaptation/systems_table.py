@@ -78,7 +78,7 @@ def systems_table(
         rows: Names of the rows to show. Defaults to None, all.
 
     Returns:
-        A head and a row for each row that was measured on the set.
+        A head and a row for each row that was measured on the set, without columns in which nothing stands.
     """
     has_oracle = bool(mious(results, ORACLE, dataset))
     table = [
@@ -119,7 +119,9 @@ def systems_table(
         cells += ['', ''] if cost is None else [f'{cost["tflop"]:.3f}', f'{cost["gib"]:.3f}']
         cells.append('' if ratio is None else f'{ratio:.2f}')
         table.append(cells)
-    return table
+    head, *lines = table
+    kept = [i for i in range(len(head)) if any(line[i] for line in lines)]
+    return [[line[i] for i in kept] for line in table]
 
 
 def read_times(path: Path) -> Mapping[str, Mapping[str, float]]:

@@ -120,6 +120,16 @@ def test_the_time_of_a_step_is_that_of_the_row_with_its_settings(
     assert js_mean.loss_cdc.js_positions == 1
 
 
+def test_a_column_in_which_nothing_stands_is_left_out(results: dict[str, Any]) -> None:
+    whole, *_ = systems_table(results, 'night')
+    del results['runs']['source_only']
+    without, *_ = systems_table(results, 'night')
+    assert [title for title in whole if title not in without] == [
+        'to source-only',
+        'share of the gap, %',
+    ]
+
+
 def test_another_row_may_be_compared_with(results: dict[str, Any]) -> None:
     """The paper's method is 4 and 6 below DANNet; without the class that carries it nothing is left."""
     head, *rows = systems_table(results, 'night', reference='dannet')
