@@ -12,10 +12,13 @@ from unittest import mock
 
 import pytest
 import torch
+from mmengine.config import Config
 from test_cost import CONFIG, GIB, build, count_iteration
 from timm_there import needs_timm
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.iteration_cost import build as build_config
 
 PAGE = Path(__file__).resolve().parents[1] / 'docs/backbones.md'
 
@@ -54,6 +57,30 @@ CONFIGS = {
     'dinov3_vit-b': (768, 12, 215.0, 4.546, 4.85),
     'dinov3_vit-l': (1024, 24, 727.2, 14.774, 12.87),
 }
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * ('-s' not in name))
+        for name in CONFIGS
+        if 'v2' in name
+    ],
+)
+def test_an_iteration_with_recomputed_blocks(name: str) -> None:
+    if torch.__version__ < '2.3':
+        pytest.skip('torch 2.1 cannot recompute on the meta device')
+    *_, plain_tera, plain_gib = CONFIGS[name]
+    config = Config.fromfile(str(CONFIG.with_name(f'{name}_rein_cs2dz.py')))
+    config.model.recompute = ('FusedEncoderLayer',)
+    with mock.patch('torch.nn.functional.scaled_dot_product_attention', fused):
+        cost = count_iteration(build_config(config))
+    assert cost.saved_bytes / GIB < 0.45 * plain_gib
+    row = (
+        f'| `{name}_rein`, blocks recomputed | {cost.saved_bytes / GIB:.2f} GiB | '
+        f'{cost.flops / 1e12 / plain_tera:.2f} |'
+    )
+    assert row in PAGE.read_text()
 
 
 @pytest.mark.parametrize(

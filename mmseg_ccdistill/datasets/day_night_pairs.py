@@ -15,6 +15,7 @@ from .file_check import check_roots
 from .night_labels import LoadNightLabels, check_pseudo_labels, label_metainfo, label_path
 from .one_draw import run_alike
 from .pair_list import read_pair_list
+from .transforms.cached_image import LoadCachedImage
 
 _DOMAINS = ('target_day', 'target_night')
 
@@ -48,8 +49,8 @@ class DayNightPairDataset(BaseSegDataset):
             empty or malformed.
             Or if the pseudo labels are not those of these images (:func:`check_pseudo_labels`).
         UserInputError: If ``ann_file`` is empty, ``data_prefix`` names other folders, ``domains``
-            names others, the pipeline needs labels to choose its crop or loads labels itself, or
-            ``night_labels_of`` stands alone.
+            names others, the pipeline needs labels to choose its crop or loads labels itself,
+            ``night_labels_of`` stands alone, or ``night_label_dir`` meets a pipeline that loads no image.
     """
 
     def __init__(
@@ -112,9 +113,17 @@ class DayNightPairDataset(BaseSegDataset):
                 f'the pipeline of {type(self).__name__} holds LoadAnnotations: expected none beside night_label_dir, '
                 'which loads the labels of the night and none of the day; take it out.'
             )
-        loaders = [i for i, step in enumerate(steps) if isinstance(step, LoadImageFromFile)]
-        if loaders:
-            steps.insert(loaders[0] + 1, LoadNightLabels())
+        loaders = [
+            i
+            for i, step in enumerate(steps)
+            if isinstance(step, LoadImageFromFile | LoadCachedImage)
+        ]
+        if not loaders:
+            raise UserInputError(
+                f'the pipeline of {type(self).__name__} loads no image: expected LoadImageFromFile or LoadCachedImage, '
+                'behind which the labels of night_label_dir are loaded; add one, or derive your own from it.'
+            )
+        steps.insert(loaders[0] + 1, LoadNightLabels())
 
     def full_init(self) -> None:
         """Check root, folder, list and pseudo labels, then load the pairs."""

@@ -27,8 +27,9 @@ def plan_flow(
 ) -> tuple[frozenset[str], list[Step]]:
     """Find what must be decoded, and which transforms have something to do.
 
-    A transform that makes a domain says so in its attributes ``reads`` and ``adds`` (names of domains). It is left out
-    if nobody wants what it makes. A transform without them (packing) takes what is there.
+    A transform that makes a domain says so in its attributes ``reads`` and ``adds`` (names of domains), one that works
+    on a domain that is there in ``changes``. It is left out if nobody wants what it makes or changes. A transform
+    without them (packing) takes what is there.
 
     Args:
         transforms: Transforms of the whole sample, in order.
@@ -36,15 +37,27 @@ def plan_flow(
 
     Returns:
         The domains that the datasets must return, and the transforms that run.
+
+    Raises:
+        DatasetCheckError: If a transform changes a domain that only a later one makes.
     """
     needed = frozenset(domains)
+    makers: dict[str, Callable] = {}
     steps: list[Step] = []
     for transform in reversed(transforms):
-        adds = frozenset(getattr(transform, 'adds', ()))
-        if adds and not adds & needed:
+        adds, changes = (frozenset(getattr(transform, key, ())) for key in ('adds', 'changes'))
+        early = next((domain for domain in changes if domain in makers), None)
+        if early is not None:
+            name, maker = type(transform).__name__, type(makers[early]).__name__
+            raise DatasetCheckError(
+                f'{name} stands before {maker}, which makes {early!r}: expected it behind; move {name} behind {maker} '
+                'in the pipeline of CrossDomainDataset.'
+            )
+        if adds | changes and not (adds | changes) & needed:
             continue
         steps.append(Step(transform, needed))
-        needed = (needed - adds) | frozenset(getattr(transform, 'reads', ()))
+        makers |= dict.fromkeys(adds, transform)
+        needed = (needed - adds) | changes | frozenset(getattr(transform, 'reads', ()))
     return needed, steps[::-1]
 
 

@@ -66,6 +66,14 @@ def check_classes(config: Config, loaders: Sequence[str]) -> None:
                 f'{key}.test_reweight_std: it weighs the 19 classes of Cityscapes in their order, but '
                 f'{classes.key} has others; set test_reweight_std=None'
             )
+        has_own_prior = node.get('class_prior') is not None
+        if node.get('class_prior_weight') and not has_own_prior:
+            if classes.names != [*CITYSCAPES_CLASSES]:
+                raise UserInputError(
+                    f'{key}.class_prior_weight: without class_prior the shares of the 19 classes of Cityscapes count, '
+                    f'in their order, but {classes.key} has others; set {key}.class_prior to the share of each class '
+                    'in the labels of the source'
+                )
 
 
 def _classes_of_data(config: Config, loaders: Sequence[str]) -> _Classes | None:

@@ -17,21 +17,27 @@ from ..models.self_training import SelfTraining
 _PACKAGES = frozenset({'mmcv', 'mmseg', 'mmseg_ccdistill'})
 
 
-def check_mixing(model: nn.Module, dataset: Any) -> None:
+def check_mixing(model: nn.Module, dataset: Any, batch_size: int | None = None) -> None:
     """Look for ``DrawMixing`` in the training pipeline, before the first sample.
 
     Args:
         model: The model, wrapped for several processes or not; one without ``SelfTraining`` is left alone.
         dataset: The training set; other sets than ``CrossDomainDataset`` are left alone, and so are pipelines with
             transforms of other packages, which may draw the numbers themselves.
+        batch_size: Of the training. Defaults to None, not known.
 
     Raises:
-        UserInputError: If nothing draws, or for too few classes.
+        UserInputError: If nothing draws, or for too few classes, or if batches are too small for the masked pass.
     """
     inner: Any = model.module if is_model_wrapper(model) else model
     own = getattr(inner, 'self_training', None)
     if not isinstance(own, SelfTraining) or not isinstance(dataset, CrossDomainDataset):
         return
+    if own.masked_ratio is not None and batch_size == 1:
+        raise UserInputError(
+            'train_dataloader.batch_size is 1, but model.self_training.masked_ratio takes the even images of a batch '
+            'from the source and the odd ones from the target: expected at least 2; raise it, or set masked_ratio=None.'
+        )
     steps = dataset.pipeline.transforms
     if not own.draws or any(_package(step) not in _PACKAGES for step in steps):
         return

@@ -49,31 +49,45 @@ def _choose(parent: nn.Module, names: frozenset[str]) -> int:
     chosen = 0
     for child in parent.children():
         if type(child).__name__ in names:
+            chosen += 1
+            if getattr(child.forward, 'func', None) is _recomputed:
+                continue  # another network has it as well
             draws = any('Drop' in type(module).__name__ for module in child.modules())
             child.forward = functools.partial(_recomputed, child, child.forward, draws)
-            chosen += 1
         else:
             chosen += _choose(child, names)
     return chosen
 
 
-def _recomputed(module: nn.Module, forward: Callable[..., Any], draws: bool, *inputs: Any) -> Any:
+def _recomputed(
+    module: nn.Module, forward: Callable[..., Any], draws: bool, *inputs: Any, **named: Any
+) -> Any:
     """The module's own forward, its maps forgotten if a backward pass may follow.
+
+    A module without parameters that are trained, such as a block of a frozen ViT, is in evaluation mode in training,
+    too; what lies before it is trained.
 
     Args:
         module: Module.
         forward: Its own forward.
         draws: Whether it draws random numbers, which the second pass must repeat.
         *inputs: Of the forward.
+        **named: Of the forward.
     """
-    if not (module.training and torch.is_grad_enabled()):
-        return forward(*inputs)
+    reached = module.training or any(i.requires_grad for i in inputs if isinstance(i, torch.Tensor))
+    if not (reached and torch.is_grad_enabled()):
+        return forward(*inputs, **named)
 
     def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
         return nullcontext(), kept_statistics(module)
 
     return checkpoint(
-        forward, *inputs, use_reentrant=False, preserve_rng_state=draws, context_fn=contexts
+        forward,
+        *inputs,
+        use_reentrant=False,
+        preserve_rng_state=draws,
+        context_fn=contexts,
+        **named,
     )
 
 

@@ -15,6 +15,7 @@ from made_labels import CITYSCAPES, make_labels
 from mmseg.registry import DATASETS
 from tiny_data import NIGHTS, cross_config, make_cityscapes, make_dark_zurich, target_config, write
 
+from mmseg_ccdistill.curation.caching import fill_cache, list_images, prepare_cache
 from mmseg_ccdistill.datasets import DatasetCheckError, check_dataset
 from mmseg_ccdistill.datasets.file_check import build_dataset
 from mmseg_ccdistill.datasets.night_labels import label_path
@@ -70,6 +71,33 @@ def test_a_label_moves_with_its_image_and_the_day_has_none(root: Path) -> None:
         assert 'seg_map_path' not in sample['target_day']
         flips.add(night['flip'])
     assert flips == {True, False}
+
+
+def test_labels_are_loaded_beside_images_from_a_cache(root: Path) -> None:
+    cache = prepare_cache(root / 'dz', root / 'cache', 'png')
+    fill_cache(cache, list_images(root / 'dz'))
+    config = labelled(root)
+    plain = build_dataset(config)
+    config['pipeline'][0] = dict(type='LoadCachedImage', cache=str(root / 'cache'))
+    cached = build_dataset(config)
+    labels = []
+    for dataset in (plain, cached):
+        np.random.seed(3)
+        sample = dataset[1]
+        assert 'gt_seg_map' not in sample['target_day']
+        labels.append(sample['target_night']['gt_seg_map'])
+    np.testing.assert_array_equal(*labels)
+
+
+def test_a_pipeline_that_loads_no_image_cannot_load_labels(root: Path) -> None:
+    config = labelled(root)
+    config['pipeline'] = config['pipeline'][1:]
+    with pytest.raises(UserInputError) as caught:
+        build_dataset(config)
+    assert str(caught.value) == (
+        'the pipeline of DarkZurichPairDataset loads no image: expected LoadImageFromFile or LoadCachedImage, behind '
+        'which the labels of night_label_dir are loaded; add one, or derive your own from it.'
+    )
 
 
 def test_the_batch_holds_labels_of_s_n_and_t_n_padded_with_255(root: Path) -> None:

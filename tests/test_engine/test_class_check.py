@@ -190,6 +190,21 @@ def test_reweighting_at_test_time_is_for_the_order_of_cityscapes(config: Config)
     assert sentence(config).startswith('model.test_reweight_std: it weighs the 19 classes')
 
 
+def test_the_prior_on_classes_is_for_the_order_of_cityscapes(config: Config) -> None:
+    config.model.class_prior_weight = 1.0
+    check_classes(config, TRAIN)
+    backwards = cityscapes_classes()[::-1]
+    config.merge_from_dict({f'{SOURCE}.metainfo': dict(classes=backwards)})
+    assert sentence(config).startswith(
+        'model.class_prior_weight: without class_prior the shares of the 19 classes of Cityscapes count, in their '
+    )
+    config.model.class_prior = [1.0] * 19
+    assert 'class_prior' not in sentence(config)  # other parts go by names as well
+    config.model.class_prior = None
+    config.model.class_prior_weight = 0.0
+    assert 'class_prior' not in sentence(config)
+
+
 @pytest.mark.parametrize('name', ['train', 'test'])
 def test_the_tools_check_before_they_build(
     config: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str

@@ -80,6 +80,15 @@ def test_too_few_classes_are_named() -> None:
     check_mixing(model(paste=None, augment=True), few)
 
 
+def test_a_batch_of_one_has_no_half_for_the_masked_pass() -> None:
+    masked = model(masked_ratio=0.7)
+    check_mixing(masked, dataset(DRAW, PACK), 2)
+    check_mixing(model(), dataset(DRAW, PACK), 1)
+    with pytest.raises(UserInputError) as caught:
+        check_mixing(masked, dataset(DRAW, PACK), 1)
+    assert str(caught.value).startswith('train_dataloader.batch_size is 1, but')
+
+
 def test_a_run_ends_before_its_first_batch(
     data: Path,  # noqa: F811
     tmp_path: Path,

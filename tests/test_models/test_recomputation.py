@@ -17,6 +17,7 @@ from benchmarks.iteration_cost import build, count_iteration
 from benchmarks.repository import ROOT
 from benchmarks.step_cost import GIB, saved_for_backward
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.models.backbones import ReinVisionTransformer
 from mmseg_ccdistill.models.recomputation import kept_statistics, recompute
 
 NAMES = ('Bottleneck', 'ChainedResidualPooling')
@@ -80,6 +81,38 @@ def test_random_numbers_of_a_part_are_drawn_once() -> None:
         found.append((out.detach(), gradient, torch.rand(1)))
     for ours, theirs in zip(*found, strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_blocks_of_a_frozen_vit_are_recomputed_behind_the_first_adapter() -> None:
+    """Two networks have the ViT, so it is chosen twice and wrapped once."""
+    images, found = torch.randn(1, 3, 70, 70), []
+    for names in ((), ('FusedEncoderLayer',)):
+        torch.manual_seed(0)
+        network = ReinVisionTransformer(12, 3, 3, 70, 14, num_tokens=5, rank=2).train()
+        network.draw_weights()
+        for _ in names * 2:
+            assert recompute(network, names, 'model.night') == 3
+        with saved_for_backward(network) as saved:
+            (out,) = network(images)
+        out.square().sum().backward()
+        found.append((out.detach(), [p.grad for p in network.parameters()], saved.most))
+    (plain, gradients, kept), (again, others, less) = found
+    assert torch.equal(plain, again) and less < 0.5 * kept
+    assert all(torch.equal(a, b) for a, b in zip(gradients, others, strict=True))
+
+
+def test_a_part_that_is_called_with_names() -> None:
+    class Block(torch.nn.Module):
+        def forward(self, x: torch.Tensor, rope: torch.Tensor | None = None) -> torch.Tensor:
+            return x if rope is None else (x * rope).sin()
+
+    network = torch.nn.ModuleList([Block()]).train()
+    recompute(network, ('Block',), 'model.night')
+    x, rope = torch.randn(3, requires_grad=True), torch.randn(3)
+    network[0](x, rope=rope).sum().backward()
+    torch.testing.assert_close(x.grad, rope * (x * rope).cos())
+    with torch.no_grad():
+        assert torch.equal(network.eval()[0](x, rope=None), x)
 
 
 def test_without_a_backward_pass_nothing_is_wrapped() -> None:

@@ -129,7 +129,7 @@ def _to_levels(light: np.ndarray) -> np.ndarray:
 
 @TRANSFORMS.register_module()
 class NightLights(BaseTransform):
-    """Put S_n in uneven light, behind ``LABTransfer``.
+    """Put S_n in uneven light, behind ``LABTransfer`` or with a source that returns S_n itself.
 
     Its random numbers come from a stream of its own, so all others are what they are without it.
 
@@ -152,8 +152,7 @@ class NightLights(BaseTransform):
         UserInputError: On a number out of its range.
     """
 
-    reads = ('source_night',)
-    adds = ('source_night',)
+    changes = ('source_night',)
 
     def __init__(
         self,
@@ -185,7 +184,7 @@ class NightLights(BaseTransform):
         if 'source_night' not in results:
             raise UserInputError(
                 f"NightLights found {sorted(results)} and no 'source_night': expected it behind LABTransfer, which "
-                'makes it; move it there, or take it out of the pipeline.'
+                'makes it, or a source that returns it; move it there, or take it out of the pipeline.'
             )
         stream = side_stream(_STREAM)
         happens, count = stream.random_sample() < self.prob, stream.randint(self.lamps + 1)

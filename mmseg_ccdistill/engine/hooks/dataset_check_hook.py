@@ -75,6 +75,6 @@ class DatasetCheckHook(Hook):
             dataset = loop.dataloader.dataset
             if key == 'train_dataloader':
                 check_domains(runner.model, dataset)
-                check_mixing(runner.model, dataset)
+                check_mixing(runner.model, dataset, loop.dataloader.batch_size)
             check_dataset(dataset, self.manifest_dir)
             print_log(f'All files of {type(dataset).__name__} are in order', logger='current')

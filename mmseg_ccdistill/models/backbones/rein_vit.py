@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
 
 import torch
 from mmseg.models.backbones import VisionTransformer
+from mmseg.models.backbones.vit import TransformerEncoderLayer
 from mmseg.registry import MODELS
 from mmseg.utils import OptConfigType
 from torch import Tensor
@@ -18,6 +17,26 @@ from .rein_backbone import ReinBackbone, check_positive
 
 #: The command that writes weights for this backbone.
 _CONVERTER = 'python tools/model_converters/dinov2_to_mmseg.py SRC DST'
+
+
+class FusedEncoderLayer(TransformerEncoderLayer):
+    """A layer of MMSegmentation without dropout, its attention in one fused step.
+
+    The forward of its base asks for the attention weights, which takes memory in the square of the patches.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The next tokens.
+
+        Args:
+            x (Tensor): Tokens ``(B, N, C)``.
+        """
+        attention = self.attn.attn
+        qkv = F.linear(self.ln1(x), attention.in_proj_weight, attention.in_proj_bias)
+        q, k, v = qkv.unflatten(2, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        x = x + attention.out_proj(y)
+        return self.ffn(self.ln2(x), identity=x)
 
 
 @MODELS.register_module()
@@ -72,6 +91,8 @@ class ReinVisionTransformer(ReinBackbone):
             num_heads=num_heads,
             norm_cfg=dict(type='LN', eps=1e-6),
         )
+        for layer in vit.layers:
+            layer.__class__ = FusedEncoderLayer  # the same parts under the same names
         super().__init__(
             vit, embed_dims, num_layers, patch_size, 1, out_indices, num_tokens, rank, scale,
             init_cfg,
@@ -105,7 +126,7 @@ class ReinVisionTransformer(ReinBackbone):
         Args:
             grid (tuple[int, int]): Rows and columns of patches.
         """
-        return [partial(self._block, layer) for layer in self.vit.layers]
+        return list(self.vit.layers)
 
     def _positions(self, rows: int, columns: int) -> Tensor:
         """Positions ``(1, 1 + rows * columns, C)`` of a grid.
@@ -118,18 +139,6 @@ class ReinVisionTransformer(ReinBackbone):
         return self.vit.resize_pos_embed(
             self.vit.pos_embed, (rows, columns), (side, side), self.vit.interpolate_mode
         )
-
-    def _block(self, layer: Any, x: Tensor) -> Tensor:
-        """A ``TransformerEncoderLayer`` without dropout, its attention in one fused step.
-
-        The layer's own forward asks for the attention weights, which takes memory in the square of the patches.
-        """
-        attention = layer.attn.attn
-        qkv = F.linear(layer.ln1(x), attention.in_proj_weight, attention.in_proj_bias)
-        q, k, v = qkv.unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        x = x + attention.out_proj(y)
-        return layer.ffn(layer.ln2(x), identity=x)
 
 
 def _check_sizes(

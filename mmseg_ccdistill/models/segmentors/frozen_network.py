@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-#: Attribute of a module that tells its frozen parameters from its other buffers.
-_FROZEN_NAMES = '_frozen_parameter_names'
+from ...runtime.finite_state import FROZEN_NAMES
 
 
 def freeze(network: nn.Module) -> None:
@@ -23,7 +22,7 @@ def freeze(network: nn.Module) -> None:
             del module._parameters[name]
             module.register_buffer(name, parameter.detach())
         if own:
-            setattr(module, _FROZEN_NAMES, (*getattr(module, _FROZEN_NAMES, ()), *own))
+            setattr(module, FROZEN_NAMES, (*getattr(module, FROZEN_NAMES, ()), *own))
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -35,6 +34,6 @@ def count_parameters(network: nn.Module) -> int:
     frozen = sum(
         module.get_buffer(name).numel()
         for module in network.modules()
-        for name in getattr(module, _FROZEN_NAMES, ())
+        for name in getattr(module, FROZEN_NAMES, ())
     )
     return frozen + sum(parameter.numel() for parameter in network.parameters())

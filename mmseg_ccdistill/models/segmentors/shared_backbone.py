@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,6 +47,17 @@ def share_frozen_child(lead: EncoderDecoder, other: EncoderDecoder) -> None:
         UserInputError: If the backbone has no frozen part.
     """
     setattr(other.backbone, _frozen_name(lead.backbone), frozen_child(lead.backbone))
+
+
+def copy_around_frozen_child(network: EncoderDecoder) -> EncoderDecoder:
+    """A copy of a network that has the frozen part of its backbone, if there is one, in common with it.
+
+    Args:
+        network: Network; not changed.
+    """
+    name = getattr(network.backbone, 'frozen_child', None)
+    shared = [] if name is None else [getattr(network.backbone, name)]
+    return copy.deepcopy(network, {id(part): part for part in shared})
 
 
 def check_shared_weights(

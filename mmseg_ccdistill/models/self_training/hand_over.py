@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
+from mmengine.logging import print_log
+
 from ...errors import UserInputError
 from ..segmentors.run_length import RunLength
 
@@ -33,6 +37,13 @@ class HandOver:
         """
         self._start.set_length(max_iters)
         self._ramp.set_length(max_iters)
+        if self._iteration is None and self._start.iterations >= max_iters:
+            print_log(
+                f'SelfTraining: start={self._start.value}, but the run has {max_iters} iterations, so self-training '
+                'never begins: give start as a share of the run, e.g. 0.15, or a lower number.',
+                logger='current',
+                level=logging.WARNING,
+            )
         self._iteration = iteration
 
     @property

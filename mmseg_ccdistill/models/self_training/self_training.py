@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -22,12 +21,19 @@ from ..losses.weighted_cross_entropy import WeightedCrossEntropyLoss
 from ..precision import autocast_off, full_precision
 from ..segmentors.ema_teacher import EMATeacher
 from ..segmentors.frozen_network import freeze
+from ..segmentors.shared_backbone import copy_around_frozen_child
 from .changed_look import change_look
 from .class_mix import paste_into, paste_mask
 from .day_night_fusion import confident_fusion, refined_fusion
 from .hand_over import HandOver
 from .masked_image import hide_patches
-from .settings import NETWORKS, check_names, check_numbers, check_sizes
+from .settings import (
+    NETWORKS,
+    check_names,
+    check_numbers,
+    check_numbers_of_classes,
+    check_sizes,
+)
 
 #: Static classes that are too thin for an image pair to agree on; the rest is large (Refign's code).
 THIN_CLASSES = ('pole', 'traffic light', 'traffic sign')
@@ -77,7 +83,7 @@ class SelfTraining(nn.Module):
         ignore_index (int): Label of pixels without a class. Defaults to 255.
 
     Raises:
-        UserInputError: On an unknown name, or a number out of its range.
+        UserInputError: On an unknown name, a number out of its range, or settings of other numbers of classes.
     """
 
     things: Tensor
@@ -118,6 +124,7 @@ class SelfTraining(nn.Module):
         self.classes = tuple(classes)
         weight = dict(weight or dict(type='PseudoLabelWeight'))
         weight.setdefault('num_classes', len(classes))
+        check_numbers_of_classes(len(classes), weight['num_classes'], class_weight)
         self.weights = nn.ModuleDict({name: MODELS.build(dict(weight)) for name in self.learners})
         self.emas = nn.ModuleDict({name: EMATeacher(lag) for name in self.taught_by})
         self.teachers = nn.ModuleDict()
@@ -162,6 +169,8 @@ class SelfTraining(nn.Module):
     def attach(self, networks: Mapping[str, EncoderDecoder]) -> None:
         """Build the teachers: frozen copies of their students, which the first update fills.
 
+        A part of a backbone that is never trained is not copied: teacher and student have it in common.
+
         Args:
             networks: The students by name.
 
@@ -174,7 +183,7 @@ class SelfTraining(nn.Module):
                     f'SelfTraining: it knows {len(self.classes)} classes, but the decode head has '
                     f'{networks[name].num_classes}: set model.self_training.classes to the names of those of the data.'
                 )
-            teacher = copy.deepcopy(networks[name])
+            teacher = copy_around_frozen_child(networks[name])
             freeze(teacher)
             teacher.eval()
             self.teachers[name] = teacher
@@ -241,13 +250,14 @@ class SelfTraining(nn.Module):
         """
         share = self.hand_over.share
         log: dict[str, Tensor] = {}
+        for name in self.learners:
+            check_sizes(name, inputs[f'source_{name}'], inputs[f'target_{name}'])
         if share == 0:
             return log
         opinions = {side: self.opinion(side, inputs) for side in self.taught_by}
         for name in self.learners:
             source, target = inputs[f'source_{name}'], inputs[f'target_{name}']
             true, draws = labels[f'source_{name}'], samples[f'target_{name}']
-            check_sizes(name, source, target)
             pseudo, q = self.pseudo_labels(name, opinions, target.shape[2:])
             log[f'{name}.mix_weight'] = q.mean()
             log[f'{name}.mix_things'] = self._share_of_things(pseudo)

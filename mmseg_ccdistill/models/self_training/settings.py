@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from ...errors import UserInputError
+from ..losses.class_weights import ClassWeight
 from .class_mix import PASTES
 
 #: Networks that may learn so.
@@ -54,6 +55,30 @@ def check_names(learners: Sequence[str], fusion: str, paste: str | None) -> None
         raise UserInputError(f'SelfTraining: fusion must be one of {FUSIONS}, got {fusion!r}.')
     if paste is not None and paste not in PASTES:
         raise UserInputError(f'SelfTraining: paste must be one of {PASTES} or None, got {paste!r}.')
+
+
+def check_numbers_of_classes(count: int, of_weight: int, class_weight: ClassWeight) -> None:
+    """Refuse settings that are for another number of classes.
+
+    Args:
+        count: Number of classes.
+        of_weight: ``num_classes`` of the weight of the pseudo labels.
+        class_weight: Weights of the loss.
+
+    Raises:
+        UserInputError: If one has another number.
+    """
+    if of_weight != count:
+        raise UserInputError(
+            f'SelfTraining: weight.num_classes is {of_weight}, but classes names {count}: expected equal numbers; take '
+            'weight.num_classes out.'
+        )
+    if class_weight is not None and not isinstance(class_weight, str):
+        if len(class_weight) != count:
+            raise UserInputError(
+                f'SelfTraining: class_weight has {len(class_weight)} weights, but classes names {count}: give one '
+                'weight per class, or None.'
+            )
 
 
 def check_numbers(

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from mmseg_ccdistill.cielab import LINEAR_LIGHT
-from mmseg_ccdistill.datasets.domain_flow import plan_flow
+from mmseg_ccdistill.datasets.domain_flow import check_made_once, plan_flow
 from mmseg_ccdistill.datasets.draw import Draw
+from mmseg_ccdistill.datasets.file_check import DatasetCheckError
 from mmseg_ccdistill.datasets.transforms import LABTransfer, NightLights, PackCrossDomainInputs
 from mmseg_ccdistill.datasets.transforms.night_lights import relight
 from mmseg_ccdistill.runtime.random_state import get_random_state, same_random_state, seeded
@@ -105,6 +106,26 @@ def test_it_runs_only_where_s_n_is_wanted() -> None:
     assert len(flow) == 3 and decoded == {'source_day', 'target_night'}
 
 
+def test_it_works_on_what_a_source_returns() -> None:
+    steps = [NightLights(), PackCrossDomainInputs()]
+    check_made_once(steps, {'source': ('source_day', 'source_night')})
+    decoded, flow = plan_flow(steps, ('source_night', 'target_night'))
+    assert len(flow) == 2 and decoded == {'source_night', 'target_night'}
+    decoded, flow = plan_flow(steps, ('source_day', 'target_night'))
+    assert len(flow) == 1 and decoded == {'source_day', 'target_night'}
+
+
+def test_a_plan_with_it_in_front_of_lab_transfer_is_refused() -> None:
+    steps = [NightLights(), LABTransfer(), PackCrossDomainInputs()]
+    with pytest.raises(DatasetCheckError) as caught:
+        plan_flow(steps, ('source_night', 'target_night'))
+    assert str(caught.value) == (
+        "NightLights stands before LABTransfer, which makes 'source_night': expected it behind; move NightLights "
+        'behind LABTransfer in the pipeline of CrossDomainDataset.'
+    )
+    assert len(plan_flow(steps, ('source_day', 'target_night'))[1]) == 1  # nobody reads S_n
+
+
 def test_in_front_of_lab_transfer_it_is_refused() -> None:
     sample = results()
     del sample['source_night']
@@ -112,7 +133,7 @@ def test_in_front_of_lab_transfer_it_is_refused() -> None:
         NightLights().transform(sample)
     assert str(caught.value) == (
         "NightLights found ['source_day', 'target_night'] and no 'source_night': expected it behind LABTransfer, "
-        'which makes it; move it there, or take it out of the pipeline.'
+        'which makes it, or a source that returns it; move it there, or take it out of the pipeline.'
     )
 
 

@@ -128,7 +128,7 @@ def test_nothing_is_kept_before_the_first_adapter() -> None:
     """The first block has no trained weight before it, so its activations are free."""
     model = small(num_layers=1)
     x = model.vit.patch_embed(torch.zeros(1, 3, 70, 70))[0]
-    assert not model._block(model.vit.layers[0], x).requires_grad
+    assert not model.vit.layers[0](x).requires_grad
 
 
 def save(path: Path, **options: int) -> Path:

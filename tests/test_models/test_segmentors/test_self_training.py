@@ -21,6 +21,8 @@ from small_ccdistill import small_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmseg_ccdistill.models.self_training.hand_over import HandOver
+
 SELF = dict(type='SelfTraining', lag=3, start=0, ramp=0)
 ALONE = dict(loss_cdc=None, loss_cds=None, projection_head=None)
 
@@ -448,6 +450,14 @@ def test_two_processes_have_equal_students_teachers_and_thresholds(tmp_path: Pat
             dict(static_classes=('river',), classes=('road', 'car')),
             "static_classes must be distinct names out of ['road', 'car'], got ['river'].",
         ),
+        (
+            dict(class_weight=[1.0, 2.0]),
+            'class_weight has 2 weights, but classes names 19: give one weight per class, or None.',
+        ),
+        (
+            dict(weight=dict(type='PseudoLabelWeight', num_classes=7)),
+            'weight.num_classes is 7, but classes names 19: expected equal numbers; take weight.num_classes out.',
+        ),
     ],
 )
 def test_mistakes_end_at_build(build: Callable, change: dict[str, Any], sentence: str) -> None:
@@ -474,6 +484,24 @@ def test_a_start_that_nobody_can_tell_is_an_error(build: Callable, drawn: dict[s
     )
 
 
+def test_a_start_behind_the_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told_words: list[str] = []
+    monkeypatch.setattr(
+        'mmseg_ccdistill.models.self_training.hand_over.print_log',
+        lambda text, **_: told_words.append(text),
+    )
+    for start, told in ((40, True), (50, True), (39, False), (0.9, False)):
+        told_words.clear()
+        hand_over = HandOver(start, 0)
+        for iteration in (0, 1):
+            hand_over.set_iteration(iteration, 40)
+        expected = (
+            f'SelfTraining: start={start}, but the run has 40 iterations, so self-training never begins: give start '
+            'as a share of the run, e.g. 0.15, or a lower number.'
+        )
+        assert told_words == [expected] * told
+
+
 def test_one_image_has_no_half_for_the_masked_pass(build: Callable) -> None:
     batch = with_draws(domain_batch(size=1))
     model = build(**ALONE, self_training=dict(SELF, masked_ratio=0.7)).eval()
@@ -482,8 +510,13 @@ def test_one_image_has_no_half_for_the_masked_pass(build: Callable) -> None:
     assert 'expected train_dataloader.batch_size of at least 2, got 1' in str(caught.value)
 
 
-def test_crops_of_two_sizes_are_refused(build: Callable, drawn: dict[str, Any]) -> None:
-    model = build(**ALONE, self_training=SELF).eval()
+@pytest.mark.parametrize('start', [0, 0.5])
+def test_crops_of_two_sizes_are_refused(
+    build: Callable, drawn: dict[str, Any], start: float
+) -> None:
+    """In the first iteration, also where self-training begins later."""
+    model = build(**ALONE, self_training={**SELF, 'start': start}).eval()
+    model.self_training.set_iteration(0, 10)
     data = model.data_preprocessor(drawn, True)
     for domain in ('target_day', 'target_night'):
         data['inputs'][domain] = data['inputs'][domain][..., :48]

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from mmseg_ccdistill.models.segmentors import CCDistillSegmentor, EMATeacher
 from mmseg_ccdistill.models.segmentors.frozen_network import count_parameters
+from mmseg_ccdistill.runtime.finite_state import batch_statistics
 from mmseg_ccdistill.runtime.tied_tensors import tie_tensors
 
 SMALL = dict(embed_dims=16, num_layers=2, num_heads=2, num_tokens=5, rank=2)
@@ -119,6 +120,29 @@ def test_trains_as_with_a_vit_for_each_network(config: dict, method: str) -> Non
         if not torch.equal(value, ours[f'night.{key}'])
     }
     assert differ == {name for name, _ in shared.day.named_parameters()}
+
+
+@pytest.mark.parametrize('share_backbone', [True, False])
+def test_the_teachers_of_self_training_have_the_vit_of_their_students(
+    config: dict, share_backbone: bool
+) -> None:
+    own = dict(type='SelfTraining', learners=('night', 'day'), paste=None, lag=3, start=0, ramp=0)
+    changes = dict(share_backbone=share_backbone, loss_cdc=None, loss_cds=None)
+    alone = build(config, **changes, projection_head=None)
+    model = build(config, **changes, projection_head=None, self_training=own)
+    teachers = {name: model.self_training.teacher(name) for name in ('day', 'night')}
+    for name, teacher in teachers.items():
+        assert teacher.backbone.vit is model.network(name).backbone.vit
+        assert teacher.backbone.rein is not model.network(name).backbone.rein
+    heads = sum(count_parameters(t) - count_parameters(t.backbone.vit) for t in teachers.values())
+    assert bytes_held(model) - bytes_held(alone) < 4 * heads + 2048  # thresholds, class lists
+    before = {k: v.clone() for k, v in model.day.backbone.vit.state_dict().items()}
+    train(model)
+    assert all(torch.equal(v, before[k]) for k, v in model.day.backbone.vit.state_dict().items())
+    rein = (part.backbone.rein.scale for part in (model.night, teachers['night']))
+    assert not torch.equal(*rein)
+    held = dict(batch_statistics(model))
+    assert not any('backbone.vit' in name or 'rein' in name for name in held)
 
 
 def test_the_vit_is_never_in_training_mode_nor_in_an_optimizer(config: dict) -> None:
