@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,16 @@ from mmseg_ccdistill import __version__
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.mini_night import write_mini_night
 from mmseg_ccdistill.reports.training_log import last_tenth, scalars
+from mmseg_ccdistill.runtime.command_line import run_main
 from mmseg_ccdistill.visualization.panel import colorize, panel, write_image
 from mmseg_ccdistill.visualization.scene_comparison import mean_iou
 
 #: Iterations of the source-only stage and of one adaptation, by suite: below ten minutes on two idle cores. An
 #: iteration of the pretrained network takes 1.4 times as long.
 LENGTHS = {'mini': (900, 400), 'pretrained': (400, 200)}
+
+#: Where the configs of mini night look for it.
+DATA = 'data/mini_night'
 
 #: The runs that are compared, with their titles in the panel.
 COLUMNS = {
@@ -124,7 +129,12 @@ def main() -> None:
     suite = choose_suite()
     source_iters = args.source_iters or LENGTHS[suite][0]
     adapt_iters = args.adapt_iters or LENGTHS[suite][1]
-    write_mini_night('data/mini_night')
+    try:
+        write_mini_night(DATA)
+    except UserInputError as error:
+        raise UserInputError(
+            f'{error}; the configs of the demo read {DATA}: move it away, or run the demo in another folder'
+        ) from error
     rendered = time.monotonic()
     stages = build_stages(suite, source_iters, adapt_iters, args.seed, args.work_dir)
     run_stages([stages['source']], args.work_dir, jobs=1, threads=cores)
@@ -187,4 +197,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(run_main(main))

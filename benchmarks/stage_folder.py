@@ -29,8 +29,9 @@ def read_record(path: Path) -> dict[str, Any]:
 def start_run(folder: Path, fingerprint: str, has_begun: bool) -> bool:
     """Make a folder ready for a run and note its settings and code in ``started.json``.
 
-    A run of other settings gets a new folder: what lay there is kept under the name with the time. The done-file is
-    taken away, so a run that fails now is never taken for a finished one.
+    A run of other settings gets a new folder: what lay there is kept under the name with the time. Checkpoints of the
+    same settings go if the run begins anew. The done-file is taken away, so a run that fails now is never taken for a
+    finished one.
 
     Args:
         folder: Folder of the stage.
@@ -48,6 +49,8 @@ def start_run(folder: Path, fingerprint: str, has_begun: bool) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / DONE).unlink(missing_ok=True)
     is_resumed = has_begun and is_same
+    for checkpoint in folder.glob('iter_*.pth') if not is_resumed else ():
+        checkpoint.unlink()  # of the same run, which begins anew
     code, seconds = [code_state()], 0.0
     if is_resumed:
         code = list_once([*before.get('code', []), *code])

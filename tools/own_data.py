@@ -65,6 +65,11 @@ def main() -> None:
     nights = 'labelled nights to measure on' if data.has_night_labels else 'no labelled nights'
     if data.num_unpaired:
         nights += f', {data.num_unpaired} nights in no pair, which no training sees'
+    if data.num_of_one_name:
+        nights += (
+            f' ({data.num_of_one_name} have a day of their name that pairs.csv does not list: add them, or delete '
+            'pairs.csv to pair by name anew)'
+        )
     print(
         f'{args.folder}: {data.num_days} labelled days, {data.num_pairs} pairs, {nights}\n'
         f'{source} and {adaptation} are written. Next:\n\n'

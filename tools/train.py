@@ -24,7 +24,11 @@ from mmseg_ccdistill.runtime.learning_rate_scale import set_auto_scale_lr
 from mmseg_ccdistill.runtime.mixed_precision import check_amp, enable_amp
 from mmseg_ccdistill.runtime.processes import set_up_processes
 from mmseg_ccdistill.runtime.ranks import process_of
-from mmseg_ccdistill.runtime.resume import misplaced_checkpoint, resume_last_checkpoint
+from mmseg_ccdistill.runtime.resume import (
+    keep_earlier_run,
+    misplaced_checkpoint,
+    resume_last_checkpoint,
+)
 from mmseg_ccdistill.runtime.work_dir import set_work_dir
 
 
@@ -83,6 +87,8 @@ def main() -> None:
         enable_amp(config)
     check_amp(config)
     check_compile(config)
+    if not args.dry_run:
+        keep_earlier_run(config, process_of(args.launcher))
     set_up_processes(config, args.launcher, args.local_rank)
     try:
         if args.dry_run:

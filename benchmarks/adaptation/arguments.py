@@ -39,7 +39,7 @@ def parse_args(description: str | None, argv: Sequence[str] | None = None) -> ar
         '--rows',
         nargs='+',
         default=['headline'],
-        help='headline (default), ablations, beyond, rivals, all, or names',
+        help='headline (default), ablations, beyond, oracles, rivals, all, or names',
     )
     parser.add_argument(
         '--variant',
@@ -100,6 +100,7 @@ def parse_args(description: str | None, argv: Sequence[str] | None = None) -> ar
     parser.add_argument('--dark-zurich', type=Path, help='cs2dz: data root of Dark Zurich')
     add_override_argument(parser)
     args = parser.parse_args(argv)
+    _check_read(parser, args)
     args.cfg_options = dict(args.cfg_options or {})
     args.variants = dict(read_variant(words) for words in args.variant)
     args.seeds = list(dict.fromkeys(args.seeds or SUITES[args.suite].seeds))
@@ -114,6 +115,27 @@ def parse_args(description: str | None, argv: Sequence[str] | None = None) -> ar
     args.work_dir = (args.work_dir or ROOT / f'work_dirs/adaptation_{args.suite}').resolve()
     args.out = (args.out or args.work_dir / 'report').resolve()
     return args
+
+
+#: Suites that read an option; all read the others.
+_READ_BY = {
+    'first_world': ('mini', 'pretrained'),
+    'share': ('mini', 'pretrained'),
+    'root': ('real', 'two_cities'),
+    'kitti': ('two_cities',),
+    'cityscapes': ('cs2dz',),
+    'dark_zurich': ('cs2dz',),
+}
+
+
+def _check_read(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse an option that the suite would not read."""
+    for name, suites in _READ_BY.items():
+        if getattr(args, name) != parser.get_default(name) and args.suite not in suites:
+            raise UserInputError(
+                f'--{name.replace("_", "-")} is for {" and ".join(suites)}: {args.suite} does not read it; leave it '
+                'out, or name another suite'
+            )
 
 
 def read_variant(words: Sequence[str]) -> tuple[str, dict[str, str]]:

@@ -196,15 +196,16 @@ def choose_rows(names: Sequence[str], suite: Suite) -> list[str]:
         Names of rows.
 
     Raises:
-        UserInputError: If a name is no row, or the suite has no such row.
+        UserInputError: If a name is no row and no group, or the suite has no such row, or none of such a group.
     """
     there = [name for name in ROWS if has_row(suite, name)]
     groups = {group: [name for name in there if ROWS[name].group == group] for group in GROUPS}
     groups['all'] = there
+    filled = [group for group, rows in groups.items() if rows]
     for name in names:
-        if name not in groups and name not in there:
+        if name not in filled and name not in there:
             raise UserInputError(
-                f'--rows: this suite has no row {name!r}; expected {", ".join([*groups, *there])}'
+                f'--rows: this suite has no row {name!r}; expected {", ".join([*filled, *there])}'
             )
     chosen = {row for name in names for row in groups.get(name, [name])}
     return [name for name in there if name in chosen]

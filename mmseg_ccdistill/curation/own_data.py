@@ -40,6 +40,7 @@ class OwnData(NamedTuple):
         num_days: Labelled photos by day.
         num_pairs: Day-night pairs.
         num_unpaired: Nights that are in no pair, so that no training sees them.
+        num_of_one_name: Those of them that have a day of their name.
         has_night_labels: Whether there are labelled nights to test on.
     """
 
@@ -49,6 +50,7 @@ class OwnData(NamedTuple):
     num_days: int
     num_pairs: int
     num_unpaired: int
+    num_of_one_name: int
     has_night_labels: bool
 
 
@@ -96,6 +98,7 @@ def read_own_data(root: str, classes: Sequence[str]) -> OwnData:
             )
     listed = read_pair_list(str(pairs))
     unpaired = _stems(folder, 'night', suffix) - {night for night, _ in listed}
+    days = {stem.removeprefix('day/') for stem in _stems(folder, 'day', suffix)}
     return OwnData(
         root,
         suffix,
@@ -103,6 +106,7 @@ def read_own_data(root: str, classes: Sequence[str]) -> OwnData:
         len(labelled['day']),
         len(listed),
         len(unpaired),
+        sum(stem.removeprefix('night/') in days for stem in unpaired),
         has_night_labels,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from pathlib import Path
 
 from .file_check import DatasetCheckError
@@ -59,6 +60,11 @@ def _read_csv(path: str) -> list[tuple[str, str]]:
     return pairs
 
 
+def _lights_named(stem: str) -> set[str]:
+    """Which of ``day`` and ``night`` are words of a stem, e.g. of ``photos/day_0``."""
+    return {'day', 'night'} & set(re.split(r'[^a-z]+', stem.lower()))
+
+
 def _parse_row(row: list[str], where: str) -> tuple[str, str]:
     stems = [field.strip() for field in row]
     if len(stems) != 2 or not all(stems):
@@ -71,7 +77,9 @@ def _parse_row(row: list[str], where: str) -> tuple[str, str]:
                 f'{where} names the file {stem!r}: expected a stem without suffix; {_LIST_FIX}.'
             )
     night, day = stems
-    if '/day/' in f'/{night}' and ('/night/' in f'/{day}' or '/twilight/' in f'/{day}'):
+    folders = '/day/' in f'/{night}' and ('/night/' in f'/{day}' or '/twilight/' in f'/{day}')
+    words = _lights_named(night) == {'day'} and _lights_named(day) == {'night'}
+    if folders or words:
         raise DatasetCheckError(
             f'{where} names the day image first: expected night,day; swap the columns.'
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from ..datasets.file_check import DatasetCheckError, build_lazily
 from ..errors import UserInputError
 from ..models.losses import CITYSCAPES_CLASSES, StaticLoss, WeightedCrossEntropyLoss
 from ..models.self_training import SelfTraining
+from ..runtime.config_parts import default_of
 from ..runtime.config_places import dotted_places
 from .start_up_checks import dataset_configs
 
@@ -175,11 +175,4 @@ def _class_of(node: Mapping[str, Any]) -> type:
 
 def _setting(node: Mapping[str, Any], kind: type, name: str) -> Any:
     """What a part has as a setting: the config's value, else the default of its class."""
-    if name in node:
-        return node[name]
-    for cls in kind.__mro__:
-        init = vars(cls).get('__init__')
-        if inspect.isfunction(init) and name in inspect.signature(init).parameters:
-            default = inspect.signature(init).parameters[name].default
-            return None if default is inspect.Parameter.empty else default
-    return None
+    return node[name] if name in node else default_of(kind, name)

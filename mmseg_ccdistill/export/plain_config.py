@@ -9,8 +9,10 @@ from typing import Any
 import mmseg.registry
 from mmengine.config import Config
 from mmengine.registry import Registry
+from mmseg.registry import MODELS
 
 from ..errors import UserInputError
+from ..runtime.config_parts import default_of
 from ..runtime.config_places import dotted_places
 
 _PACKAGE = __name__.partition('.')[0]
@@ -122,6 +124,12 @@ def plain_model(model: Mapping[str, Any]) -> dict[str, Any]:
         plain['data_preprocessor'] = (
             dict(preprocessor, type='SegDataPreProcessor') if ours else preprocessor
         )
+    head = plain.get('decode_head')
+    if isinstance(head, Mapping):
+        kind = MODELS.get(head['type']) if isinstance(head['type'], str) else head['type']
+        corners = default_of(kind, 'align_corners') if kind else None
+        # Who makes labels of the logits asks for it.
+        plain['decode_head'] = {**head, 'align_corners': head.get('align_corners', bool(corners))}
     return for_inference(plain, package_components())
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -105,13 +106,19 @@ class Outputs:
                 'right to write; name another with --out'
             ) from error
 
-    def record(self, trained: TrainedModel) -> None:
-        """Write ``predictions.json``: what the indices mean, and of which model they are.
+    def record(self, trained: TrainedModel, inputs: Inputs, max_frames: int | None = None) -> None:
+        """Write ``predictions.json``: what the indices mean, of which model and inputs they are.
+
+        Args:
+            trained: The model.
+            inputs: What is to be predicted.
+            max_frames: Of a video; None: all.
 
         Raises:
-            UserInputError: If the folder holds predictions of another model and ``force`` is not set.
+            UserInputError: If ``force`` is not set and the folder holds predictions of another model, or what would be
+                kept of these inputs is of other ones, or of other settings.
         """
-        facts = {
+        facts: dict[str, Any] = {
             'model': str(trained.path),
             'sha256': file_digest(trained.path),
             'branch': trained.branch,
@@ -127,8 +134,56 @@ class Outputs:
                     f'{str(self.folder)!r} holds predictions of another model ({before.get("model")}): expected '
                     'a folder for each model; choose another --out, or pass --force'
                 )
-            return
+            self._check_kept(before.get('calls', []), inputs, max_frames)
+        facts['calls'] = self._calls((before or {}).get('calls', []), inputs, max_frames)
         self._write(path, (json.dumps(facts, indent=2) + '\n').encode())
+
+    def _check_kept(
+        self, calls: Sequence[Mapping[str, Any]], inputs: Inputs, max_frames: int | None
+    ) -> None:
+        """Refuse to take a file for the prediction of an input that it is not of."""
+        owners = {name: call for call in calls for name in call['inputs']}
+        for path in (*inputs.images, *inputs.videos):
+            is_video = path in inputs.videos
+            kept = set(self.kinds) - set(self.missing(path, is_video))
+            name = os.path.relpath(path, self.root)
+            call = owners.get(name)
+            if not kept or call is None:
+                continue
+            if call['root'] != os.path.abspath(self.root):
+                raise UserInputError(
+                    f'{str(self.folder)!r} holds the prediction of {os.path.join(call["root"], name)!r}, where that of '
+                    f'{path!r} would go: expected a folder for each; choose another --out, or pass --force'
+                )
+            for option, value, counts in (
+                ('opacity', self.opacity, 'overlay' in kept and call['opacity'] is not None),
+                ('max_frames', max_frames, is_video),
+            ):
+                if counts and call[option] != value:
+                    raise UserInputError(
+                        f'{str(self.folder)!r} holds the prediction of {path!r} with --{option.replace("_", "-")} '
+                        f'{call[option]}, not {value}: expected one setting; choose another --out, or pass --force'
+                    )
+
+    def _calls(
+        self, before: Sequence[Mapping[str, Any]], inputs: Inputs, max_frames: int | None
+    ) -> list[dict[str, Any]]:
+        """Which call predicts which inputs: this one those of which something is not there."""
+        mine = {
+            'root': os.path.abspath(self.root),
+            'opacity': self.opacity if 'overlay' in self.kinds else None,
+            'max_frames': max_frames,
+        }
+        todo = [path for path in inputs.images if self.missing(path)]
+        todo += [path for path in inputs.videos if self.missing(path, is_video=True)]
+        names = {os.path.relpath(path, self.root) for path in todo}
+        calls = [{**call, 'inputs': sorted({*call['inputs']} - names)} for call in before]
+        same = [call for call in calls if all(call[key] == value for key, value in mine.items())]
+        if same:
+            same[0]['inputs'] = sorted({*same[0]['inputs'], *names})
+        else:
+            calls.append({**mine, 'inputs': sorted(names)})
+        return [call for call in calls if call['inputs']]
 
     def write_image(
         self, source: str, kinds: Sequence[str], image: np.ndarray, maps: PredictedMaps, trained: TrainedModel

@@ -268,7 +268,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     trained = load_trained(args.model, given_config(args), args.branch, args.device)
     pipeline = PicturePipeline(trained.pipeline)
     outputs.check(inputs)
-    outputs.record(trained)
+    outputs.record(trained, inputs, args.max_frames)
     images = [path for path in inputs.images if outputs.missing(path)]
     videos = [path for path in inputs.videos if outputs.missing(path, is_video=True)]
     kept = len(inputs.images) + len(inputs.videos) - len(images) - len(videos)

@@ -256,3 +256,18 @@ def arguments_of(built: Callable[..., Any]) -> Arguments:
             takes_more = number > 0 and cls in _PLAIN_BASES
             break
     return Arguments(names, required, takes_more, number > 0 or takes_more)
+
+
+def default_of(kind: type, name: str) -> Any:
+    """Default of an argument in the nearest class that names it; None if there is none.
+
+    Args:
+        kind: A class.
+        name: Name of the argument.
+    """
+    for cls in kind.__mro__:
+        init = vars(cls).get('__init__')
+        if inspect.isfunction(init) and name in inspect.signature(init).parameters:
+            default = inspect.signature(init).parameters[name].default
+            return None if default is inspect.Parameter.empty else default
+    return None

@@ -128,6 +128,33 @@ def resume_last_checkpoint(config: Config, process: Process | None = None) -> st
     return checkpoint
 
 
+def keep_earlier_run(config: Config, process: Process | None = None) -> None:
+    """Refuse to begin a run where an earlier one has its checkpoints: it would write over them.
+
+    Args:
+        config: Config with its ``work_dir``; one with ``resume`` goes on.
+        process: This process, as for :func:`resume_last_checkpoint`.
+
+    Raises:
+        UserInputError: If the work dir holds a whole checkpoint of a training.
+    """
+    if not config.get('resume'):
+        find = partial(_no_checkpoint, config.work_dir)
+        told_by_first(process or Process(), 'checkpoints of an earlier run', find)
+
+
+def _no_checkpoint(work_dir: str) -> str:
+    """The word none; an error if a work dir has a whole checkpoint."""
+    earlier = newest_good_checkpoint(work_dir).checkpoint
+    if earlier is not None:
+        raise UserInputError(
+            f'the work dir {str(work_dir)!r} holds checkpoints of an earlier run, {earlier.name} the newest: expected '
+            'none, because this run would write over them; go on with that run by --resume, name another folder with '
+            '--work-dir, or move them away'
+        )
+    return 'none'
+
+
 def _last_checkpoint(work_dir: str) -> str:
     """The newest whole checkpoint of a work dir; an error if there is none."""
     choice = newest_good_checkpoint(work_dir)

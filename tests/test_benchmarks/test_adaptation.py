@@ -16,7 +16,7 @@ from adaptation_runs import results_of
 from layouts import make_cityscapes, make_dark_zurich
 from mmengine.config import Config
 
-from benchmarks import term_gradients
+from benchmarks import demo, term_gradients
 from benchmarks.adaptation import command, measure, needs
 from benchmarks.adaptation.arguments import parse_args
 from benchmarks.adaptation.command import estimate, main, plan
@@ -29,6 +29,7 @@ from benchmarks.demo import LENGTHS, build_stages, choose_suite
 from benchmarks.repository import code_state
 from benchmarks.stages import Stage
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.mini_night.world_manifest import MANIFEST, manifest_text
 from mmseg_ccdistill.runtime.command_line import run_main
 from mmseg_ccdistill.runtime.override_syntax import parse_overrides
 
@@ -150,6 +151,21 @@ def test_defaults_are_those_of_the_suite() -> None:
     assert (args.seeds, args.rows, args.first_world) == ([0, 1, 2, 3, 4], ['headline'], 201)
     assert parse_args(None, ['real', '--root', '.']).seeds == [0, 1, 2]
     assert parse_args(None, ['mini', '--seeds', '3', '1', '3']).seeds == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ('words', 'sentence'),
+    [
+        (['mini', '--root', '.'], '--root is for real and two_cities: mini does not read it'),
+        (['real', '--root', '.', '--kitti', '.'], '--kitti is for two_cities: real does not'),
+        (['pretrained', '--cityscapes', '.'], '--cityscapes is for cs2dz: pretrained does not'),
+        (['real', '--share', '0.03'], '--share is for mini and pretrained: real does not'),
+        (['cs2dz', '--first-world', '7'], '--first-world is for mini and pretrained: cs2dz does'),
+    ],
+)
+def test_options_that_a_suite_does_not_read_are_refused(words: list[str], sentence: str) -> None:
+    with pytest.raises(UserInputError, match=sentence):
+        parse_args(None, words)
 
 
 @pytest.fixture
@@ -311,6 +327,22 @@ def test_the_demo_starts_from_a_checkpoint_below_any_folder(tmp_path: Path) -> N
     assert read['train_cfg.max_iters'] == 4 and read['model.diagnostics_interval'] == 10
 
 
+def test_the_demo_says_where_its_frames_would_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr('sys.argv', ['demo.py'])
+    monkeypatch.setattr('benchmarks.demo.choose_suite', lambda: 'mini')
+    Path('data/mini_night').mkdir(parents=True)
+    Path('data/mini_night', MANIFEST).write_text(manifest_text({'seed': 3}))
+    assert run_main(demo.main) == 2
+    error = capsys.readouterr().err
+    assert error.startswith('error: data/mini_night holds a mini night with ')
+    assert error.endswith(
+        'the configs of the demo read data/mini_night: move it away, or run the demo in another folder\n'
+    )
+
+
 def test_the_demo_takes_the_pretrained_network_where_its_package_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -356,7 +388,7 @@ def test_a_whole_suite_on_a_tiny_world(
     results = json.loads((report / 'results.json').read_text())
     run = results['runs']['full']['0']
     assert set(run['sets']) == {'night', 'day (M_d)'} and len(run['sets']['night']['IoU']) == 19
-    assert [step for step, _ in run['curve']] == [1, 2, 3, 4, 5, 6]
+    assert [step for step, _ in run['curve']] == [2, 4, 6]
     assert 'cross.loss_cds' in run['losses'] and run['code'] == [code_state()]
     cor = run['correlations']
     for moment in ('start', 'end'):

@@ -126,7 +126,9 @@ def test_groups_of_rows() -> None:
     assert rivals == list(RIVALS) and rivals[:2] == ['adaptsegnet', 'adaptsegnet_multi']
     oracles = choose_rows(['oracles'], mini)
     assert oracles[:3] == ['oracle_style', 'oracle_day', 'oracle_dynamic'] and len(oracles) == 6
-    assert choose_rows(['oracles', 'beyond'], real) == []
+    for group in ('oracles', 'beyond'):
+        with pytest.raises(UserInputError, match=f"no row '{group}'; expected headline, ablations"):
+            choose_rows(['headline', group], real)
     assert choose_rows(['rivals'], real) == list(RIVALS)[:7]
     grouped = {*HEADLINE, *ablations, *beyond, *rivals, *oracles}
     assert grouped == set(ROWS)

@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks import stage_folder, stages
 from benchmarks.adaptation.measure import thin_out, training_facts
+from benchmarks.stage_folder import start_run
 from benchmarks.stages import Stage, progress_line, run_stages
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.reports.training_log import history
@@ -127,6 +128,15 @@ def test_a_run_of_other_settings_finds_no_logs(tmp_path: Path) -> None:
     assert history(tmp_path / 'a') == [{'loss': 1.0, 'step': 10}]
     (kept,) = tmp_path.glob('a.*')
     assert history(kept) == [{'loss': 9.0, 'step': 1}] and (kept / 'stage.json').exists()
+
+
+def test_a_run_that_begins_anew_finds_no_checkpoint_of_its_own(tmp_path: Path) -> None:
+    assert not start_run(tmp_path / 'a', 'settings', has_begun=False)
+    (tmp_path / 'a/iter_20.pth').touch()
+    assert start_run(tmp_path / 'a', 'settings', has_begun=True)
+    assert (tmp_path / 'a/iter_20.pth').exists()
+    assert not start_run(tmp_path / 'a', 'settings', has_begun=False)
+    assert not list(tmp_path.rglob('*.pth')) and len(list(tmp_path.iterdir())) == 1
 
 
 def test_the_code_is_that_of_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,22 @@ def test_nights_without_a_pair_are_counted_and_any_name_of_a_folder_is_quoted(
     compile(text, 'quoted_source.py', 'exec')
 
 
+def test_photos_that_come_later_are_told_of(streets: Path, own_data, capsys) -> None:
+    assert own_data() == 0
+    assert 'pairs.csv' not in capsys.readouterr().out
+    for folder in ('night/images', 'day/images', 'day/labels'):
+        photo = next((streets / folder).iterdir())
+        shutil.copy(photo, photo.with_stem('later'))
+    assert own_data('--force') == 0
+    assert (
+        ', 1 nights in no pair, which no training sees (1 have a day of their name that pairs.csv does not list: add '
+        'them, or delete pairs.csv to pair by name anew)'
+    ) in capsys.readouterr().out
+    (streets / 'pairs.csv').unlink()
+    assert own_data('--force') == 0
+    assert ' 4 pairs, no labelled nights\n' in capsys.readouterr().out
+
+
 def test_what_exists_is_kept(streets: Path, own_data, capsys) -> None:
     assert own_data() == 0
     mine = '# mine\n'

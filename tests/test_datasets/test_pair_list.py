@@ -34,6 +34,12 @@ def test_blank_lines_spaces_crlf_and_bom_do_not_matter(tmp_path):
     assert read_pair_list(str(path)) == [('a/night/1', 'a/day/1'), ('a/night/2', 'a/day/1')]
 
 
+def test_words_of_both_lights_tell_nothing(tmp_path):
+    path = tmp_path / 'list.csv'
+    path.write_text('tuesday1,goodnight1\nnight_drive/day_1,night_drive/night_1\nday,x\n')
+    assert len(read_pair_list(str(path))) == 3
+
+
 def test_a_folder_of_lists_is_read_whole_and_sorted_by_night(tmp_path):
     for sequence, lines in (('A', 'n/3,d/1\n'), ('B', 'n/1,d/2\nn/2,d/2\n')):
         (tmp_path / sequence).mkdir()
@@ -50,6 +56,8 @@ def test_a_folder_of_lists_is_read_whole_and_sorted_by_night(tmp_path):
         ('n/1,d/1_rgb_anon.png\n', r'Line 1 .*d/1_rgb_anon.png.*without suffix'),
         ('a/day/1,a/night/1\n', 'Line 1 .*day image first.*swap the columns'),
         ('a/day/1,a/twilight/1\n', 'Line 1 .*day image first.*swap the columns'),
+        ('n/1,d/1\nday_0,night_0\n', 'Line 2 .*day image first.*swap the columns'),
+        ('photos/Day-3b,photos/3b.night\n', 'Line 1 .*day image first.*swap the columns'),
         ('\n', "list.csv' is empty"),
     ],
 )

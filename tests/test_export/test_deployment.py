@@ -219,6 +219,26 @@ def test_the_tool_writes_every_format_that_is_named(
     assert '--size must be two positive numbers, got 0 96' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ('option', 'name'),
+    [
+        (['--size', '64', '96'], 'size'),
+        (['--dynamic'], 'dynamic'),
+        (['--images', 'a.png'], 'images'),
+    ],
+)
+def test_options_of_a_runtime_need_one(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any,
+    option: list[str], name: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path('a.png').touch()
+    assert call(tool, 'run.py', 'iter_2.pth', 'night', '--format', 'safetensors', *option) == 2
+    assert capsys.readouterr().err.startswith(
+        f'error: --{name} is for a network of another runtime: name one with --format torchscript, onnx, openvino, or '
+    )
+
+
 def test_the_tool_ends_with_code_1_if_a_format_is_refused(
     tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from adaptation_run import REFINENET, SEGFORMER, run_config
 from mmengine.config import Config
-from mmseg.registry import METRICS, TRANSFORMS
+from mmseg.registry import METRICS, MODELS, TRANSFORMS
 
 from mmseg_ccdistill.export.plain_config import components_from_package, plain_config
 
@@ -48,6 +48,19 @@ def test_which_shipped_models_need_the_package(
     table = (repository_root / 'docs/deploy.md').read_text()
     line = next(line for line in table.splitlines() if f'{name.partition("_")[0]}_*' in line)
     assert all(component in line for component in needed) and ('nothing' in line) == (not needed)
+
+
+def test_where_the_corners_of_the_logits_lie_is_written(repository_root: Path) -> None:
+    """RefineNet's head has them aligned by default, SegFormer's says so."""
+    for name, corners in (('refinenet_r101', True), ('segformer_mit-b2', False)):
+        file = repository_root / 'configs/ccdistill' / f'{name}_cs2dz.py'
+        config = Config.fromfile(str(file))
+        plain = plain_config(config)
+        assert plain.model.decode_head.align_corners is corners
+        assert MODELS.build(plain.model).align_corners is corners
+        head = config.model.segmentor.decode_head
+        head.align_corners = not corners
+        assert plain_config(config).model.decode_head.align_corners is not corners
 
 
 def test_initial_weights_and_training_are_left_out() -> None:

@@ -101,6 +101,46 @@ def test_models_do_not_meet_in_one_folder(trained_file, photos, tmp_path, capsys
     assert {name: (out / name).read_bytes() for name in files(out)} == before
 
 
+def test_inputs_of_equal_names_do_not_take_each_others_place(
+    trained_file, photos, tmp_path, capsys
+) -> None:
+    out, other = tmp_path / 'out', tmp_path / 'other'
+    other.mkdir()
+    (other / 'one.png').write_bytes((photos / 'b/one.png').read_bytes())
+    (other / 'new.png').write_bytes((photos / 'b/one.png').read_bytes())
+    assert call(trained_file, photos, '--out', out) == 0
+    before = {name: (out / name).read_bytes() for name in files(out)}
+    for inputs in ([other], [other / 'one.png']):
+        assert call(trained_file, *inputs, '--out', out) == 2
+        assert error_of(capsys) == (
+            f"'{out}' holds the prediction of '{photos / 'one.png'}', where that of '{other / 'one.png'}' would go: "
+            'expected a folder for each; choose another --out, or pass --force'
+        )
+    assert {name: (out / name).read_bytes() for name in files(out)} == before
+    assert call(trained_file, other / 'new.png', '--out', out) == 0  # nobody's place
+    assert call(trained_file, photos, '--out', out) == 0
+    assert '0 of 3 inputs predicted, 3 there already' in capsys.readouterr().out
+    assert call(trained_file, other, '--out', out, '--force') == 0
+    assert (out / 'overlay/one.png').read_bytes() != before['overlay/one.png']
+
+
+def test_what_is_kept_has_the_settings_that_are_asked_for(
+    trained_file, photos, tmp_path, capsys
+) -> None:
+    out, video = tmp_path / 'out', tmp_path / 'drive.mp4'
+    write_video(video, 4)
+    assert call(trained_file, photos, video, '--out', out, '--max-frames', 2) == 0
+    for options, sentence in (
+        ((), 'with --max-frames 2, '),
+        (('--max-frames', 2, '--opacity', 0.3), 'with --opacity 0.5, '),
+    ):
+        assert call(trained_file, photos, video, '--out', out, *options) == 2
+        assert sentence in error_of(capsys)
+    assert call(trained_file, photos, '--out', out, '--max-frames', 1) == 0  # no video among them
+    assert call(trained_file, photos, video, '--out', out, '--max-frames', 2) == 0
+    assert call(trained_file, photos, video, '--out', out, '--force') == 0
+
+
 def test_broken_files_are_listed_and_the_rest_is_done(
     trained_file, photos, tmp_path, capsys
 ) -> None:

@@ -211,6 +211,12 @@ def test_train_then_test_with_every_option(project, capsys, monkeypatch) -> None
     assert len(list((project / 'painted').rglob('*.png'))) == 4
     assert list((project / 'tested').glob('*/*.log'))
 
+    # The same again would write over its checkpoints.
+    checkpoints = {path: path.read_bytes() for path in (project / 'work_dirs').rglob('*.pth')}
+    assert checkpoints and _call('train', 'tiny.py', monkeypatch=monkeypatch) == 2
+    assert 'holds checkpoints of an earlier run, iter_' in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in (project / 'work_dirs').rglob('*.pth')} == checkpoints
+
     # Two iterations more, from where the first run stopped.
     more = ['--resume', '--cfg-options', 'train_cfg.max_iters=4']
     assert _call('train', 'tiny.py', *more, monkeypatch=monkeypatch) == 0

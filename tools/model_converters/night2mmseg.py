@@ -127,6 +127,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     for image in args.images:
         if not image.is_file():
             raise UserInputError(f'--images: {image} is not there')
+    for option in ('size', 'dynamic', 'images'):
+        if getattr(args, option) and not formats:
+            raise UserInputError(
+                f'--{option} is for a network of another runtime: name one with --format {", ".join(FORMATS)}, or '
+                'leave it out'
+            )
     copies = copy_files(args.out) if args.safetensors or 'safetensors' in args.format else None
     others = [file for name in formats for file in format_files(args.out, name)]
     for copy in [*(copies or ()), *others]:
