@@ -118,6 +118,8 @@ class DayNightPairDataset(BaseSegDataset):
             for i, step in enumerate(steps)
             if isinstance(step, LoadImageFromFile | LoadCachedImage)
         ]
+        if not steps:
+            return  # nothing is loaded, e.g. where only the list is read
         if not loaders:
             raise UserInputError(
                 f'the pipeline of {type(self).__name__} loads no image: expected LoadImageFromFile or LoadCachedImage, '

@@ -64,7 +64,9 @@ def call(place: str, monkeypatch: pytest.MonkeyPatch, checkpoint: str) -> int:
         return run_main(check)
     if place == 'test':
         return test(monkeypatch, checkpoint)
-    return train(monkeypatch, *(['--resume'] if place == 'resume' else []))
+    if place == 'resume':
+        return train(monkeypatch, '--resume')
+    return train(monkeypatch, work_dir='new')
 
 
 def assert_one_sentence(kind: Kind, code: int, error: str) -> None:
