@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -132,13 +133,14 @@ def keep_earlier_run(config: Config, process: Process | None = None) -> None:
     """Refuse to begin a run where an earlier one has its checkpoints: it would write over them.
 
     Args:
-        config: Config with its ``work_dir``; one with ``resume`` goes on.
+        config: Config with its ``work_dir``; one with ``resume`` goes on, and so does one that torchrun starts again.
         process: This process, as for :func:`resume_last_checkpoint`.
 
     Raises:
         UserInputError: If the work dir holds a whole checkpoint of a training.
     """
-    if not config.get('resume'):
+    is_restarted = int(os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')) > 0
+    if not (config.get('resume') or is_restarted):
         find = partial(_no_checkpoint, config.work_dir)
         told_by_first(process or Process(), 'checkpoints of an earlier run', find)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -66,8 +67,8 @@ def test_errors_that_mean_a_lost_process(monkeypatch, message, is_lost) -> None:
 
 @pytest.mark.slow
 def test_a_restart_goes_on_from_what_the_run_itself_has_written(run, monkeypatch, capfd) -> None:
-    # A run from yesterday in the same folder, which is not to be continued.
-    assert train(monkeypatch, '--cfg-options', 'train_cfg.max_iters=2', 'randomness.seed=7') == 0
+    yesterday = ['train_cfg.max_iters=2', 'randomness.seed=7']
+    assert train(monkeypatch, '--cfg-options', *yesterday, work_dir='yesterday') == 0
     assert train(monkeypatch, work_dir='whole') == 0
     time.sleep(0.05)
     options = ['--cfg-options', 'default_hooks.checkpoint.interval=2']
@@ -76,6 +77,8 @@ def test_a_restart_goes_on_from_what_the_run_itself_has_written(run, monkeypatch
     write_config(run, at=1, what='SIGTERM')  # dies before its first checkpoint is due
     assert train(monkeypatch, *options) == 143
     (run / 'run/iter_1.pth').unlink()
+    # A checkpoint of another run in the same folder, older than this one, which is not to be continued.
+    shutil.copy2(run / 'yesterday/iter_2.pth', run / 'run/iter_2.pth')
     assert (run / 'run' / MARKER).is_file()
 
     attempt(monkeypatch, 1)
@@ -95,7 +98,6 @@ def test_a_restart_goes_on_from_what_the_run_itself_has_written(run, monkeypatch
 
 @pytest.mark.slow
 def test_without_restarts_nothing_is_resumed(run, monkeypatch, capfd) -> None:
-    assert train(monkeypatch, '--cfg-options', 'train_cfg.max_iters=2') == 0
     monkeypatch.setenv('TORCHELASTIC_MAX_RESTARTS', '0')
     monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', '0')
     assert train(monkeypatch, '--cfg-options', 'train_cfg.max_iters=2') == 0

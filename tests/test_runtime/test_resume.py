@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.checkpoint_file import OWN_KEY
 from mmseg_ccdistill.runtime.resume import (
+    keep_earlier_run,
     misplaced_checkpoint,
     newest_good_checkpoint,
     resume_last_checkpoint,
@@ -200,3 +201,24 @@ def test_resume_without_the_file_that_last_checkpoint_names(tmp_path) -> None:
     (tmp_path / 'last_checkpoint').write_text('/gone/run/iter_20.pth')
     with pytest.raises(UserInputError, match='iter_20.pth.*does not exist'):
         resume_last_checkpoint(Config(dict(work_dir=str(tmp_path))))
+
+
+def test_a_run_does_not_begin_over_an_earlier_one(
+    work_dir: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv('TORCHELASTIC_RESTART_COUNT', raising=False)
+    with pytest.raises(UserInputError) as caught:
+        keep_earlier_run(Config(dict(work_dir=str(work_dir))))
+    assert str(caught.value) == (
+        f"the work dir '{work_dir}' holds checkpoints of an earlier run, iter_30.pth the newest: expected none, "
+        'because this run would write over them; go on with that run by --resume, name another folder with '
+        '--work-dir, or move them away'
+    )
+    keep_earlier_run(Config(dict(work_dir=str(work_dir), resume=True)))
+    keep_earlier_run(Config(dict(work_dir=str(tmp_path_factory.mktemp('new')))))
+    monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', '1')  # RestartHook resumes
+    keep_earlier_run(Config(dict(work_dir=str(work_dir))))
+    monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', '0')
+    for path in work_dir.glob('*.pth'):
+        cut(path)  # nothing to go on with, nothing to lose
+    keep_earlier_run(Config(dict(work_dir=str(work_dir))))
