@@ -6,8 +6,10 @@ a machine without one; here the group is started before the runner is built.
 
 import datetime
 import os
+from collections.abc import Mapping
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from torch import distributed as torch_dist
@@ -59,8 +61,38 @@ def set_up_processes(config: Config, launcher: str, local_rank: int = 0) -> None
     for name, variable in zip(RANK_VARIABLES['pytorch'], variables, strict=True):
         os.environ[name] = os.environ[variable]
     start_together(process_of(launcher))
-    if get_device() == 'cpu':
+    device = get_device()
+    if device == 'cpu':
         _start_gloo(config, launcher)
+    elif device == 'cuda' and _attempt() > 0:
+        # Else the runner starts the group itself, in the same way.
+        torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
+        distribution = config.get('env_cfg', {}).get('dist_cfg', {})
+        _start_group(distribution.get('backend', 'nccl'), distribution)
+
+
+def _attempt() -> int:
+    """How often torchrun has started these processes again."""
+    return int(os.environ.get('TORCHELASTIC_RESTART_COUNT', '0'))
+
+
+def _start_group(backend: str, distribution: Mapping[str, Any]) -> None:
+    """Start the process group, unless there is one.
+
+    torchrun with a fixed address keeps one store for all its attempts, and torch 2.13 does not part them in it: the
+    processes of a new attempt would wait for the addresses of those that are gone.
+    """
+    if torch_dist.is_initialized():
+        return
+    options: dict[str, Any] = {}
+    timeout = distribution.get('timeout')  # seconds, as mmengine reads it
+    if timeout is not None:
+        options['timeout'] = datetime.timedelta(seconds=timeout)
+    if _attempt() > 0:
+        store, rank, world_size = next(torch_dist.rendezvous('env://', **options))
+        own = torch_dist.PrefixStore(f'attempt_{_attempt()}', store)
+        options |= dict(store=own, rank=rank, world_size=world_size)
+    torch_dist.init_process_group(backend, **options)
 
 
 def _start_gloo(config: Config, launcher: str) -> None:
@@ -73,12 +105,7 @@ def _start_gloo(config: Config, launcher: str) -> None:
     os.environ.setdefault('MASTER_PORT', DEFAULT_PORT)
     distribution = config.setdefault('env_cfg', {}).setdefault('dist_cfg', {})
     distribution['backend'] = 'gloo'
-    if not torch_dist.is_initialized():
-        timeout = distribution.get('timeout')  # seconds, as mmengine reads it
-        options: dict[str, Any] = {}
-        if timeout is not None:
-            options['timeout'] = datetime.timedelta(seconds=timeout)
-        torch_dist.init_process_group('gloo', **options)
+    _start_group('gloo', distribution)
     wrapper = config.get('model_wrapper_cfg') or {}
     wrapper.setdefault('type', 'MMDistributedDataParallel')
     wrapper['device_ids'] = None
