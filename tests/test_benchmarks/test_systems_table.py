@@ -33,6 +33,10 @@ PRETRAINED_ROWS = {
     'pretrained oracles': ['wo_cdc_cds', 'oracles', 'oracle'],
 }
 DOCS_TABLES |= {mark: (*PRETRAINED, rows) for mark, rows in PRETRAINED_ROWS.items()}
+#: Those of its whole runs anew.
+PARTS = ('studies/pretrained.md', 'pretrained_parts', 'step_times_pretrained', 'night')
+PARTS_ROWS = {'pretrained table 3': ('full', ['wo_cdc_cds', 'full', 'ablations'])}
+DOCS_TABLES |= {mark: (*PARTS, *shown) for mark, shown in PARTS_ROWS.items()}
 
 
 @pytest.fixture
@@ -242,13 +246,11 @@ def test_differences_to_other_rows_are_those_of_the_file(
         assert difference in (ROOT / page).read_text(encoding='utf-8').replace('\n', ' '), page
 
 
-def test_every_row_that_was_measured_from_imagenet_weights_is_shown() -> None:
-    found = json.loads((ROOT / 'docs/results/pretrained.json').read_text(encoding='utf-8'))
-    shown = {
-        name
-        for rows in PRETRAINED_ROWS.values()
-        for name in choose_rows(rows, SUITES['pretrained'])
-    }
+@pytest.mark.parametrize('file', ['pretrained', 'pretrained_parts'])
+def test_every_row_that_was_measured_from_imagenet_weights_is_shown(file: str) -> None:
+    found = json.loads((ROOT / f'docs/results/{file}.json').read_text(encoding='utf-8'))
+    tables = [table for table in DOCS_TABLES.values() if table[1] == file]
+    shown = {name for *_, rows in tables for name in choose_rows(rows, SUITES['pretrained'])}
     assert set(found['runs']) <= shown
 
 
