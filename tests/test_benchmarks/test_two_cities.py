@@ -141,7 +141,9 @@ def test_the_second_city_may_lie_elsewhere(
 
 def test_rows() -> None:
     assert choose_rows(['headline'], SUITE) == ['source_only', 'wo_cdc_cds', 'full', 'matched']
-    assert choose_rows(['oracles', 'rivals'], SUITE) == []
+    for group in ('oracles', 'rivals'):
+        with pytest.raises(UserInputError, match=f"this suite has no row '{group}'"):
+            choose_rows([group], SUITE)
     assert choose_rows(['plus', 'wo_cdc_cds_long'], SUITE) == ['plus', 'wo_cdc_cds_long']
 
 
