@@ -99,6 +99,12 @@ ROWS |= {
     'wo_cdc_cds_long': Row(
         'w/o CDC and CDS, compute of plus', group='beyond', base='wo_cdc_cds', as_costly_as='plus'
     ),
+    'wo_self_training': Row(
+        'plus without self-training',
+        network='plus',
+        options={'model.self_training': None},
+        group='beyond',
+    ),
     'st': _self_training('self-training of M_n', learners=_NIGHT),
     'st_day': _self_training('self-training of M_d', learners=('day',)),
     'st_both': _self_training('self-training of both'),
