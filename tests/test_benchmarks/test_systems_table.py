@@ -12,7 +12,7 @@ from adaptation_runs import results_of
 
 from benchmarks.adaptation import step_times
 from benchmarks.adaptation.results import write_report
-from benchmarks.adaptation.rows import HEADLINE
+from benchmarks.adaptation.rows import HEADLINE, ROWS
 from benchmarks.adaptation.suites import SUITES, choose_rows
 from benchmarks.adaptation.systems_table import main, systems_table, without_largest_class
 from benchmarks.docs_marks import marks, section, write_section
@@ -35,7 +35,13 @@ PRETRAINED_ROWS = {
 DOCS_TABLES |= {mark: (*PRETRAINED, rows) for mark, rows in PRETRAINED_ROWS.items()}
 #: Those of its whole runs anew.
 PARTS = ('studies/pretrained.md', 'pretrained_parts', 'step_times_pretrained', 'night')
-PARTS_ROWS = {'pretrained table 3': ('full', ['wo_cdc_cds', 'full', 'ablations'])}
+PARTS_ROWS = {
+    'pretrained table 3': ('full', ['wo_cdc_cds', 'full', 'ablations']),
+    'pretrained self-training': (
+        'matched',
+        ['wo_cdc_cds', 'matched', 'plus', 'wo_self_training', 'st', 'st_both', 'st_alone'],
+    ),
+}
 DOCS_TABLES |= {mark: (*PARTS, *shown) for mark, shown in PARTS_ROWS.items()}
 
 
@@ -227,21 +233,35 @@ def test_the_docs_show_what_was_measured(mark: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ('reference', 'row', 'pages'),
+    ('file', 'reference', 'row', 'pages'),
     [
-        ('wo_cdc_cds_long', 'plus', ('docs/studies/pretrained.md', 'README.md', 'docs/beyond.md')),
-        ('wo_cdc_cds_long', 'matched', ('docs/studies/pretrained.md',)),
-        ('plus', 'oracle_style', ('docs/studies/pretrained.md',)),
-        ('plus', 'oracle_dynamic', ('docs/studies/pretrained.md',)),
+        (
+            'pretrained_parts',
+            'plus',
+            'wo_self_training',
+            ('docs/studies/pretrained.md', 'README.md', 'docs/beyond.md'),
+        ),
+        ('pretrained_parts', 'wo_cdc_cds', 'wo_self_training', ('docs/studies/pretrained.md',)),
+        ('pretrained_parts', 'wo_cdc_cds', 'full', ('README.md',)),
+        ('pretrained_parts', 'matched', 'st', ('docs/beyond.md',)),
+        (
+            'pretrained',
+            'wo_cdc_cds_long',
+            'plus',
+            ('docs/studies/pretrained.md', 'README.md', 'docs/beyond.md'),
+        ),
+        ('pretrained', 'wo_cdc_cds_long', 'matched', ('docs/studies/pretrained.md',)),
+        ('pretrained', 'plus', 'oracle_style', ('docs/studies/pretrained.md',)),
+        ('pretrained', 'plus', 'oracle_dynamic', ('docs/studies/pretrained.md',)),
     ],
 )
 def test_differences_to_other_rows_are_those_of_the_file(
-    reference: str, row: str, pages: tuple[str, ...]
+    file: str, reference: str, row: str, pages: tuple[str, ...]
 ) -> None:
-    found = json.loads((ROOT / 'docs/results/pretrained.json').read_text(encoding='utf-8'))
-    _, cells = systems_table(found, 'night', reference=reference, rows=[row])
-    difference = cells[4].partition(' (n')[0]
-    assert difference.startswith('+')
+    found = json.loads((ROOT / f'docs/results/{file}.json').read_text(encoding='utf-8'))
+    head, cells = systems_table(found, 'night', reference=reference, rows=[row])
+    difference = cells[head.index(f'to {ROWS[reference].title}')].partition(' (n')[0]
+    assert difference[0] in '+-'
     for page in pages:
         assert difference in (ROOT / page).read_text(encoding='utf-8').replace('\n', ' '), page
 
