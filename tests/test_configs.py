@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lite_package import skip_unless_buildable
 from meta_device import meta_device
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, HOOKS, MODELS
 
@@ -367,6 +369,30 @@ def test_the_released_variants(stem: str, active: int | None, iterations: int, e
     keys = night['paramwise_cfg']['custom_keys']
     assert (keys['backbone']['lr_mult'], keys['decode_head']['lr_mult']) == (3.0, 10.0)
     assert (night['lr'], night.get('nesterov', False)) == (2.5e-4, False)
+
+
+@pytest.mark.parametrize(
+    'stem',
+    ['deeplabv2/deeplabv2_r101_cityscapes', 'udaclustering/deeplabv2_r101_cs2dz'],
+)
+def test_released_udaclustering_freezes_the_normalisation_of_the_stem_alone(stem: str) -> None:
+    """206 tensors of scales and shifts, 105,216 parameters, are trained (released code, counted)."""
+    config = Config.fromfile(str(CONFIGS / f'{stem}_released.py'))
+    init_default_scope('mmseg')
+    wrapper = config.optim_wrapper
+    wrapper = wrapper.optimizer.get('night', wrapper)
+    with torch.device('meta'):
+        network = MODELS.build(config.model.get('segmentor', config.model))
+    optimizer = build_optim_wrapper(network, dict(wrapper, type='OptimWrapper')).optimizer
+    rates = {id(p): group['lr'] for group in optimizer.param_groups for p in group['params']}
+    norm = {
+        name: p
+        for name, p in network.backbone.named_parameters()
+        if 'bn' in name or 'downsample.1' in name
+    }
+    trained = [p for p in norm.values() if p.requires_grad and rates[id(p)] > 0]
+    assert (len(trained), sum(p.numel() for p in trained)) == (206, 105_216)
+    assert all(rates[id(p)] == 0 for name, p in norm.items() if name.startswith('bn1'))
 
 
 def test_the_rates_of_the_released_schedule() -> None:

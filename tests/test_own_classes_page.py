@@ -1,4 +1,4 @@
-"""docs/own_classes.md: its two configs, taken from the page, train one after the other."""
+"""docs/own_classes.md: its three configs, taken from the page, train one after the other."""
 
 from __future__ import annotations
 
@@ -24,8 +24,12 @@ def streets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_page_has_its_two_configs() -> None:
-    assert [name for name, _ in CONFIGS] == ['my_streets_source.py', 'my_streets.py']
+def test_the_page_has_its_three_configs() -> None:
+    assert [name for name, _ in CONFIGS] == [
+        'my_streets_source.py',
+        'my_streets.py',
+        'my_streets_matched.py',
+    ]
     trained = re.findall(r'^ccdistill train configs/(\w+\.py)$', PAGE, re.MULTILINE)
     assert trained == [name for name, _ in CONFIGS]
 
@@ -38,10 +42,13 @@ def test_the_weights_are_those_of_the_frequencies(streets: Path) -> None:
     assert config.class_weight == pytest.approx(expected.tolist(), abs=5e-5)
 
 
-def test_both_stages_train(streets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stage_and_both_adaptations_train(
+    streets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, load_from in (
         ('my_streets_source', 'None'),
         ('my_streets', 'work_dirs/my_streets_source/iter_2.pth'),
+        ('my_streets_matched', 'work_dirs/my_streets_source/iter_2.pth'),
     ):
         for kept in (SegLocalVisualizer, MMLogger, MessageHub):  # mmengine keeps one of each
             kept._instance_dict.clear()
@@ -49,9 +56,10 @@ def test_both_stages_train(streets: Path, monkeypatch: pytest.MonkeyPatch) -> No
         tool = load_tool('tools/train.py')
         code = run_tool(tool, monkeypatch, f'configs/{name}.py', '--cfg-options', *options)
         assert code == 0
-    trained = torch.load(streets / 'work_dirs/my_streets/iter_2.pth', weights_only=True)
-    assert (
-        trained['meta']['dataset_meta']['classes']
-        == Config.fromfile('configs/my_streets.py').classes
-    )
-    assert trained['state_dict']['night.decode_head.conv_seg.weight'].shape[0] == 5
+    for name in ('my_streets', 'my_streets_matched'):
+        trained = torch.load(streets / f'work_dirs/{name}/iter_2.pth', weights_only=True)
+        assert (
+            trained['meta']['dataset_meta']['classes']
+            == Config.fromfile('configs/my_streets.py').classes
+        )
+        assert trained['state_dict']['night.decode_head.conv_seg.weight'].shape[0] == 5

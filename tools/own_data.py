@@ -8,8 +8,8 @@ FOLDER holds, with photos that all end in .jpg or all in .png:
     night/labels/NAME.png     labels of the nights, to measure on; can be left out
     pairs.csv                 lines night/images/NAME,day/images/NAME; needed only where the names differ
 
-The configs are configs/NAME_source.py, which trains on the days, and configs/NAME.py, which adapts to the nights. What
-exists is kept. For example:
+The configs are configs/NAME_source.py, which trains on the days, configs/NAME.py, which adapts to the nights as the
+paper does, and configs/NAME_matched.py, which does it with matched distillation. What exists is kept. For example:
 
     ccdistill own-data data/my_streets --classes sky road "lane marking" bus person --static sky road "lane marking"
 """
@@ -61,7 +61,9 @@ def main() -> None:
         )
     name = args.name or os.path.basename(os.path.abspath(args.folder))
     data = read_own_data(args.folder, args.classes)
-    source, adaptation = write_own_configs(data, args.classes, args.static, name, args.force)
+    source, adaptation, matched = write_own_configs(
+        data, args.classes, args.static, name, args.force
+    )
     nights = 'labelled nights to measure on' if data.has_night_labels else 'no labelled nights'
     if data.num_unpaired:
         nights += f', {data.num_unpaired} nights in no pair, which no training sees'
@@ -72,13 +74,15 @@ def main() -> None:
         )
     print(
         f'{args.folder}: {data.num_days} labelled days, {data.num_pairs} pairs, {nights}\n'
-        f'{source} and {adaptation} are written. Next:\n\n'
+        f'{source}, {adaptation} and {matched} are written. Next:\n\n'
         f'    ccdistill train {source}\n'
         f'    ccdistill train {adaptation}\n'
+        f'    ccdistill train {matched}\n'
         f'    ccdistill predict work_dirs/{name}/iter_600.pth VIDEO.mp4\n'
         f'    ccdistill report work_dirs/{name} --evaluate\n'
         f'    ccdistill export {adaptation} work_dirs/{name}/iter_600.pth work_dirs/{name}/night --format onnx\n\n'
-        "The last one needs `pip install 'mmseg-ccdistill[onnx]'`."
+        'The third one is matched distillation in place of the terms of the paper: in our small runs it was the better '
+        "of the two.\nThe last one needs `pip install 'mmseg-ccdistill[onnx]'`."
     )
 
 

@@ -20,7 +20,7 @@ from ..datasets.pair_list import read_pair_list
 from ..errors import UserInputError
 from ..models.losses.class_weights import class_balance_weights
 from ..runtime.atomic_file import write_atomically
-from .own_data_configs import ADAPTATION, DAYS_AGAIN, NIGHTS, SOURCE
+from .own_data_configs import ADAPTATION, DAYS_AGAIN, MATCHED, NIGHTS, SOURCE
 
 #: Endings of photos that are looked for.
 PHOTOS = ('.jpg', '.jpeg', '.png')
@@ -158,8 +158,8 @@ def colours(classes: Sequence[str]) -> list[list[int]]:
 
 def write_own_configs(
     data: OwnData, classes: Sequence[str], static: Sequence[str], name: str, force: bool = False
-) -> tuple[Path, Path]:
-    """Write ``configs/<name>_source.py`` and ``configs/<name>.py`` into the working directory.
+) -> tuple[Path, Path, Path]:
+    """Write ``configs/<name>_source.py``, ``<name>.py`` and ``<name>_matched.py`` into the working directory.
 
     Args:
         data: What :func:`read_own_data` has found.
@@ -180,7 +180,10 @@ def write_own_configs(
         raise UserInputError(
             f'--static names {unknown[0]!r}: expected some of --classes, {", ".join(classes)}; correct it'
         )
-    files = Path('configs', f'{name}_source.py'), Path('configs', f'{name}.py')
+    source, adaptation, matched = (
+        Path('configs', f'{name}{end}.py') for end in ('_source', '', '_matched')
+    )
+    files = source, adaptation, matched
     for file in files:
         if file.exists() and not force:
             raise UserInputError(
@@ -202,7 +205,7 @@ def write_own_configs(
     )
     try:
         os.makedirs('configs', exist_ok=True)
-        for file, template in zip(files, (SOURCE, ADAPTATION), strict=True):
+        for file, template in zip(files, (SOURCE, ADAPTATION, MATCHED), strict=True):
             write_atomically(file, template.substitute(values).encode())
     except OSError as error:
         raise UserInputError(

@@ -108,3 +108,13 @@ train_dataloader = dict(
 )
 load_from = 'work_dirs/${name}_source/iter_600.pth'
 """)
+
+MATCHED = Template("""\
+_base_ = './${name}.py'
+model = dict(
+    distill_into='target_night',
+    feature='decode_head',
+    projection_head=dict(in_channels=32, out_channels=64, embedding_norm='whiten'),
+    loss_cdc=dict(js_tau=0.1, js_positions=2.5, parallax=1),
+)
+""")

@@ -29,6 +29,11 @@ released_segmentor = dict(
 released_rates = dict(
     backbone=dict(lr_mult=3.0), decode_head=dict(lr_mult=10.0), auxiliary_head=dict(lr_mult=10.0)
 )
+# UDAclustering alone trains the scales and shifts of normalisation, but for the stem's.
+released_backbone_with_trained_norm = dict(
+    released_segmentor['backbone'], norm_cfg=dict(requires_grad=True)
+)
+released_rates_beside_the_stem = {**released_rates, 'backbone.bn1': dict(lr_mult=0.0)}
 released_source_size, released_target_size = (1024, 512), (960, 540)
 released_source_pipeline = [
     dict(type='LoadImageFromFile'),

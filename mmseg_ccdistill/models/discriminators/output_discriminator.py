@@ -33,7 +33,10 @@ class OutputDiscriminator(BaseModule):
         widths = (in_channels, _WIDTH, 2 * _WIDTH, 4 * _WIDTH, 8 * _WIDTH, 1)
         layers: list[nn.Module] = []
         for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
-            layers += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+            layers += [
+                nn.Conv2d(inputs, outputs, 4, stride=2, padding=1),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
         self.layers = nn.Sequential(*layers[:-1])
 
     def forward(self, maps: Tensor) -> Tensor:

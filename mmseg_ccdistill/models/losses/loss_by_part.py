@@ -16,8 +16,8 @@ def loss_by_part(
     A mean over the whole batch weighs the parts by their valid pixels; it is not the sum of these.
 
     Args:
-        loss (Callable): Loss of logits ``(b, K, H, W)`` and labels ``(b, H, W)``, a scalar.
-        logits (Tensor): ``(B, K, H, W)``.
+        loss (Callable): Loss of logits ``(b, K, h, w)`` and labels ``(b, H, W)``, a scalar.
+        logits (Tensor): ``(B, K, h, w)``, of the size that ``loss`` takes.
         labels (Tensor): ``(B, H, W)`` int64.
         parts (Sequence[str]): Name of the part of each image, B of them.
 

@@ -50,7 +50,7 @@ class PartwiseEncoderDecoder(EncoderDecoder):
         """Loss of the decode head, and the mean over each part for the log."""
         head = self.decode_head
         labels = AdaptationSegmentor.ground_truth(data_samples)
-        logits = AdaptationSegmentor.upsample(head, head(inputs), labels.shape[1:])
+        logits = head(inputs)  # small: the loss upsamples them, and keeps their gradient alone
         head_loss = partial(AdaptationSegmentor.head_loss, head)
         parts = [sample.metainfo.get('part', 'all') for sample in data_samples]
         if self.part_weights is None:

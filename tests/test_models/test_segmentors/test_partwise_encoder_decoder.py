@@ -102,6 +102,21 @@ def test_it_trains_as_encoder_decoder_does() -> None:
         torch.testing.assert_close(states[1][name], gradient, rtol=1e-4, atol=1e-6)
 
 
+def test_the_loss_gets_the_small_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of a head's loss is the gradient of what it gets."""
+    shapes = []
+    head_loss = AdaptationSegmentor.head_loss
+
+    def record(head: nn.Module, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        shapes.append(tuple(logits.shape[1:]))
+        return head_loss(head, logits, labels)
+
+    monkeypatch.setattr(AdaptationSegmentor, 'head_loss', record)
+    for weights in (None, dict(day=1.0, dusk=0.5)):
+        build_model(part_weights=weights).loss(**make_batch())
+    assert set(shapes) == {(19, SIDE // 4, SIDE // 4)}
+
+
 def test_a_plain_checkpoint_loads_strictly_and_predicts_the_same() -> None:
     plain, partwise = build_model('EncoderDecoder').eval(), build_model().eval()
     partwise.load_state_dict(plain.state_dict(), strict=True)
