@@ -3,6 +3,12 @@
 ``python -m benchmarks.term_gradients CONFIG CHECKPOINT`` takes batches of the config's own training data and
 prints, per term and network (M_d, M_n, projection head), the norm of its gradient over that of the supervised
 terms (L_seg, and L_pseudo for M_n), and the cosine between the two: above 0 they agree. Medians over the batches.
+
+The last column is their product, ``<g, r> / |r|^2``: the part of the other gradient r that a term g goes along.
+
+With ``--night-labels`` the terms of M_n are compared with the cross-entropy on the true labels of T_n instead, which
+the worlds of mini night have. Labels measure here; no method reads them. A config with ``self_training`` stands at the
+end of its run, where self-training has its full weight.
 """
 
 from __future__ import annotations
@@ -11,7 +17,7 @@ import argparse
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,23 +28,45 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor
+from torch.nn import functional as F
 
+from benchmarks.adaptation import oracle_labels  # noqa: F401  registers LabelledPairs
 from mmseg_ccdistill.engine.inference import load_segmentor
 from mmseg_ccdistill.runtime.command_line import load_config, run_main
 from mmseg_ccdistill.runtime.override_syntax import add_override_argument
 
 #: Terms that the others are compared with.
 SUPERVISED = ('loss_seg', 'loss_pseudo')
+#: The cross-entropy on the true labels of T_n.
+TRUTH = 'target_night.loss_true_labels'
 
 Gradients = dict[str, dict[str, Tensor]]
 
 
-def term_gradients(model: Any, batch: Any) -> Gradients:
+def night_label_loss(model: Any, data: Mapping[str, Any]) -> Tensor:
+    """Cross-entropy of M_n on T_n with its true labels.
+
+    Args:
+        model: A ``CCDistillSegmentor`` in training mode.
+        data: A preprocessed batch, whose samples of T_n carry ``gt_sem_seg``.
+
+    Returns:
+        A scalar, the mean over the labelled pixels.
+    """
+    labels = model.ground_truth(data['data_samples']['target_night'])
+    head = model.night.decode_head
+    logits = head(model.night.extract_feat(data['inputs']['target_night']))
+    logits = model.upsample(head, logits, labels.shape[1:])
+    return F.cross_entropy(logits, labels, ignore_index=head.ignore_index)
+
+
+def term_gradients(model: Any, batch: Any, has_night_labels: bool = False) -> Gradients:
     """The gradient of every loss term of one batch in every network that it reaches.
 
     Args:
         model: A ``CCDistillSegmentor`` in training mode.
         batch: What its data loader gives.
+        has_night_labels: Whether T_n has labels; their term is :data:`TRUTH`.
 
     Returns:
         Per network (``day``, ``night``, ``projection_head``) and term: a flat vector.
@@ -49,6 +77,8 @@ def term_gradients(model: Any, batch: Any) -> Gradients:
         for key, value in model(**data, mode='loss').items()
         if 'loss' in key and value.requires_grad
     }
+    if has_night_labels:
+        terms[TRUTH] = night_label_loss(model, data)
     networks = {
         name: [p for p in child.parameters() if p.requires_grad]
         for name, child in model.named_children()
@@ -71,17 +101,18 @@ def term_gradients(model: Any, batch: Any) -> Gradients:
     return gradients
 
 
-def compare(gradients: dict[str, Tensor]) -> dict[str, tuple[float, float, float]]:
-    """Compare the terms of one network with its supervised ones.
+def compare(gradients: dict[str, Tensor]) -> dict[str, tuple[float, float, float, float]]:
+    """Compare the terms of one network with its supervised ones, or with the true labels of T_n if they are there.
 
     Args:
         gradients: Per term: a flat vector.
 
     Returns:
-        Per term: norm, norm over that of the sum of the supervised terms, and cosine with that sum; NaN without
-        supervised terms, and where their gradient is zero.
+        Per term: norm, norm over that of the sum of what it is compared with, cosine with that sum, and the product of
+        these two; NaN without such terms, and where their gradient is zero.
     """
-    supervised = [vector for term, vector in gradients.items() if term.endswith(SUPERVISED)]
+    wanted = (TRUTH,) if TRUTH in gradients else SUPERVISED
+    supervised = [vector for term, vector in gradients.items() if term.endswith(wanted)]
     reference = torch.stack(supervised).sum(0) if supervised else None
     result = {}
     for term, vector in gradients.items():
@@ -90,7 +121,7 @@ def compare(gradients: dict[str, Tensor]) -> dict[str, tuple[float, float, float
         if reference is not None and reference.any():
             ratio = norm / float(reference.norm())
             cosine = float(torch.cosine_similarity(vector, reference, dim=0))
-        result[term] = (norm, ratio, cosine)
+        result[term] = (norm, ratio, cosine, ratio * cosine)
     return result
 
 
@@ -114,19 +145,31 @@ def main() -> None:
     parser.add_argument('--batches', type=int, default=20)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
+    parser.add_argument(
+        '--night-labels',
+        action='store_true',
+        help='compare the terms of M_n with the true labels of T_n; for mini night',
+    )
     add_override_argument(parser)
     args = parser.parse_args()
     config = load_config(args.config, args.cfg_options)
+    if args.night_labels:
+        config.train_dataloader.dataset.target.type = 'LabelledPairs'
     init_default_scope('mmseg')
     torch.manual_seed(args.seed)
     parts = ('day.', 'night.') if 'segmentor' in config.model else None
     model = load_segmentor(config, args.checkpoint, parts).train()
+    if config.model.get('self_training'):
+        length = config.train_cfg.max_iters
+        model.set_iteration(length - 1, length)
     loader = Runner.build_dataloader(config.train_dataloader, seed=args.seed)
     batches = iter(loader)
-    measured: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
+    measured: dict[tuple[str, str], list[tuple[float, ...]]] = defaultdict(list)
     console = Console(stderr=True)
     for _ in track(range(args.batches), 'batches', console=console):
-        for network, gradients in term_gradients(model, next(batches)).items():
+        for network, gradients in term_gradients(model, next(batches), args.night_labels).items():
+            if args.night_labels and network != 'night':
+                continue
             for term, values in compare(gradients).items():
                 measured[network, term].append(values)
     rows = {
@@ -135,7 +178,8 @@ def main() -> None:
     if args.json:
         print(json.dumps(rows))
         return
-    table = Table('network and term', 'norm', 'over supervised', 'cosine')
+    compared = 'true labels' if args.night_labels else 'supervised'
+    table = Table('network and term', 'norm', f'over {compared}', 'cosine', 'along')
     for name, row in rows.items():
         table.add_row(name, *(f'{value:.3f}' for value in row))
     Console().print(table)

@@ -21,6 +21,7 @@ from mmseg_ccdistill.runtime.command_line import (
 )
 from mmseg_ccdistill.runtime.config_errors import named_mistakes
 from mmseg_ccdistill.runtime.processes import set_up_processes
+from mmseg_ccdistill.runtime.ranks import process_of
 from mmseg_ccdistill.runtime.work_dir import set_work_dir
 
 
@@ -38,6 +39,21 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add_launch_arguments(parser)
     return parser.parse_args(argv)
+
+
+def check_one_process(launcher: str, show: bool, show_dir: str | None) -> None:
+    """Refuse to paint with several processes: the visualizer paints on the first alone, which has a part of the images.
+
+    Raises:
+        UserInputError: If pictures are asked for, and the launcher has started several processes.
+    """
+    count = process_of(launcher).world_size
+    option = '--show-dir' if show_dir else '--show'
+    if (show or show_dir) and count > 1:
+        raise UserInputError(
+            f'{option} paints the images of one process, but there are {count}: expected one; leave {option} out '
+            '(--out DIR works with several), or test with one process: python tools/test.py CONFIG CHECKPOINT'
+        )
 
 
 def draw_predictions(config: Config, show: bool, show_dir: str | None, wait_time: float) -> None:
@@ -92,6 +108,7 @@ def main() -> None:
     """Test."""
     args = parse_args()
     trust_pickle(args.trust_pickle)
+    check_one_process(args.launcher, args.show, args.show_dir)
     config = load_config(args.config, args.cfg_options, NAMED_BY_CHECKPOINT)
     set_work_dir(config, args.config, args.work_dir)
     check_data_roots(config, ['test_dataloader'])

@@ -16,7 +16,7 @@ from rich.console import Console
 from mmseg_ccdistill.datasets.file_check import DatasetCheckError, build_dataset
 from mmseg_ccdistill.engine.prediction_folders import keep_folders
 from mmseg_ccdistill.engine.shared_memory import check_shared_memory
-from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_file
+from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_content
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation import NightIoUMetric, SetReport, rich_table, write_reports
 from mmseg_ccdistill.runtime.command_line import (
@@ -24,6 +24,7 @@ from mmseg_ccdistill.runtime.command_line import (
     add_launch_arguments,
     load_config,
     run_main,
+    trust_pickle,
 )
 from mmseg_ccdistill.runtime.config_errors import named_mistakes
 from mmseg_ccdistill.runtime.config_overrides import apply_overrides
@@ -149,6 +150,7 @@ def test_sets(runner: Runner, sets: Sequence[str], reports: list[SetReport]) -> 
 def main() -> None:
     """Test."""
     args = parse_args()
+    trust_pickle(args.trust_pickle)
     sets = list(dict.fromkeys(args.sets))
     config = load_config(args.config)
     add_night_sets(config, sets)
@@ -156,9 +158,9 @@ def main() -> None:
     overruled = {**NAMED_BY_CHECKPOINT, **OVERRULED}
     apply_overrides(config, args.config, args.cfg_options, own, overruled)
     set_work_dir(config, args.config, args.work_dir)
-    check_checkpoint_file(args.checkpoint, 'the argument CHECKPOINT')
     stem = report_stem(args.out, args.checkpoint) if args.out is not None else None
     check_night_sets(config, sets)
+    check_checkpoint_content(args.checkpoint, 'the argument CHECKPOINT')
     for name in sets:
         keep_folders(config, SETS[name])
     config.load_from, config.resume = args.checkpoint, False

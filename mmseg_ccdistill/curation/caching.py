@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from functools import partial
@@ -12,75 +13,96 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ..datasets.file_scan import map_parallel
 from ..datasets.image_cache import INDEX, SUFFIXES, VERSION, ImageCache, open_cache
+from ..datasets.image_facts import (
+    PILLOW_ERRORS,
+    unreadable_reason,
+    unreadable_reason_of,
+    unreadable_sentence,
+)
 from ..errors import UserInputError
 from ..runtime.atomic_file import FileNotWrittenError, write_atomically
+from .audit.listing import list_files
 
-#: Size of a run-length coded PNG beside the file it is made of: 1.1 to 1.25 for PNG of level 6, more for JPEG.
+#: Size of a run-length coded PNG beside the colour PNG it is made of: 1.1 to 1.25 for PNG of level 6.
 _PNG_GROWTH = 1.3
-#: Modes of files that are labels: they are decoded fast, and keep their own loader.
+#: Modes of PNG files that are labels: they are decoded fast, and keep their own loader.
 _LABEL_MODES = ('1', 'L', 'P', 'I', 'I;16')
 _IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg')
 
 
-def list_images(root: Path, folders: Sequence[str] = ()) -> list[str]:
-    """Colour images below a data root.
+def list_images(root: Path, folders: Sequence[str] = (), grey: bool = False) -> list[str]:
+    """Images below a data root; links are followed.
 
     Args:
         root: Data root.
         folders: Only those below these folders of it. Defaults to none, all.
+        grey: Whether PNG files of one channel count, which are labels or grey photos. Defaults to False.
 
     Returns:
-        Names relative to the root, sorted; files of labels are left out.
+        Names relative to the root, sorted; hidden files and those of caches inside the root are left out.
 
     Raises:
-        UserInputError: If a folder is missing, or there is no image.
+        UserInputError: If a folder is missing or lies outside the root, or there is no image.
     """
     starts = [root / folder for folder in folders] or [root]
     for start in starts:
-        if not start.is_dir():
+        if not start.is_dir() or os.path.relpath(start, root).split(os.sep)[0] == os.pardir:
             raise UserInputError(
-                f'{start} is no folder: name the root of a data set and folders in it'
+                f'{start} is no folder in {root}: name the root of a data set and folders in it'
             )
-    paths = {path for start in starts for path in start.rglob('*')}
+    found = {os.path.relpath(path, root) for start in starts for path in list_files(str(start), '')}
+    caches = {Path(name).parent for name in found if os.path.basename(name) == INDEX}
     names = sorted(
-        str(path.relative_to(root))
-        for path in paths
-        if path.suffix.lower() in _IMAGE_SUFFIXES and path.is_file() and _is_colour(path)
+        name
+        for name in found
+        if name.lower().endswith(_IMAGE_SUFFIXES)
+        and caches.isdisjoint(Path(name).parents)
+        and (grey or not _may_be_label(_header(root / name)))
     )
     if not names:
-        raise UserInputError(
-            f'{root} holds no colour image (png, jpg): name the root of a data set'
-        )
+        kind, fix = ('image', '') if grey else ('colour image', ', or take --grey for grey photos')
+        raise UserInputError(f'{root} holds no {kind} (png, jpg): name the root of a data set{fix}')
     return names
 
 
-def _is_colour(path: Path) -> bool:
+def _header(path: Path) -> Image.Image:
+    """Format, mode and size of an image; its pixels are not read."""
     try:
         with Image.open(path) as image:
-            return image.mode not in _LABEL_MODES
-    except (UnidentifiedImageError, OSError) as error:
-        raise UserInputError(
-            f'{path} is no image that can be read: replace or remove it'
-        ) from error
+            return image
+    except PILLOW_ERRORS as error:
+        raise _unreadable(path, unreadable_reason_of(error)) from error
+
+
+def _unreadable(path: Path, reason: str) -> UserInputError:
+    return UserInputError(unreadable_sentence(str(path), reason, 'replace or remove it', 'image'))
+
+
+def _may_be_label(image: Image.Image) -> bool:
+    return image.format == 'PNG' and image.mode in _LABEL_MODES
 
 
 def space_needed(root: Path, names: Sequence[str], kind: str) -> int:
-    """Bytes that copies take: exact for ``'raw'``, from above for ``'png'`` made of PNG.
+    """Bytes that copies take, from above: exact for ``'raw'``; a ``'png'`` of anything but a colour PNG counts as raw.
 
     Args:
         root: Data root.
         names: Images.
         kind: Format.
+
+    Raises:
+        UserInputError: If an image has no header that can be read.
     """
-    if kind == 'png':
-        return int(_PNG_GROWTH * sum((root / name).stat().st_size for name in names))
     total = 0
     for name in names:
-        with Image.open(root / name) as image:
+        image = _header(root / name)
+        if kind == 'png' and image.format == 'PNG' and not _may_be_label(image):
+            total += int(_PNG_GROWTH * (root / name).stat().st_size)
+        else:
             total += 3 * image.width * image.height + 128  # and the head of the array
     return total
 
@@ -89,20 +111,21 @@ def prepare_cache(root: Path, folder: Path, kind: str) -> ImageCache:
     """Open a cache that was begun, or begin one.
 
     Args:
-        root: Data root.
+        root: Data root; it is remembered as it is named here, links and all.
         folder: The cache.
         kind: Format.
 
     Raises:
         UserInputError: If the folder holds another cache, or something else.
     """
+    root = Path(os.path.abspath(root))
     if (folder / INDEX).exists():
         cache = open_cache(folder)
-        for what, there, wanted in (
-            ('format', cache.kind, kind),
-            ('data root', str(cache.root), str(root)),
+        for what, there, wanted, is_wanted in (
+            ('format', cache.kind, kind, cache.kind == kind),
+            ('data root', cache.root, root, cache.root.resolve() == root.resolve()),
         ):
-            if there != wanted:
+            if not is_wanted:
                 raise UserInputError(
                     f'{folder} is a cache with the {what} {there}, not {wanted}: name another folder'
                 )
@@ -149,9 +172,10 @@ def check_space(cache: ImageCache, needed: int) -> None:
     """
     free = shutil.disk_usage(cache.folder).free
     if needed > free:
+        fix = ', name another folder, or take --format png'
         raise UserInputError(
-            f'the cache needs {needed / 1e9:.1f} GB, {cache.folder} has {free / 1e9:.1f} GB free: make room, '
-            'name another folder, or take --format png'
+            f'the cache needs {needed / 1e9:.1f} GB, {cache.folder} has {free / 1e9:.1f} GB free: make room'
+            f'{fix if cache.kind != "png" else " or name another folder"}'
         )
 
 
@@ -188,9 +212,13 @@ def _copy(cache: ImageCache, name: str) -> int:
     """Write the copy of one image; returns the bytes of its file."""
     source, target = cache.root / name, cache.copy_of(name)
     size = source.stat().st_size
-    pixels = cv2.imread(str(source), cv2.IMREAD_COLOR)  # as LoadImageFromFile decodes it
+    reason = unreadable_reason(str(source))
+    if reason is not None:
+        raise _unreadable(source, reason)
+    # The bytes, as LoadImageFromFile decodes them: of a cut file imread gives a part.
+    pixels = cv2.imdecode(np.fromfile(source, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
-        raise UserInputError(f'{source} is no image that can be read: replace or remove it')
+        raise _unreadable(source, 'OpenCV cannot decode it')
     target.parent.mkdir(parents=True, exist_ok=True)
 
     def verify(draft: Path) -> None:

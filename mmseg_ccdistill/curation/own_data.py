@@ -5,11 +5,12 @@ from __future__ import annotations
 import colorsys
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from mmengine.fileio import list_dir_or_file
 from mmseg.utils import get_classes, get_palette
 
 from ccdistill.shipped_files import shipped_root
@@ -64,7 +65,7 @@ def read_own_data(root: str, classes: Sequence[str]) -> OwnData:
 
     Raises:
         UserInputError: If something lacks or does not fit.
-        DatasetCheckError: If a label or photo is missing, broken, or of other ids.
+        DatasetCheckError: If a label or photo is missing, broken, or of other ids, or the two of a pair differ in size.
     """
     folder = Path(root)
     for name in ('day/images', 'day/labels', 'night/images'):
@@ -97,6 +98,17 @@ def read_own_data(root: str, classes: Sequence[str]) -> OwnData:
                 'in a label; label some, or leave the class out'
             )
     listed = read_pair_list(str(pairs))
+    check_dataset(
+        build_dataset(
+            dict(
+                type='DayNightPairDataset',
+                data_root=root,
+                ann_file='pairs.csv',
+                img_suffix=suffix,
+                pipeline=[],
+            )
+        )
+    )
     unpaired = _stems(folder, 'night', suffix) - {night for night, _ in listed}
     days = {stem.removeprefix('day/') for stem in _stems(folder, 'day', suffix)}
     return OwnData(
@@ -113,14 +125,20 @@ def read_own_data(root: str, classes: Sequence[str]) -> OwnData:
 
 def _stems(folder: Path, light: str, suffix: str) -> set[str]:
     """Photos of one light as lists name them: ``night/images/NAME``."""
-    photos = (folder / light / 'images').rglob(f'*{suffix}')
-    return {p.relative_to(folder).as_posix().removesuffix(suffix) for p in photos}
+    photos = _files(folder / light / 'images', suffix)
+    return {f'{light}/images/{name.removesuffix(suffix)}' for name in photos}
+
+
+def _files(folder: Path, suffix: str | None = None) -> Iterator[str]:
+    """What a data set would list of a folder: no hidden files, but those of linked folders."""
+    return list_dir_or_file(str(folder), list_dir=False, suffix=suffix, recursive=True)
 
 
 def _suffix(folder: Path) -> str:
     """The one ending of all photos."""
-    images = [p for light in ('day', 'night') for p in (folder / light / 'images').rglob('*')]
-    suffixes = sorted({p.suffix for p in images if p.suffix.lower() in PHOTOS})
+    names = [name for light in ('day', 'night') for name in _files(folder / light / 'images')]
+    endings = {os.path.splitext(name)[1] for name in names}
+    suffixes = sorted(ending for ending in endings if ending.lower() in PHOTOS)
     if len(suffixes) != 1:
         found = ', '.join(suffixes) or 'none'
         raise UserInputError(

@@ -119,7 +119,7 @@ class CrossDomainDataset(DrawnDataset):
                 fetch_readable, dataset, position, replacement_sequence(draw, number)
             )
             wanted = draw.wanted if isinstance(draw, Draw) and role == 'source' else None
-            sample, bad = fetch_wanted(fetch, wanted)
+            sample, bad = fetch_wanted(fetch, wanted, dataset)
             results |= by_domain(sample, alone, role, dataset)
             replaced += bad
         packed = run_flow(self._steps, results) if self.is_selective else self.pipeline(results)

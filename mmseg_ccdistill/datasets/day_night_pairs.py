@@ -105,6 +105,11 @@ class DayNightPairDataset(BaseSegDataset):
         if night_label_dir is not None:
             self._load_labels()
 
+    @property
+    def has_predicted_labels(self) -> bool:
+        """For the check of orientations: the labels, if there are any, are those of the images as they are loaded."""
+        return self.night_label_dir is not None
+
     def _load_labels(self) -> None:
         """Let the pipeline load labels right after the image."""
         steps = self.pipeline.transforms

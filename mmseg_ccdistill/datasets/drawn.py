@@ -85,6 +85,7 @@ class DrawnDataset(Dataset):
         sample, replaced = fetch_wanted(
             lambda: fetch_readable(self.dataset, index, replacement_sequence(draw, 0)),
             draw.wanted if isinstance(draw, Draw) else None,
+            self.dataset,
         )
         note_replaced(sample, replaced)
         return sample

@@ -27,6 +27,7 @@ from .file_scan import map_parallel, scan_files
 from .image_facts import ImageFacts, read_stamp, unreadable_sentence
 from .label_palette import disagreement_fault, ids_of
 from .manifest import Manifest
+from .transforms.cached_image import LoadCachedImage
 from .transforms.resized_crop import join_crops
 
 
@@ -219,7 +220,8 @@ def leaf_datasets(dataset: Any) -> Iterator[Any]:
 def check_dataset(dataset: Any, manifest_dir: str | None = None) -> None:
     """Check every file that a dataset will read.
 
-    For each image: it exists, its header can be read, its day image exists and has the same size.
+    For each image: it exists, its header can be read, its day image exists and has the same size, and a cache
+    that the pipeline loads from holds it.
     For each label: it exists, has one channel and the size of its image as it is loaded, holds nothing
     but the ids of the classes and ``ignore_index``, and its palette, if it has one, shows these.
     Headers and label values are remembered in a manifest,
@@ -255,6 +257,8 @@ def _check_leaf(dataset: Any, manifest_dir: str | None) -> None:
     _report(missing_fault(sample, stamps, dataset) for sample in samples)
 
     labels = {sample.label for sample in samples}
+    sizes = {path: stamp.size for path, stamp in stamps.items() if stamp and path not in labels}
+    _report(_cache_faults(sizes, dataset))
     requests = [(path, stamp, path in labels) for path, stamp in stamps.items() if stamp]
     root = getattr(dataset, 'data_root', None) or os.path.commonpath(
         [os.path.dirname(os.path.abspath(path)) for path in paths]
@@ -268,6 +272,17 @@ def _check_leaf(dataset: Any, manifest_dir: str | None) -> None:
     _report(size_fault(sample, facts, dataset) for sample in samples)
     _report(values_fault(sample.label, facts, dataset) for sample in samples if sample.label)
     _report([_disagreement(labels, facts, dataset)])
+
+
+def _cache_faults(sizes: Mapping[str, int], dataset: Any) -> Iterator[str]:
+    """Say which images, given with their bytes, a cache that the pipeline loads from does not hold."""
+    for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
+        if isinstance(step, LoadCachedImage):
+            for path, size in sizes.items():
+                try:
+                    step.cache.find(path, size)
+                except UserInputError as error:
+                    yield str(error)
 
 
 def _disagreement(

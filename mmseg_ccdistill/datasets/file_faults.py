@@ -81,6 +81,7 @@ def turned_fault(sample: Sample, facts: Mapping[str, ImageFacts], dataset: Any) 
         (image.orientation, label.orientation),
         ((image.width, image.height), (label.width, label.height)),
         _turns(dataset),
+        getattr(dataset, 'has_predicted_labels', False),
     )
 
 

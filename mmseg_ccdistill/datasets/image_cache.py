@@ -33,7 +33,7 @@ class ImageCache:
         folder: The cache.
         kind: ``'png'`` (lossless, run-length coded: small and fast to decode) or ``'raw'`` (arrays that are mapped
             into memory: nothing to decode).
-        root: Data root whose images it holds.
+        root: Data root whose images it holds; it may be named through links.
         sizes: Bytes of each image file, by its name relative to the root.
     """
 
@@ -50,6 +50,34 @@ class ImageCache:
         """
         return self.folder / (name + SUFFIXES[self.kind])
 
+    def find(self, path: str | os.PathLike[str], size: int | None) -> str:
+        """Name of an image relative to the root; its file is not looked at.
+
+        Args:
+            path: The image file. Where its name does not fit, links to folders are followed; the image itself may be
+                a link to a file elsewhere.
+            size: Bytes of its file now; None if it is gone, as the cache may outlive the files.
+
+        Raises:
+            UserInputError: If the image is not in the cache, or its file is another one now.
+        """
+        name = os.path.relpath(path, self.root)
+        if name not in self.sizes:
+            folder, file = os.path.split(path)
+            real = os.path.join(os.path.realpath(folder), file)
+            name = os.path.relpath(real, os.path.realpath(self.root))
+        cached = self.sizes.get(name)
+        if cached is None:
+            raise UserInputError(
+                f'{path} is not in the cache {self.folder} of {self.root}: expected every image of the data set; run '
+                'tools/dataset_converters/cache.py again, for grey photos with --grey'
+            )
+        if size not in (None, cached):
+            raise UserInputError(
+                f'{path} has {size} bytes, the cache {self.folder} was made of a file of {cached}: make the cache anew'
+            )
+        return name
+
     def read(self, path: str | os.PathLike[str]) -> np.ndarray:
         """Pixels of an image.
 
@@ -63,22 +91,11 @@ class ImageCache:
             UserInputError: If the image is not in the cache, or its file is another one now.
             OSError: If the copy cannot be read.
         """
-        name = os.path.relpath(path, self.root)
-        size = self.sizes.get(name)
-        if size is None:
-            raise UserInputError(
-                f'{path} is not in the cache {self.folder} of {self.root}: run '
-                'tools/dataset_converters/cache.py again'
-            )
         try:
-            now = os.stat(path).st_size
+            size = os.stat(path).st_size
         except FileNotFoundError:
-            now = size  # the cache may outlive the files
-        if now != size:
-            raise UserInputError(
-                f'{path} has {now} bytes, the cache {self.folder} was made of a file of {size}: make the cache anew'
-            )
-        return read_copy(self.copy_of(name))
+            size = None
+        return read_copy(self.copy_of(self.find(path, size)))
 
 
 def read_copy(path: Path) -> np.ndarray:

@@ -17,7 +17,9 @@ from .label_palette import read_palette
 # Bytes at the end of a PNG that are looked at: its closing chunk, and an eXIf chunk if it comes after
 # the pixels (Exif of a JPEG, where most of it comes from, is at most one segment of 64 KiB).
 TAIL_BYTES = 2**16
-_END_BYTES = 1024  # the closing chunk lies within these last ones
+_END_BYTES = 1024  # the closing chunk of a PNG, the end marker of a JPEG lie within these last ones
+_JPEG = ('JPEG', 'MPO')  # MPO: a JPEG with more pictures behind it
+_JPEG_END = b'\xff\xd9'  # EOI (ITU-T T.81, B.1.1.3)
 
 # OpenCV's limits (modules/imgcodecs/src/loadsave.cpp) and the variables that change them.
 _OPENCV_LIMITS = (
@@ -150,14 +152,16 @@ def read_facts(
             reason = too_large_reason(*image.size)
             if reason is not None:
                 raise UnreadableFileError(reason)
+            is_png = image.format == 'PNG'
             tail = b''
-            if image.format == 'PNG':
-                tail = _read_tail(path) if content is None else content[-TAIL_BYTES:]
-            facts = facts._replace(orientation=read_orientation(image, tail))
-            is_cut = image.format == 'PNG' and b'IEND' not in tail[-_END_BYTES:]
-            if decode or is_cut:
+            if is_png or image.format in _JPEG:
+                size = TAIL_BYTES if is_png else _END_BYTES
+                tail = _read_tail(path, size) if content is None else content[-size:]
+            facts = facts._replace(orientation=read_orientation(image, tail if is_png else b''))
+            has_no_end = not _ends(image.format, tail)
+            if decode or has_no_end:
                 image.load()  # raises if pixels are missing; OpenCV wants the closing chunk, too
-            if is_cut and not _opencv_decodes(path):
+            if is_png and has_no_end and not _opencv_decodes(path):
                 raise UnreadableFileError('its closing chunk is missing')
             if with_values and len(image.getbands()) == 1:
                 values = distinct_values(np.asarray(image) if decode else _pixels(path, image))
@@ -200,8 +204,18 @@ def distinct_values(pixels: np.ndarray) -> tuple[int, ...]:
     return tuple(int(value) for value in np.flatnonzero(counts))
 
 
-def _read_tail(path: str) -> bytes:
+def _ends(kind: str | None, tail: bytes) -> bool:
+    """Whether the last bytes of a file are its end; True for a format that has no mark there.
+
+    Programs write zeros or notes of their own behind a JPEG: notes look like a missing end.
+    """
+    if kind == 'PNG':
+        return b'IEND' in tail[-_END_BYTES:]
+    return kind not in _JPEG or tail.rstrip(b'\0').endswith(_JPEG_END)
+
+
+def _read_tail(path: str, size: int) -> bytes:
     """The last bytes of a file."""
     with open(path, 'rb') as file:
-        file.seek(-min(TAIL_BYTES, os.path.getsize(path)), os.SEEK_END)
+        file.seek(-min(size, os.path.getsize(path)), os.SEEK_END)
         return file.read()

@@ -86,11 +86,13 @@ def orientation_fault(
     orientations: tuple[int, int],
     sizes: tuple[tuple[int, int], tuple[int, int]],
     turns: bool = True,
+    is_predicted: bool = False,
 ) -> str | None:
     """Say that an orientation leaves open which pixels a label belongs to, or None.
 
     ``orientations`` and ``sizes`` (width, height of the stored pixels) are those of image and label; ``turns`` says
-    whether the image is turned when it is loaded.
+    whether the image is turned when it is loaded; ``is_predicted``, whether the label was predicted on it as it is
+    loaded, so that it belongs to the turned pixels.
     """
     of_image, of_label = orientations
     if not turns and of_image == of_label:
@@ -113,6 +115,8 @@ def orientation_fault(
             f'orientation {of_image} turns it when it is loaded: expected a label of the turned {upright} '
             f'pixels; {_REMOVE}, or {_IGNORE}.'
         )
+    if is_predicted:
+        return None
     return (
         f'The image {image!r} has the EXIF orientation {of_image} and is turned when it is loaded, and its '
         f'label {label!r} is not: expected an image without one, because the sizes do not tell whether '

@@ -15,7 +15,7 @@ from ..runtime.run_log import warn
 from .image_facts import FileStamp, ImageFacts
 
 MANIFEST_NAME = '.ccdistill_manifest.json'
-_VERSION = 2
+_VERSION = 3
 
 _Entries = dict[str, list]
 

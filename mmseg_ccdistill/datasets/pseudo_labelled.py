@@ -35,6 +35,8 @@ class PseudoLabelledDataset(BaseSegDataset):
             finished, were made by another checkpoint or with other classes, or an image has none.
     """
 
+    #: For the check of orientations: the labels are those of the images as they are loaded.
+    has_predicted_labels = True
     #: What to do about a missing folder, for ``check_roots``.
     folder_fixes = {
         'seg_map_path': 'make the labels with tools/pseudo_label.py or, with all stages, tools/curriculum.py, or '

@@ -5,16 +5,29 @@ After DAFormer (Hoyer et al., CVPR 2022).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copy
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
+from mmcv.transforms import LoadImageFromFile
+from mmengine.dataset import Compose
+from mmseg.datasets.transforms import LoadAnnotations
 
 from ..domains import DOMAINS
 from ..errors import UserInputError
+from .file_check import leaf_datasets
+from .transforms.cached_image import LoadCachedImage
+from .transforms.lab_transfer import RecordLABStatistics
 
 #: Stream of a seed that chooses class and image; ``draw`` and ``unreadable`` have those before it.
 _STREAM = 4
+#: Steps that draw no random numbers. Classes derived from them may.
+_LOADING = (LoadImageFromFile, LoadCachedImage, LoadAnnotations, RecordLABStatistics)
+#: Images that are held at most during a draw: a day and its translation.
+_KEPT = 2
 
 
 class WantedClass(NamedTuple):
@@ -122,22 +135,72 @@ class RareClasses:
 
 
 def fetch_wanted(
-    fetch: Callable[[], tuple[Any, list[str]]], wanted: WantedClass | None
+    fetch: Callable[[], tuple[Any, list[str]]], wanted: WantedClass | None, dataset: Any
 ) -> tuple[Any, list[str]]:
     """Fetch a sample until its crop shows the wanted class, at most as often as wanted.
 
     Args:
         fetch: Returns a sample and files that could not be read; each call crops anew.
         wanted: What the crop shall show; None: anything.
+        dataset: What ``fetch`` asks. Its files are loaded once for all tries.
 
     Returns:
         What the last call returned.
     """
-    for _ in range(0 if wanted is None else wanted.tries - 1):
-        found = fetch()
-        if wanted is None or _pixels(found[0], wanted.class_id) > wanted.min_pixels:
-            return found
-    return fetch()
+    if wanted is None or wanted.tries == 1:
+        return fetch()
+    with _loaded_once(dataset):
+        for _ in range(wanted.tries - 1):
+            found = fetch()
+            if _pixels(found[0], wanted.class_id) > wanted.min_pixels:
+                return found
+        return fetch()
+
+
+@contextmanager
+def _loaded_once(dataset: Any) -> Iterator[None]:
+    """Let the pipelines of a data set load each file once until the block ends.
+
+    What is left out draws no random numbers, so samples are the same to the bit.
+    """
+    pipelines: list[tuple[Any, list[Callable]]] = []
+    for leaf in leaf_datasets(dataset):
+        pipeline: Any = getattr(leaf, 'pipeline', None)
+        steps = getattr(pipeline, 'transforms', [])
+        loading = list(itertools.takewhile(lambda step: type(step) in _LOADING, steps))
+        if loading:
+            pipelines.append((pipeline, steps))
+            pipeline.transforms = [_LoadOnce(loading), *steps[len(loading) :]]
+    try:
+        yield
+    finally:
+        for pipeline, steps in pipelines:
+            pipeline.transforms = steps
+
+
+class _LoadOnce:
+    """The loading steps of a pipeline; of what they have loaded each call returns a copy.
+
+    Args:
+        steps: The steps.
+    """
+
+    def __init__(self, steps: list[Callable]) -> None:
+        self._load = Compose(steps)
+        self._loaded: dict[tuple, dict | None] = {}
+
+    def __call__(self, info: dict) -> dict | None:
+        """Load the files of an image, or copy what was loaded of them.
+
+        Args:
+            info: What is known of the image.
+        """
+        key = tuple(info.get(name) for name in ('sample_idx', 'img_path', 'seg_map_path'))
+        if key not in self._loaded:
+            if len(self._loaded) == _KEPT:
+                self._loaded.clear()
+            self._loaded[key] = self._load(info)
+        return copy.deepcopy(self._loaded[key])
 
 
 def _pixels(sample: Any, class_id: int) -> int:

@@ -39,7 +39,10 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_segmentor(
-    config: Config, checkpoint: str, parts: Sequence[str] | None = None
+    config: Config,
+    checkpoint: str,
+    parts: Sequence[str] | None = None,
+    device: torch.device | str | None = None,
 ) -> BaseSegmentor:
     """Build a model and fill it from a checkpoint; nothing that matters stays at random.
 
@@ -51,9 +54,10 @@ def load_segmentor(
             adaptation.
         parts: Prefixes of the tensors that must be in the checkpoint, e.g. ``('day.', 'night.')``.
             None: all of a plain segmentor, the network that predicts of an adaptation.
+        device: Where the model computes. None takes the accelerator if there is one.
 
     Returns:
-        The model in evaluation mode, on the accelerator if there is one.
+        The model in evaluation mode.
 
     Raises:
         ValueError: If the file is missing, is no checkpoint, or belongs to another model.
@@ -84,7 +88,7 @@ def load_segmentor(
             f'the checkpoint {checkpoint!r} lacks {len(lacking)} tensors of the config, e.g. '
             f'{lacking[0]}; pass the config that it was trained with'
         )
-    return model.to(get_device()).eval()
+    return model.to(get_device() if device is None else device).eval()
 
 
 def unlabelled_pipeline(config: Config) -> Compose:

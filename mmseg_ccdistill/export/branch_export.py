@@ -35,6 +35,9 @@ STEPS = ('read the checkpoint', 'build the model', 'write the files', 'compare t
 #: that padding and resizing take part.
 _IMAGE_SIZE = (257, 385)
 
+#: How the first line of a written config begins.
+PLAIN_CONFIG_HEAD = '# A plain segmentor:'
+
 
 class ExportMismatchError(RuntimeError):
     """What was written does not predict what the branch predicts."""
@@ -266,7 +269,7 @@ def write_config(path: Path, config: Config, source: str) -> None:
     Raises:
         ExportMismatchError: If the file reads back as another config.
     """
-    text = f'# A plain segmentor: {source}.\n# Written by tools/model_converters/night2mmseg.py.\n'
+    text = f'{PLAIN_CONFIG_HEAD} {source}.\n# Written by tools/model_converters/night2mmseg.py.\n'
     path.write_text(text + config.pretty_text, encoding='utf-8')
     if Config.fromfile(str(path)).to_dict() != config.to_dict():
         raise ExportMismatchError(f'{path.name} does not read back as it was written')

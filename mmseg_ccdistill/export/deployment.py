@@ -7,12 +7,14 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmseg.models.segmentors import EncoderDecoder
+from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -60,6 +62,8 @@ def format_files(out: Path, name: str) -> tuple[Path, ...]:
 def image_size(config: Config) -> tuple[int, int]:
     """Height and width to which the test pipeline brings an image.
 
+    ``Resize`` keeps the orientation of an image if it keeps the ratio: a landscape is expected then.
+
     Args:
         config: Config with a test pipeline.
 
@@ -69,7 +73,9 @@ def image_size(config: Config) -> tuple[int, int]:
     for step in config.get('test_pipeline') or ():
         scale = step.get('scale') if step.get('type') == 'Resize' else None
         if isinstance(scale, (list, tuple)):
-            return min(scale), max(scale)
+            if step.get('keep_ratio', False):
+                return min(scale), max(scale)
+            return scale[1], scale[0]
     raise UserInputError(
         'the test pipeline of the config has no Resize with a scale: give --size H W'
     )
@@ -129,9 +135,10 @@ def deploy(
         What was written.
 
     Raises:
-        UserInputError: If the network cannot take the size, or a disk is full.
+        UserInputError: If the network cannot take the size, a test pads it, or a disk is full.
         ExportMismatchError: If the exporter fails, or fewer than :data:`MIN_AGREEMENT` of the labels agree.
     """
+    _check_padding(segmentor, size, dynamic)
     network = DeployedNetwork(segmentor)
     sizes = [size, (size[0] // 2, size[1] // 2)] if dynamic else [size]
     frames = [frame for each in sizes for frame in read_frames(images, each)]
@@ -165,6 +172,23 @@ def deploy(
         for draft, file in zip(drafts, files, strict=True):
             os.replace(draft, file)
     return Deployed(files, size, dynamic, agreement, len(frames))
+
+
+def _check_padding(segmentor: EncoderDecoder, size: tuple[int, int], dynamic: bool) -> None:
+    """Refuse a size that the test path pads: an exported network sees the image alone, and labels it otherwise."""
+    preprocessor: Any = segmentor.data_preprocessor
+    padding = getattr(preprocessor, 'test_cfg', None)
+    if not padding:
+        return
+    size = (1, 1) if dynamic else size
+    batch = dict(inputs=[torch.zeros(3, *size)], data_samples=[SegDataSample()])
+    height, width = preprocessor(batch)['inputs'].shape[2:]
+    if (height, width) != size:
+        fix = 'leave out --dynamic' if dynamic else f'give --size {height} {width}'
+        raise UserInputError(
+            f'model.data_preprocessor.test_cfg={dict(padding)} pads an image of {size[0]} x {size[1]} to '
+            f'{height} x {width}, which an exported network does not do: {fix}'
+        )
 
 
 def _labels(

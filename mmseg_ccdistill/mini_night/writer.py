@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..datasets.file_scan import available_cores, map_processes
 from ..errors import UserInputError
+from ..runtime.atomic_file import write_atomically
 from .frames import Frame, Night, plan_frames, source_frames_at_night, twilight_frames
 from .render import VERSION, render_scene
 from .world_manifest import MANIFEST, check_same_set, manifest_text
@@ -97,7 +98,8 @@ def write_mini_night(
     ``source_at_night`` add files and change none, so a finished set may get them later.
 
     Args:
-        out_dir: Root folder; made if missing. Nothing in it is ever deleted.
+        out_dir: Root folder; made if missing. Nothing in it is ever deleted, and a list that was changed stays; a
+            printed line says so.
         seed: Renderer seed: other streets, and for other than 0 other worlds.
         num_source_train: Labelled source images for training.
         num_source_val: Labelled source images for validation.
@@ -180,11 +182,14 @@ def write_mini_night(
         _render_all(root, todo, workers)
     for name, rows in listings.items():
         lines, listing = ''.join(f'{row}\n' for row in rows).encode(), root / name
-        if not listing.exists() or listing.read_bytes() != lines:
+        if not listing.exists():
             listing.parent.mkdir(parents=True, exist_ok=True)
-            listing.write_bytes(lines)
+            write_atomically(listing, lines)
+        elif listing.read_bytes() != lines:
+            print(
+                f'{listing} differs from the list of this mini night and stays as it is: to have it written anew, '
+                'delete it and start again'
+            )
     if not manifest.exists():
-        partial = manifest.with_suffix('.tmp')
-        partial.write_text(manifest_text(wanted), encoding='utf-8')
-        os.replace(partial, manifest)
+        write_atomically(manifest, manifest_text(wanted).encode())
     return root

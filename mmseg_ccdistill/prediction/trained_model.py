@@ -121,11 +121,10 @@ def load_trained(
     if config is None:
         config, meta = _own_config(path, meta)
     with quiet_building():
-        model = load_segmentor(config, str(path))
+        target = None if device is None else _device(device)
+        model = load_segmentor(config, str(path), device=target)
     classes = _classes(path, meta, config, model.num_classes)
     branches = _branches(model, saved['state_dict'])
-    if device is not None:
-        model = model.to(_device(device))
     palette = tuple((int(r), int(g), int(b)) for r, g, b in classes['palette'])
     if len(palette) != len(classes['classes']):  # VOC's begins with black
         palette = voc_colours()[1 : len(classes['classes']) + 1]

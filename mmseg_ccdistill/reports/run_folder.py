@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..errors import UserInputError
+from ..export.branch_export import PLAIN_CONFIG_HEAD
 from .training_log import history
 
 #: Lines of the environment in a log that say nothing of a result.
@@ -99,9 +100,15 @@ def _read_config(file: Path) -> Config:
 
 
 def _config_name(folder: Path) -> str:
-    """Name of the newest config: MMEngine writes it under its own."""
-    files = sorted(folder.glob('*.py'), key=lambda file: file.stat().st_mtime)
-    return files[-1].stem if files else folder.resolve().name
+    """Name of the newest config that is no export: MMEngine writes it under its own."""
+    files = sorted(folder.glob('*.py'), key=lambda file: file.stat().st_mtime, reverse=True)
+    found = (file.stem for file in files if not _is_exported(file))
+    return next(found, folder.resolve().name)
+
+
+def _is_exported(file: Path) -> bool:
+    with file.open(encoding='utf-8', errors='replace') as lines:
+        return lines.readline().startswith(PLAIN_CONFIG_HEAD)
 
 
 def read_environment(log_folder: Path) -> dict[str, str]:

@@ -61,6 +61,14 @@ def add_trust_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_counts(parser: argparse.ArgumentParser, args: argparse.Namespace, *names: str) -> None:
+    """End the program, as the parser does, if one of these arguments is below 1 (``names`` as in ``args``)."""
+    for name in names:
+        value = getattr(args, name)
+        if value < 1:
+            parser.error(f'--{name.replace("_", "-")} must be at least 1, got {value}')
+
+
 def trust_pickle(is_trusted: bool) -> None:
     """Let this process unpickle checkpoints that are not safe to read if ``--trust-pickle`` was given, and say so."""
     if is_trusted:

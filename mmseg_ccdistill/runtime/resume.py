@@ -89,7 +89,7 @@ def agreed_choice(find: Callable[[], ResumeChoice]) -> ResumeChoice:
 def misplaced_checkpoint(words: Sequence[str]) -> str | None:
     """Say what to use instead of ``--resume PATH``; None if only an option or the config follows ``--resume``."""
     given = None
-    for word, following in zip(words, [*words[1:], '-'], strict=True):
+    for word, following in zip(words, [*words, '-'][1:], strict=True):
         if word.startswith('--resume='):
             given = word.partition('=')[2]
         elif word == '--resume' and not following.startswith('-'):

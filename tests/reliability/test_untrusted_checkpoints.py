@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -16,6 +18,8 @@ from mmseg.visualization import SegLocalVisualizer
 from payloads import PAYLOADS, Call
 
 from benchmarks.forked_training import CONFIG, make_data, run_config, train
+from mmseg_ccdistill.prediction import page_command
+from mmseg_ccdistill.runtime import command_line
 from mmseg_ccdistill.runtime.checkpoint_file import TRUST_VARIABLE
 from mmseg_ccdistill.runtime.command_line import run_main
 from mmseg_ccdistill.runtime.resume import newest_good_checkpoint
@@ -130,6 +134,45 @@ def test_trust_pickle_runs_it_and_says_so(
     captured = capsys.readouterr()
     said = captured.out + captured.err
     assert marker.exists() and 'unpickling' in said and 'can run any program as you' in said
+
+
+def parsers(monkeypatch: pytest.MonkeyPatch) -> dict[str, argparse.ArgumentParser]:
+    """The parser of every tool, by its path below ``tools``."""
+    found: dict[str, argparse.ArgumentParser] = {}
+
+    def stop(parser: argparse.ArgumentParser, *args: object) -> None:
+        found[script] = parser
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(argparse.ArgumentParser, 'parse_args', stop)
+        for path in sorted((ROOT / 'tools').rglob('*.py')):
+            script = str(path.relative_to(ROOT / 'tools'))
+            if script != 'free_port.py':  # without a parser
+                assert run_tool(monkeypatch, script) == 130, script
+    return found
+
+
+def test_every_tool_that_takes_the_flag_obeys_it(tmp_path: Path, monkeypatch) -> None:
+    def obey(sentence: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command_line, 'warn', obey)
+    for check in ('check_installed', 'check_address'):  # of the page: an extra, and a free port
+        monkeypatch.setattr(page_command, check, lambda *args: None)
+    codes = {}
+    for script, parser in parsers(monkeypatch).items():
+        if '--trust-pickle' not in parser._option_string_actions:
+            continue
+        arguments = ['--trust-pickle']
+        for action in parser._actions:
+            if action.required:
+                value = next(iter(action.choices or ['gone.pth']))
+                arguments += [*action.option_strings[:1], value]
+        monkeypatch.setenv(TRUST_VARIABLE, '')
+        codes[script] = run_tool(monkeypatch, script, *arguments), os.environ[TRUST_VARIABLE]
+    assert 'test_night.py' in codes and codes == dict.fromkeys(codes, (130, '1'))
 
 
 def test_without_the_flag_a_refused_file_never_falls_back(tmp_path: Path, monkeypatch) -> None:

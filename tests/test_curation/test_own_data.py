@@ -11,10 +11,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from own_streets import CONFIGS, make_streets
 from tool_project import ROOT, error_of, load_tool, run_tool
 
 from mmseg_ccdistill.curation.own_data import colours, read_own_data, write_own_configs
+from mmseg_ccdistill.datasets import DatasetCheckError, check_dataset
+from mmseg_ccdistill.datasets.file_check import build_dataset
 
 CLASSES = ['sky', 'road', 'lane marking', 'bus', 'person']
 
@@ -28,6 +32,7 @@ def streets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (data / 'pairs.csv').unlink()
     shutil.rmtree(data / 'night/labels')
     monkeypatch.chdir(tmp_path)
+    init_default_scope('mmseg')
     return data
 
 
@@ -212,6 +217,96 @@ def test_ids_beyond_the_classes_are_one_sentence(streets: Path, own_data, capsys
     assert re.search(
         r"labels/\d\.png' holds the values 4: expected class ids 0\.\.3", error_of(capsys)
     )
+
+
+def _resize(path: Path, width: int, height: int) -> None:
+    cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (width, height)))
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'sentence'),
+    [
+        (
+            lambda data: _resize(data / 'night/images/1.jpg', 80, 72),
+            "The day image 'data/my_streets/day/images/1.jpg' has 160x144 pixels, but its image "
+            "'data/my_streets/night/images/1.jpg' has 80x72: expected equal sizes; resize one of the two or take the "
+            'pair out of the list.',
+        ),
+        (
+            lambda data: _cut(data / 'night/images/1.jpg'),
+            r"The file 'data/my_streets/night/images/1.jpg' cannot be read \(image file is truncated \(\d+ bytes not "
+            r'processed\)\): expected a whole PNG or JPEG image; copy or download it again\.',
+        ),
+        (
+            lambda data: (data / 'pairs.csv').write_text('night/images/0,day/images/1\nnight/a,day/b\n'),
+            "The image 'data/my_streets/night/a.jpg' does not exist: expected every image of the list "
+            "'data/my_streets/pairs.csv'; restore it, correct img_suffix, or take its line out of the list.",
+        ),
+        (
+            lambda data: (data / 'pairs.csv').write_text('night/images/0,day/b\n'),
+            "The day image 'data/my_streets/day/b.jpg' of the night image 'data/my_streets/night/images/0.jpg' does "
+            "not exist: expected both images of every pair of the list 'data/my_streets/pairs.csv'; restore it or "
+            'take the pair out.',
+        ),
+    ],
+)  # fmt: skip
+def test_pairs_that_do_not_train_are_one_sentence(
+    streets: Path, own_data, capsys, spoil, sentence: str
+) -> None:
+    assert own_data() == 0
+    adaptation = Config.fromfile('configs/my_streets.py').train_dataloader.dataset
+    shutil.rmtree('configs')
+    spoil(streets)
+    capsys.readouterr()
+    assert own_data() == 2
+    said = error_of(capsys)
+    assert said == sentence or re.fullmatch(sentence, said)
+    assert not Path('configs').exists()
+    with pytest.raises(DatasetCheckError) as training:
+        check_dataset(build_dataset(adaptation))
+    assert str(training.value) == said
+
+
+def test_pairs_of_several_sizes_are_fine(streets: Path, own_data, capsys) -> None:
+    for photo in ('day/images/1.jpg', 'night/images/1.jpg'):
+        _resize(streets / photo, 80, 72)
+    label = cv2.imread(str(streets / 'day/labels/1.png'), 0)
+    cv2.imwrite(str(streets / 'day/labels/1.png'), label[::2, ::2])
+    assert own_data() == 0
+    assert ': 3 labelled days, 3 pairs, ' in capsys.readouterr().out
+    adaptation = build_dataset(Config.fromfile('configs/my_streets.py').train_dataloader.dataset)
+    check_dataset(adaptation)
+    assert len([adaptation[k] for k in range(3)]) == 3
+
+
+def test_hidden_files_are_no_photos(streets: Path, own_data, capsys) -> None:
+    """macOS keeps what it knows of 0.jpg in ._0.jpg on disks of others."""
+    for folder in ('day/images', 'night/images'):
+        for name in ('._0.jpg', '._0.png'):
+            (streets / folder / name).write_bytes(b'\0\5\x16\7')
+    assert own_data() == 0
+    assert ': 3 labelled days, 3 pairs, no labelled nights\n' in capsys.readouterr().out
+    assert (streets / 'pairs.csv').read_text() == ''.join(
+        f'night/images/{k},day/images/{k}\n' for k in range(3)
+    )
+
+
+def test_linked_folders_are_looked_through_as_in_training(
+    streets: Path, own_data, capsys, tmp_path: Path
+) -> None:
+    for folder in ('day/images', 'day/labels', 'night/images'):
+        away = tmp_path / 'disk' / folder
+        away.parent.mkdir(parents=True, exist_ok=True)
+        (streets / folder).rename(away)
+        (streets / folder).mkdir()
+        (streets / folder / 'town').symlink_to(away)
+    assert own_data() == 0
+    assert ': 3 labelled days, 3 pairs, no labelled nights\n' in capsys.readouterr().out
+    assert 'night/images/town/0,day/images/town/0\n' in (streets / 'pairs.csv').read_text()
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason='root may write everywhere')

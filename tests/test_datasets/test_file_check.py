@@ -2,6 +2,7 @@ import io
 import os
 import time
 from pathlib import Path
+from shutil import rmtree
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from tiny_data import (
 )
 from torch.utils.data import Subset
 
+from mmseg_ccdistill.curation.caching import fill_cache, list_images, prepare_cache
 from mmseg_ccdistill.datasets import DatasetCheckError, check_dataset, file_scan
 from mmseg_ccdistill.datasets.file_check import build_dataset, leaf_datasets
 from mmseg_ccdistill.datasets.image_facts import read_facts, read_stamp
@@ -394,3 +396,38 @@ def test_a_folder_that_is_none_is_named_before_mmengine_joins_it(cityscapes) -> 
         'data_prefix.seg_map_path is None: expected the name of a folder; for a dataset without it leave '
         'seg_map_path out (on the command line: data_prefix._delete_=True and the other folders again).'
     )
+
+
+def cached(root, names, **kwargs):
+    """The targets of the recipe, loaded from a cache of some images."""
+    cache = prepare_cache(root, root.parent / 'cache', 'png')
+    fill_cache(cache, names)
+    config = target_config(root, **kwargs)
+    config['pipeline'][0] = dict(type='LoadCachedImage', cache=str(cache.folder))
+    return config
+
+
+def test_images_that_are_not_in_the_cache_are_named_at_the_start(dark_zurich):
+    names = list_images(dark_zurich)
+    check_dataset(build_dataset(cached(dark_zurich, names)))
+    for start, more in (('night', ' (1 more of this kind.)'), ('day', '')):
+        rmtree(dark_zurich.parent / 'cache')
+        left_out = [name for name in names if f'/{start}/A' in name or f'/{start}/C' in name]
+        kept = [name for name in names if name not in left_out[: 2 if more else 1]]
+        config = cached(dark_zurich, kept)
+        with pytest.raises(DatasetCheckError) as caught:
+            check_dataset(build_dataset(config))
+        cache = dark_zurich.parent / 'cache'
+        assert str(caught.value) == (
+            f'{dark_zurich / left_out[0]} is not in the cache {cache} of {dark_zurich}: expected every image of the '
+            f'data set; run tools/dataset_converters/cache.py again, for grey photos with --grey{more}'
+        )
+    check_dataset(build_dataset({**config, 'domains': ('target_night',)}))  # the day is not read
+
+
+def test_files_that_are_others_than_those_of_the_cache_are_named_at_the_start(dark_zurich):
+    config = cached(dark_zurich, list_images(dark_zurich))
+    day = dark_zurich / f'rgb_anon/{DAYS[0]}_rgb_anon.png'
+    write(day, picture(7, (54, 96)))
+    with pytest.raises(DatasetCheckError, match=f'^{day} has .* bytes, the cache .*: make the'):
+        check_dataset(build_dataset(config))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 import zlib
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageFile
 from tiny_data import picture, write
 
 from mmseg_ccdistill.curation.audit.file_facts import Request, read_file
@@ -107,6 +109,43 @@ def test_whoever_decodes_gives_the_same_reason(tmp_path: Path, how: str) -> None
             read_facts(str(path), False)
     with pytest.raises(UnreadableFileError, match=f'^{re.escape(reason)}$'):
         read_facts(str(path), False, decode=True, content=path.read_bytes())
+
+
+def photo(kind: str) -> bytes:
+    """A JPEG as a camera writes it: in one pass, in several, in grey, or with a second picture behind it."""
+    image, buffer = Image.fromarray(picture(0, (200, 300))), io.BytesIO()
+    if kind == 'two pictures':
+        image.save(buffer, 'MPO', save_all=True, append_images=[image.rotate(180)])
+    else:
+        image = image.convert('L') if kind == 'grey' else image
+        image.save(buffer, 'JPEG', progressive=kind == 'progressive')
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize('kind', ['baseline', 'progressive', 'grey', 'two pictures'])
+def test_a_jpeg_that_is_cut_off_is_found_without_decoding_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    decoded: list[str] = []
+    plain = ImageFile.ImageFile.load
+    monkeypatch.setattr(
+        ImageFile.ImageFile, 'load', lambda self: decoded.append(self.format) or plain(self)
+    )
+    path, whole = tmp_path / 'a.jpg', photo(kind)
+    cuts = [whole[: len(whole) * share // 100] for share in (20, 45)]
+    cuts += [whole[:-2]] if kind != 'two pictures' else []  # the end of a picture that nobody reads
+    for content in cuts:
+        path.write_bytes(content)
+        for known in (None, content):
+            with pytest.raises(UnreadableFileError, match='^image file is truncated'):
+                read_facts(str(path), False, content=known)
+        assert str(unreadable_reason(str(path))).startswith('image file is truncated')
+    for tail, decodes in ((b'', 0), (b'\0' * 100, 0), (b'maker notes', 1)):
+        path.write_bytes(whole + tail)
+        decoded.clear()
+        assert read_facts(str(path), False)[:2] == (300, 200)
+        assert len(decoded) == decodes
+        assert unreadable_reason(str(path)) is None
 
 
 def test_a_missing_file_is_called_missing(tmp_path: Path) -> None:

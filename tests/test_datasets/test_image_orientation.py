@@ -6,9 +6,11 @@ import io
 import shutil
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from made_labels import make_labels
 from mmengine.registry import init_default_scope
 from mmseg.registry import TRANSFORMS
 from PIL import Image, PngImagePlugin
@@ -210,6 +212,57 @@ def test_unlabelled_pairs_turn_alike(tmp_path) -> None:
     oriented(night, 6, (96, 54))
     with pytest.raises(DatasetCheckError, match='has 96x54 pixels, but its image .* has 54x96'):
         check_dataset(build_dataset(target_config(root)))
+
+
+def predicted(root: Path, kind: str, orientation: int, size: tuple[int, int]) -> tuple[Any, Path]:
+    """Nights of which one is turned, with labels of the tool at the sizes that they are loaded in."""
+    dark_zurich = make_dark_zurich(root)
+    for stem in (NIGHTS[2], DAYS[2]):
+        oriented(dark_zurich / f'rgb_anon/{stem}_rgb_anon.png', orientation, size)
+    names = [f'{stem}_rgb_anon.png' for stem in NIGHTS]
+    folder = make_labels(root / 'labels', names, (96, 54))
+    folder.write_label(names[2], np.ones((3, 3), np.uint8), size[::-1] if orientation > 4 else size)
+    label = root / f'labels/{NIGHTS[2]}_rgb_anon.png'
+    if kind == 'pairs':
+        return target_config(dark_zurich, night_label_dir=str(folder.path)), label
+    shutil.rmtree(dark_zurich / 'rgb_anon/train/day')
+    folders = dict(img_path=str(dark_zurich / 'rgb_anon'), seg_map_path=str(folder.path))
+    steps = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+    return dict(type='PseudoLabelledDataset', data_prefix=folders, pipeline=steps), label
+
+
+PREDICTED = pytest.mark.parametrize('kind', ['pairs', 'nights alone'])
+
+
+@PREDICTED
+@pytest.mark.parametrize('size', [(96, 54), (54, 54)])
+@pytest.mark.parametrize('orientation', range(2, 9))
+def test_labels_that_were_predicted_on_the_turned_image_fit_it(
+    tmp_path, kind, size, orientation
+) -> None:
+    init_default_scope('mmseg')
+    config, _ = predicted(tmp_path, kind, orientation, size)
+    data = build_dataset(config)
+    check_dataset(data)
+    sample = data[2]['target_night'] if kind == 'pairs' else data[2]
+    assert sample['img'].shape[:2] == sample['gt_seg_map'].shape
+
+
+@PREDICTED
+def test_predicted_labels_must_be_upright_and_of_the_turned_size(tmp_path, kind) -> None:
+    init_default_scope('mmseg')
+    config, label = predicted(tmp_path, kind, 6, (54, 96))
+    pixels = Image.open(label)
+    for size, orientation, sentence in (
+        ((54, 96), 1, 'expected a label of the turned 96x54 pixels'),
+        ((48, 27), 1, 'has 48x27 pixels, but its image .* has 96x54: expected equal sizes'),
+        ((96, 54), 3, 'has the EXIF orientation 3, and labels are never turned'),
+    ):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        pixels.resize(size).save(label, exif=exif)
+        with pytest.raises(DatasetCheckError, match=sentence):
+            check_dataset(build_dataset(config))
 
 
 @pytest.mark.parametrize(

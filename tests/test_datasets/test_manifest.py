@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,3 +129,14 @@ def test_without_any_place_the_next_start_reads_again(
     check(root)
     assert len(opened) == 2 * count and cached(tmp_path) == []
     assert len(warnings) == 2 and 'Cannot keep the manifest' in warnings[0]
+
+
+def test_what_a_laxer_version_has_remembered_is_read_again(root, opened) -> None:
+    """Before version 3 a JPEG that was cut off passed."""
+    check(root)
+    path = root / MANIFEST_NAME
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, 'version': 2}))
+    opened.clear()
+    check(root)
+    assert len(opened) == len(content['files'])

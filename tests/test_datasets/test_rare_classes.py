@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -9,23 +10,33 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from mmcv.transforms import BaseTransform, LoadImageFromFile, RandomFlip
+from mmengine.registry import init_default_scope
+from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATA_SAMPLERS, DATASETS
-from tiny_data import make_cityscapes, make_dark_zurich, source_config
+from tiny_data import make_cityscapes, make_dark_zurich, source_config, target_config
 
+from mmseg_ccdistill.curation.caching import fill_cache, list_images, prepare_cache
 from mmseg_ccdistill.datasets import (
     CrossDomainDataset,
     Draw,
     DrawnDataset,
     DrawSampler,
     class_pixels,
+    cross_domain,
+    drawn,
+    rare_classes,
 )
+from mmseg_ccdistill.datasets.file_check import leaf_datasets
 from mmseg_ccdistill.datasets.rare_classes import (
     RareClasses,
     WantedClass,
     class_probabilities,
     fetch_wanted,
 )
+from mmseg_ccdistill.datasets.transforms.cached_image import LoadCachedImage
 from mmseg_ccdistill.models.losses import CITYSCAPES_FREQUENCIES
+from mmseg_ccdistill.runtime.random_state import get_random_state, same_random_state
 
 F = np.array(CITYSCAPES_FREQUENCIES)
 ALL = np.ones(19, dtype=bool)
@@ -85,7 +96,7 @@ def test_crops_are_tried_until_they_show_the_class_and_no_longer() -> None:
         count = next(shown)
         return dict(gt_seg_map=np.repeat([7, 1], [count, 200 - count]), count=count), ['a.png']
 
-    sample, bad = fetch_wanted(fetch, WantedClass(7, 50, 10))
+    sample, bad = fetch_wanted(fetch, WantedClass(7, 50, 10), None)
     assert sample['count'] == 51 and bad == ['a.png']
     calls: list[int] = []
 
@@ -93,9 +104,9 @@ def test_crops_are_tried_until_they_show_the_class_and_no_longer() -> None:
         calls.append(1)
         return dict(gt_seg_map=np.zeros(9), call=len(calls)), []
 
-    assert fetch_wanted(never, WantedClass(7, 50, 10))[0]['call'] == len(calls) == 10
-    assert fetch_wanted(never, None)[0]['call'] == 11
-    assert fetch_wanted(never, WantedClass(7, 50, 1))[0]['call'] == 12
+    assert fetch_wanted(never, WantedClass(7, 50, 10), None)[0]['call'] == len(calls) == 10
+    assert fetch_wanted(never, None, None)[0]['call'] == 11
+    assert fetch_wanted(never, WantedClass(7, 50, 1), None)[0]['call'] == 12
 
 
 @pytest.fixture
@@ -186,6 +197,131 @@ def test_sampler_and_datasets_together(source: dict, tmp_path: Path) -> None:
             [(again[k], first[k]) for k in first] if isinstance(first, dict) else [(again, first)]
         )
         assert all((a == b).all() for a, b in pairs)
+
+
+def as_before(fetch: Any, wanted: WantedClass | None, _: Any) -> Any:
+    """Every try loads its files."""
+    for _try in range(0 if wanted is None else wanted.tries - 1):
+        found = fetch()
+        if rare_classes._pixels(found[0], wanted.class_id) > wanted.min_pixels:
+            return found
+    return fetch()
+
+
+class Darken(BaseTransform):
+    """Draws, and writes into the image and the label that it gets."""
+
+    def transform(self, results: dict) -> dict:
+        results['img'] //= np.random.randint(1, 4)
+        results['gt_seg_map'][results['gt_seg_map'] == 2] = 255
+        results['seen'] = results.get('seen', 0) + 1
+        return results
+
+
+def same(one: Any, other: Any) -> bool:
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+    return bool(np.array_equal(one, other))
+
+
+CROP = [
+    dict(type='RandomResize', scale=(80, 40), ratio_range=(0.9, 1.5), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=(16, 16)),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+]
+LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+
+
+def sources(source: dict, root: Path) -> dict[str, Any]:
+    """Data sets whose samples are tried several times, by what is special about them."""
+    steps = [*LOAD, dict(type='RecordLABStatistics')]
+    shutil.copytree(root / 'cs/leftImg8bit', root / 'cs/night')
+    nights = dict(source['data_prefix'], night_path='night/train')
+    translated = dict(source, type='TranslatedCityscapesDataset', data_prefix=nights)
+    cache = prepare_cache(root / 'cs', root / 'pixels', 'png')
+    fill_cache(cache, list_images(root / 'cs'))
+    cached = [dict(type='LoadCachedImage', cache=str(root / 'pixels')), *steps[1:]]
+    whole = dict(source, pipeline=[*steps, *CROP])
+    shutil.copytree(root / 'cs', root / 'broken')
+    for path in sorted((root / 'broken/leftImg8bit').rglob('*.png'))[1:3]:
+        path.write_bytes(b'no image')
+    broken = dict(whole, data_root=str(root / 'broken'))
+    make_dark_zurich(root / 'dz')
+    target = target_config(root / 'dz')
+    target['pipeline'].insert(1, steps[2])
+    both = dict(type='CrossDomainDataset', source=whole, target=target)
+    return {
+        'source and target': dict(both, pipeline=[dict(type='LABTransfer', stats='full')]),
+        'packed': dict(whole, pipeline=[*whole['pipeline'], dict(type='PackSegInputs')]),
+        'a step that writes into what it gets': dict(whole, pipeline=[*steps, Darken(), *CROP]),
+        'two images of one draw': dict(translated, pipeline=[*steps, *CROP]),
+        'a cache': dict(whole, pipeline=[*cached, *CROP]),
+        'several sets': dict(type='ConcatDataset', datasets=[whole, dict(whole)]),
+        'files that cannot be read': broken,
+    }
+
+
+LOADS = {
+    'source and target': 4, 'packed': 2, 'a step that writes into what it gets': 2, 'two images of one draw': 4,
+    'a cache': 2, 'several sets': 2, 'files that cannot be read': None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('kind', LOADS)
+def test_a_file_is_loaded_once_for_all_tries_and_samples_are_as_before(
+    source: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    init_default_scope('mmseg')
+    config = sources(source, tmp_path)[kind]
+    dataset = DATASETS.build(config) if 'target' in config else DrawnDataset(config)
+    loads: list[tuple[str, str]] = []
+    tries: list[int] = []
+    for loader, key in (
+        (LoadImageFromFile, 'img_path'), (LoadCachedImage, 'img_path'), (LoadAnnotations, 'seg_map_path'),
+    ):  # fmt: skip
+        monkeypatch.setattr(
+            loader,
+            'transform',
+            lambda self, r, key=key, plain=loader.transform: (
+                loads.append((key, r[key])) or plain(self, r)
+            ),
+        )
+    flip = RandomFlip.transform
+    monkeypatch.setattr(RandomFlip, 'transform', lambda self, r: tries.append(1) or flip(self, r))
+    steps = [list(leaf.pipeline.transforms) for leaf in leaf_datasets(dataset)]
+    draws = [
+        Draw(n % len(dataset), n, 3, WantedClass(18, 30, most))
+        for most in (1, 2, 6)
+        for n in range(20)
+    ]
+    once = []
+    for draw in draws:
+        loads.clear()
+        state = get_random_state()
+        once.append(dataset[draw])
+        assert same_random_state(state, get_random_state())
+        assert len(loads) == (LOADS[kind] or len(loads))
+    assert steps == [leaf.pipeline.transforms for leaf in leaf_datasets(dataset)]
+    tried = len(tries)
+    tries.clear()
+    for module in (drawn, cross_domain):
+        monkeypatch.setattr(module, 'fetch_wanted', as_before)
+    for draw, sample in zip(draws, once, strict=True):
+        expected = dataset[draw]
+        if kind == 'packed':
+            pairs = (
+                (expected['inputs'], sample['inputs']),
+                (
+                    expected['data_samples'].gt_sem_seg.data,
+                    sample['data_samples'].gt_sem_seg.data,
+                ),
+            )
+            assert all(same(*pair) for pair in pairs)
+            assert expected['data_samples'].metainfo == sample['data_samples'].metainfo
+        else:
+            assert same(expected, sample)
+    assert tried == len(tries) > 2 * len(draws)
 
 
 def test_resuming_and_ranks_are_those_of_numbered_draws(source: dict) -> None:

@@ -11,7 +11,10 @@ from mmengine.config import Config
 from tool_project import SIZE, TEST_SIZE, VAL_STEMS, make_project, save_checkpoint
 from torch.nn import functional as F
 
+from mmseg_ccdistill.engine import inference
 from mmseg_ccdistill.engine.inference import load_segmentor, predict_files, unlabelled_pipeline
+from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.prediction.trained_model import load_trained
 
 
 @pytest.fixture(scope='module')
@@ -106,3 +109,33 @@ def test_the_pipeline_needs_no_labels() -> None:
     assert not re.search('LoadAnnotations', repr(pipeline))
     with pytest.raises(ValueError, match='no test_dataloader.dataset.pipeline'):
         unlabelled_pipeline(Config(dict(test_dataloader=None)))
+
+
+def test_a_device_that_is_named_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The accelerator is not even asked for."""
+
+    def never() -> str:
+        raise AssertionError('the accelerator is left alone')
+
+    monkeypatch.setattr(inference, 'get_device', never)
+    config = Config.fromfile('tiny.py')
+    for device in ('cpu', torch.device('cpu')):
+        model = load_segmentor(config, 'tiny.pth', device=device)
+        assert {value.device.type for value in model.state_dict().values()} == {'cpu'}
+    assert load_trained('tiny.pth', config, device='cpu').device.type == 'cpu'
+
+
+def test_without_a_device_the_accelerator_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, 'get_device', lambda: 'meta')
+    model = load_segmentor(Config.fromfile('source.py'), 'source.pth')
+    assert {value.device.type for value in model.parameters()} == {'meta'}
+
+
+def test_a_wrong_device_is_named_before_the_model_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*args: object, **kwargs: object) -> None:
+        raise AssertionError('nothing is built')
+
+    monkeypatch.setattr(inference, 'init_model', never)
+    for device in ('cuda:77', 'gpu'):
+        with pytest.raises(UserInputError, match=f'^--device {device} cannot be used'):
+            load_trained('tiny.pth', Config.fromfile('tiny.py'), device=device)

@@ -15,6 +15,7 @@ import torch
 from adaptation_run import REFINENET, SEGFORMER, build, run_config, save
 from mmengine.config import Config
 from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import TRANSFORMS
 
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.export import deployment, deployment_formats
@@ -140,6 +141,39 @@ def test_a_size_that_the_network_cannot_take(segmentor: EncoderDecoder, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ('padding', 'dynamic', 'expected'),
+    [
+        (dict(size_divisor=32), False, 'pads an image of 60 x 90 to 64 x 96, .*: give --size 64 96$'),
+        (dict(size=(80, 90)), False, 'pads an image of 60 x 90 to 80 x 90, .*: give --size 80 90$'),
+        (dict(size_divisor=32), True, 'pads an image of 1 x 1 to 32 x 32, .*: leave out --dynamic$'),
+    ],
+    ids=['divisor', 'size', 'dynamic'],
+)  # fmt: skip
+def test_an_image_that_the_test_pads_is_refused(
+    segmentor: EncoderDecoder, tmp_path: Path, padding: dict, dynamic: bool, expected: str
+) -> None:
+    """The file sees the image alone, and would give other labels than ``test_step``."""
+    segmentor.data_preprocessor.test_cfg = padding
+    with pytest.raises(
+        UserInputError, match=f'^model.data_preprocessor.test_cfg={{.*}} {expected}'
+    ):
+        deploy(segmentor, 'torchscript', tmp_path / 'night', (60, 90), dynamic)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_size_that_the_test_does_not_pad_is_written(
+    segmentor: EncoderDecoder, tmp_path: Path
+) -> None:
+    segmentor.data_preprocessor.test_cfg = dict(size_divisor=32)
+    done = deploy(segmentor, 'torchscript', tmp_path / 'night', SIZE)
+    image = torch.randint(0, 256, (3, *SIZE), dtype=torch.uint8)
+    logits = FORMATS['torchscript'].load(done.files[0], 1)(image[None].float())
+    labels = label_map(logits[0], SIZE, SIZE, segmentor.align_corners)
+    expected = predict_image(segmentor, image).pred_sem_seg.data[0]
+    assert (labels == expected).float().mean() >= 0.9999
+
+
 def test_a_full_disk(
     segmentor: EncoderDecoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,8 +198,13 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_size_is_that_of_the_test_pipeline() -> None:
-    resize = dict(type='Resize', scale=(960, 540), keep_ratio=True)
-    assert image_size(Config(dict(test_pipeline=[resize]))) == (540, 960)
+    """As ``Resize`` itself brings an image of 1920 x 1080 to it."""
+    image = np.zeros((1080, 1920, 3), np.uint8)
+    for scale in ((960, 540), (540, 960)):
+        for ratio in (dict(keep_ratio=True), dict(keep_ratio=False), {}):
+            resize = dict(type='Resize', scale=scale, **ratio)
+            resized = TRANSFORMS.build(resize)(dict(img=image, seg_fields=[]))['img']
+            assert image_size(Config(dict(test_pipeline=[resize]))) == resized.shape[:2], resize
     with pytest.raises(UserInputError, match='no Resize with a scale: give --size H W'):
         image_size(Config(dict(test_pipeline=[])))
 

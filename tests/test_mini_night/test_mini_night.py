@@ -26,6 +26,8 @@ from mmseg_ccdistill.mini_night.frames import source_frames_at_night, twilight_f
 from mmseg_ccdistill.mini_night.geometry import Camera, Mesh
 from mmseg_ccdistill.mini_night.layout import make_street
 from mmseg_ccdistill.mini_night.traffic import add_traffic
+from mmseg_ccdistill.mini_night.writer import PAIR_LIST
+from mmseg_ccdistill.runtime import atomic_file
 
 SMALL = (192, 96)
 DAY_GREY = {'S': 89.1437, 'T': 85.0885}  # mean of pictures and labels together
@@ -338,6 +340,48 @@ def test_finished_set_is_left_alone_and_a_half_written_one_completed(tmp_path: P
     assert _files(root) == before
     manifest = json.loads((root / 'mini_night.json').read_text())
     assert manifest['num_pairs'] == 2 and 'night' not in manifest
+
+
+def test_an_edited_list_stays_and_is_told_of(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = shutil.copytree(tiny, tmp_path / 'set')
+    write_mini_night(root, workers=1, twilight=True, **TINY)
+    lists = [root / PAIR_LIST, root / 'dark_zurich/corresp/train/twilight/MT000_ref_day.csv']
+    whole = [listing.read_text() for listing in lists]
+    assert capsys.readouterr().out == ''
+    for listing, text in zip(lists, whole, strict=True):
+        listing.write_text(text.splitlines(keepends=True)[0])
+    write_mini_night(root, workers=1, twilight=True, **TINY)
+    assert capsys.readouterr().out == ''.join(
+        f'{listing} differs from the list of this mini night and stays as it is: to have it written anew, delete it '
+        'and start again\n'
+        for listing in lists
+    )
+    for listing, text in zip(lists, whole, strict=True):
+        assert listing.read_text() == text.splitlines(keepends=True)[0]
+        listing.unlink()
+    write_mini_night(root, workers=1, twilight=True, **TINY)
+    assert [listing.read_text() for listing in lists] == whole and capsys.readouterr().out == ''
+
+
+def test_lists_and_manifest_are_there_whole_or_not_at_all(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = shutil.copytree(tiny, tmp_path / 'set')
+    for name in (PAIR_LIST, 'mini_night.json'):
+        (root / name).unlink()
+
+        def die(step: str) -> None:
+            if step == 'written':
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+            killed.setattr(atomic_file, 'fault_point', die)
+            write_mini_night(root, workers=1, **TINY)
+        assert not (root / name).exists()
+        write_mini_night(root, workers=1, **TINY)
+        assert _files(root) == _files(tiny)
 
 
 def test_hard_nights_have_the_days_and_labels_of_easy_ones(tiny: Path, tmp_path: Path) -> None:

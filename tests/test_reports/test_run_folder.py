@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 from written_run import CONFIG, ROWS, write_run, write_start
 
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.export.branch_export import write_config
 from mmseg_ccdistill.reports.run_folder import read_environment, read_run
 
 
@@ -37,6 +40,16 @@ def test_a_test_in_the_same_folder_is_no_training(tmp_path: Path) -> None:
     (tmp_path / '20260103_000000/vis_data').mkdir(parents=True)
     (tmp_path / '20260103_000000/vis_data/config.py').write_text('randomness = dict(seed=99)')
     assert read_run(tmp_path).seed == 7
+
+
+def test_an_export_in_the_work_dir_is_not_its_config(tmp_path: Path) -> None:
+    """``ccdistill export CONFIG CHECKPOINT work_dirs/NAME/night`` writes night.py there, later than the training."""
+    write_run(tmp_path)
+    write_config(tmp_path / 'night.py', Config(dict(model=None)), 'night branch of iter_4.pth')
+    os.utime(tmp_path / 'small.py', (1, 1))
+    assert read_run(tmp_path).config_name == 'small'
+    (tmp_path / 'small.py').unlink()
+    assert read_run(tmp_path).config_name == tmp_path.name
 
 
 def test_a_log_without_the_block_says_nothing(tmp_path: Path) -> None:

@@ -154,6 +154,7 @@ def test_files_that_cannot_be_resumed_are_passed_over(work_dir: Path) -> None:
             "--resume takes no value, but 'auto' follows it: it continues from the newest whole checkpoint of the work "
             "dir; leave 'auto' out",
         ),
+        ([], None),
         (['c.py', '--resume'], None),
         (['--resume', 'c.py', '--amp'], None),
         (['c.py', '--resume', '--cfg-options', 'load_from=a.pth'], None),

@@ -8,11 +8,20 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.apis import init_model
 from mmseg.datasets import CityscapesDataset
+from mmseg.registry import MODELS
 from PIL import Image
-from tool_project import VAL_STEMS, error_of, load_tool, make_project, run_tool
+from tool_project import (
+    VAL_STEMS,
+    error_of,
+    load_tool,
+    make_project,
+    run_tool,
+    save_checkpoint,
+)
 
 # Tiles of 96 x 64 (the images' own size) below a header of 24; captions of 18, gaps of 6.
 HEADER, STEP = 24, 64 + 18 + 6
@@ -262,6 +271,50 @@ def test_mistakes_end_in_one_sentence(
     out = tmp_path / 'a.png'
     assert run_tool(tool, monkeypatch, '--out', out, *arguments) == 2
     assert re.search(expected, error_of(capsys)) and not out.exists()
+
+
+@pytest.mark.parametrize('value', [0, -5])
+@pytest.mark.parametrize(
+    ('name', 'models', 'option'),
+    [
+        ('compare', ['a:b'], '--num'),
+        ('compare', ['a:b'], '--tile-width'),
+        ('correlations', ['a', 'b'], '--tile-width'),
+        ('browse_domains', ['a'], '--num'),
+        ('browse_domains', ['a'], '--rows'),
+        ('browse_domains', ['a'], '--tile-width'),
+    ],
+)
+def test_a_number_below_one_is_refused_at_once(
+    capsys, name: str, models: list[str], option: str, value: int
+) -> None:
+    tool = load_tool(f'tools/analysis_tools/{name}.py')
+    with pytest.raises(SystemExit) as ending:
+        tool.parse_args([*models, '--out', 'a.png', option, str(value)])
+    assert ending.value.code == 2
+    assert capsys.readouterr().err.endswith(f'error: {option} must be at least 1, got {value}\n')
+
+
+@pytest.mark.parametrize('count', [5, 25])
+@pytest.mark.parametrize('images', [False, True], ids=['test set', 'images'])
+def test_a_model_of_other_classes_is_refused(
+    files, tool, monkeypatch, capsys, tmp_path, count: int, images: bool
+) -> None:
+    """Fewer would be scored as if they were the set's, more have no names."""
+    head = dict(num_classes=count, loss_decode=dict(_delete_=True, type='CrossEntropyLoss'))
+    (files / 'other.py').write_text(f"_base_ = 'source.py'\nmodel = dict(decode_head={head!r})\n")
+    init_default_scope('mmseg')
+    model = MODELS.build(Config.fromfile('other.py').model)
+    save_checkpoint(tmp_path / 'other.pth', model.state_dict())
+    pair, out = f'other.py:{tmp_path / "other.pth"}', tmp_path / 'a.png'
+    frame = f'data/dark_zurich/rgb_anon/val/night/{VAL_STEMS[0]}_rgb_anon.png'
+    more = ['--images', frame] if images else ['--num', 1]
+    assert run_tool(tool, monkeypatch, 'source.py:source.pth', pair, *more, '--out', out) == 2
+    assert error_of(capsys) == (
+        f'{pair} has {count} classes and the test set of the first config 19: expected equal numbers; compare models '
+        'of one set of classes'
+    )
+    assert not out.exists()
 
 
 def test_a_picture_of_no_known_format_is_refused(tool, monkeypatch, capsys, tmp_path) -> None:

@@ -22,6 +22,7 @@ from mmseg_ccdistill.engine.label_needs import (
 from mmseg_ccdistill.engine.prediction_folders import keep_folders
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.command_line import load_config
+from mmseg_ccdistill.runtime.ranks import RANK_VARIABLES
 
 _MORE = """
 _base_ = ['{name}.py']
@@ -107,6 +108,30 @@ def test_images_of_one_name_have_a_prediction_each(
     assert predictions(tmp_path / 'own') == expected
     with Image.open(tmp_path / 'own/a/0_rgb_anon.png') as prediction:
         assert prediction.mode == 'L' and prediction.size == (96, 64)
+
+
+@pytest.mark.parametrize('options', [['--show'], ['--show-dir', 'painted']], ids=['show', 'dir'])
+@pytest.mark.parametrize('launcher', list(RANK_VARIABLES))
+def test_pictures_need_one_process(
+    here, tmp_path, monkeypatch, capsys, launcher: str, options: list[str]
+) -> None:
+    """The visualizer of MMSegmentation paints on the first process alone, which has a part of the images."""
+
+    def never(*args: object) -> None:
+        raise AssertionError('no group is started')
+
+    tool = load_tool('tools/test.py')
+    monkeypatch.setattr(tool, 'set_up_processes', never)
+    monkeypatch.delenv('MASTER_ADDR', raising=False)
+    rank, count, local = RANK_VARIABLES[launcher]
+    for name, value in ((rank, '0'), (count, '2'), (local, '0')):
+        monkeypatch.setenv(name, value)
+    arguments = ['IoUMetric.py', 'source.pth', '--launcher', launcher, *options]
+    assert run_tool(tool, monkeypatch, *arguments, '--work-dir', tmp_path) == 2
+    assert error_of(capsys) == (
+        f'rank 0: {options[0]} paints the images of one process, but there are 2: expected one; leave {options[0]} '
+        'out (--out DIR works with several), or test with one process: python tools/test.py CONFIG CHECKPOINT'
+    )
 
 
 def stock_tool(folder: Path, metric: str, **more: object) -> Runner:

@@ -23,7 +23,7 @@ from layouts import (
 from meeting_port import meeting_port
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS, METRICS, MODELS
+from mmseg.registry import DATASETS, METRICS, MODELS, RUNNERS
 
 from mmseg_ccdistill.runtime.checkpoint_file import OWN_KEY
 from mmseg_ccdistill.runtime.command_line import run_main
@@ -199,6 +199,26 @@ def test_other_mistakes(project, monkeypatch, capsys) -> None:
         assert "plain_night.md' is no folder: expected one" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         load_tool().parse_args(['c.py', 'm.pth', '--sets', 'dz-test'])
+
+
+def test_a_file_without_weights_is_named_before_anything_is_built(
+    project, monkeypatch, capsys
+) -> None:
+    """As tools/test.py does: damaged, empty, or with code in it."""
+
+    def never(config: Config) -> None:
+        raise AssertionError('nothing is built')
+
+    monkeypatch.setattr(RUNNERS, 'build', never)
+    save_weights(project / 'plain.py', project / 'whole.pth')
+    (project / 'damaged.pth').write_bytes((project / 'whole.pth').read_bytes()[:-400])
+    torch.save(dict(meta={}), project / 'empty.pth')
+    torch.save(dict(state_dict={}, of=Path), project / 'code.pth')
+    for name in ('damaged', 'empty', 'code'):
+        assert call(monkeypatch, 'plain.py', f'{name}.pth', *small('acdc_night_val')) == 2
+        error = capsys.readouterr().err.strip()
+        assert '\n' not in error
+        assert re.match(rf"error: the argument CHECKPOINT: '?{name}\.pth", error), error
 
 
 def test_settings_that_the_tool_makes_itself_are_refused(project, monkeypatch, capsys) -> None:

@@ -31,7 +31,12 @@ from mmseg_ccdistill.engine.inference import (
 from mmseg_ccdistill.engine.training_draws import packed_image, training_dataset, training_draws
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.models.segmentors import AdaptationSegmentor
-from mmseg_ccdistill.runtime.command_line import load_config, run_main, trust_pickle
+from mmseg_ccdistill.runtime.command_line import (
+    check_counts,
+    load_config,
+    run_main,
+    trust_pickle,
+)
 from mmseg_ccdistill.visualization.draw_rows import DrawRow, draw_panel
 from mmseg_ccdistill.visualization.panel import check_picture_path, write_image
 
@@ -55,9 +60,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--force', action='store_true', help='replace pictures that exist')
     add_model_arguments(parser)
     args = parser.parse_args(argv)
-    for name in ('num', 'rows', 'tile_width'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name.replace("_", "-")} must be at least 1')
+    check_counts(parser, args, 'num', 'rows', 'tile_width')
     return args
 
 

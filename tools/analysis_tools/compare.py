@@ -34,6 +34,7 @@ from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation import published_table, score_table
 from mmseg_ccdistill.runtime.command_line import (
     NAMED_BY_CHECKPOINT,
+    check_counts,
     load_config,
     run_main,
     trust_pickle,
@@ -64,7 +65,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--tile-width', type=int, default=320, help='width of an image in pixels')
     parser.add_argument('--force', action='store_true', help='replace pictures that exist')
     add_model_arguments(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    check_counts(parser, args, 'num', 'tile_width')
+    return args
 
 
 def read_models(
@@ -151,6 +154,11 @@ def main() -> None:
     predictions = []
     for name, config, checkpoint in models:
         model = load_segmentor(config, checkpoint)
+        if model.num_classes != len(meta['classes']):
+            raise UserInputError(
+                f'{config.filename}:{checkpoint} has {model.num_classes} classes and the test set of the first config '
+                f'{len(meta["classes"])}: expected equal numbers; compare models of one set of classes'
+            )
         labels = predict_label_files(model, config, [scene.path for scene in scenes], name)
         maps = [label.cpu().numpy().astype(np.uint8) for label in labels]
         predictions.append((name, maps))

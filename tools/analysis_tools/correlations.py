@@ -32,6 +32,7 @@ from mmseg_ccdistill.models.losses import CDCLoss, CDSLoss, correlation_maps, gr
 from mmseg_ccdistill.models.segmentors import CCDistillSegmentor
 from mmseg_ccdistill.runtime.command_line import (
     NAMED_BY_CHECKPOINT,
+    check_counts,
     load_config,
     run_main,
     trust_pickle,
@@ -52,7 +53,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--tile-width', type=int, default=320, help='width of an image in pixels')
     parser.add_argument('--force', action='store_true', help='replace pictures that exist')
     add_model_arguments(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    check_counts(parser, args, 'tile_width')
+    return args
 
 
 def load_model(config: Config, checkpoint: str) -> CCDistillSegmentor:

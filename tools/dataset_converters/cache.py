@@ -41,6 +41,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--folders', nargs='+', default=[], help='folders of the root (default: all of it)'
     )
+    parser.add_argument(
+        '--grey',
+        action='store_true',
+        help='cache PNG files of one channel, too: grey photos (default: they count as labels)',
+    )
     parser.add_argument('--dry-run', action='store_true', help='only say how much space is needed')
     return parser.parse_args(argv)
 
@@ -48,10 +53,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Fill the cache."""
     args = parse_args(argv)
-    root = args.root.resolve()
-    names = list_images(root, args.folders)
+    root = args.root
+    names = list_images(root, args.folders, args.grey)
+    left_out = len(list_images(root, args.folders, grey=True)) - len(names)
     if args.dry_run:
         print(f'{len(names)} images: {space_needed(root, names, args.format) / 1e9:.2f} GB')
+        _say_left_out(left_out)
         return
     cache = prepare_cache(root, args.cache, args.format)
     missing = missing_images(cache, names)
@@ -60,6 +67,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_space(cache, needed)
     fill_cache(cache, missing)
     print(f'{args.cache}: {len(names)} images, each with the pixels of its file')
+    _say_left_out(left_out)
+
+
+def _say_left_out(count: int) -> None:
+    if count:
+        print(
+            f'{count} PNG files of one channel are left out, as labels are: grey photos are cached with --grey and '
+            '--folders, the folders that hold no labels'
+        )
 
 
 if __name__ == '__main__':

@@ -50,10 +50,10 @@ class LABStyle(BaseTransform):
         self.styles = StyleFolder(images, suffix, lab_statistics, 'LABStyle', 'images or suffix')
 
     def check_files(self) -> None:
-        """List the style images.
+        """List the style images and look at each.
 
         Raises:
-            UserInputError: If the folder is missing or holds none.
+            UserInputError: If the folder is missing or holds none, or one cannot be read.
         """
         self.styles.check_files()
 

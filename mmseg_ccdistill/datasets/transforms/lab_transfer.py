@@ -221,10 +221,10 @@ class LABTransfer(BaseTransform):
             self.reads = ('source_day',)
 
     def check_files(self) -> None:
-        """List the images of ``style_dir``.
+        """List the images of ``style_dir`` and look at each.
 
         Raises:
-            UserInputError: If the folder is missing or holds none.
+            UserInputError: If the folder is missing or holds none, or one cannot be read.
         """
         if self.styles is not None:
             self.styles.check_files()

@@ -10,6 +10,13 @@ import cv2
 import numpy as np
 
 from ...errors import UserInputError
+from ..file_scan import map_parallel
+from ..image_facts import (
+    UnreadableFileError,
+    read_facts,
+    unreadable_reason,
+    unreadable_sentence,
+)
 
 _Style = TypeVar('_Style')
 
@@ -17,7 +24,8 @@ _Style = TypeVar('_Style')
 class StyleFolder(Generic[_Style]):
     """The styles of the images in a folder, each of a whole image.
 
-    Each process keeps them: a file is read once. The files are listed at the first look, or by :meth:`check_files`.
+    Each process keeps them: a file is read once. The files are listed and looked at once, by :meth:`check_files` or
+    at the first use.
 
     Args:
         images: The folder; sub-folders count.
@@ -41,22 +49,28 @@ class StyleFolder(Generic[_Style]):
         self._known: dict[str, _Style] = {}
 
     def check_files(self) -> None:
-        """List the images.
+        """List the images and look at the header and the end of each.
 
         Raises:
-            UserInputError: If the folder is missing or holds none.
+            UserInputError: If the folder is missing or holds none, or one cannot be read.
         """
-        self._files = sorted(
+        if self._files:
+            return
+        files = sorted(
             os.path.join(parent, name)
             for parent, _, names in os.walk(self.images, followlinks=True)
             for name in names
             if name.endswith(self.suffix) and not name.startswith('.')
         )
-        if not self._files:
+        if not files:
             raise UserInputError(
                 f'{self._reader} found no image that ends in {self.suffix!r} in the folder {self.images!r}: expected '
                 f'the images whose light the source takes on; correct {self._settings}.'
             )
+        for sentence in map_parallel(_fault, files, f'Looking at the images of {self._reader}'):
+            if sentence is not None:
+                raise UserInputError(sentence)
+        self._files = files
 
     def __len__(self) -> int:
         """Number of images, at least 1."""
@@ -75,11 +89,26 @@ class StyleFolder(Generic[_Style]):
         """
         path = self._files[number]
         if path not in self._known:
-            image = cv2.imread(path, cv2.IMREAD_COLOR)
+            try:  # the bytes, as LoadImageFromFile decodes them: of a cut file imread gives a part
+                image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+            except (OSError, cv2.error):
+                image = None
             if image is None:
-                raise UserInputError(
-                    f'The style image {path!r} cannot be read: expected a whole PNG or JPEG image; copy or download '
-                    'it again, or take it out of the folder.'
-                )
+                reason = unreadable_reason(path) or 'OpenCV cannot decode it'
+                raise UserInputError(_sentence(path, reason))
             self._known[path] = self._measure(image)
         return self._known[path]
+
+
+def _fault(path: str) -> str | None:
+    """Say that an image cannot be read, or None."""
+    try:
+        read_facts(path, with_values=False)
+    except UnreadableFileError as error:
+        return _sentence(path, str(error))
+    return None
+
+
+def _sentence(path: str, reason: str) -> str:
+    fix = 'copy or download it again, or take it out of the folder'
+    return unreadable_sentence(path, reason, fix, role='style image')

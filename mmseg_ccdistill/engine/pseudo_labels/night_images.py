@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
+from ...curation.audit.listing import list_files
 from ...datasets import DayNightPairDataset, read_pair_list
 from ...datasets.file_check import build_lazily, check_roots
 from ...datasets.file_scan import map_parallel
@@ -79,14 +80,14 @@ def named_images(path: str, root: str | None = None) -> dict[str, str]:
             raise UserInputError(
                 f'--image-root {root!r} goes with a list, and --images {path!r} is a folder: leave --image-root out'
             )
-        found = sorted(
-            str(file.relative_to(path))
-            for file in Path(path).rglob('*')
-            if file.suffix.lower() in _SUFFIXES and file.is_file()
-        )
+        found = [
+            os.path.relpath(file, path)
+            for file in list_files(path, '')  # links are followed
+            if file.lower().endswith(_SUFFIXES)
+        ]
         return _not_empty(_files(path, found), path)
     try:
-        lines = Path(path).read_text(encoding='utf-8').splitlines()
+        lines = Path(path).read_text(encoding='utf-8-sig').splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserInputError(
             f'--images {path!r} cannot be read ({type(error).__name__}): expected a folder, or a text file with one '

@@ -62,8 +62,10 @@ def test_all_styles_are_drawn_and_each_file_is_read_once(
 ) -> None:
     transform = LABStyle(str(styles), stats='crop')
     read: list[str] = []
-    imread = cv2.imread
-    monkeypatch.setattr(cv2, 'imread', lambda path, flag: read.append(path) or imread(path, flag))
+    fromfile = np.fromfile
+    monkeypatch.setattr(
+        np, 'fromfile', lambda path, kind: read.append(path) or fromfile(path, kind)
+    )
     for _ in range(20):
         transform.transform({'img': picture(1)})
     assert len(read) == len(set(read)) == 3
@@ -97,7 +99,7 @@ def test_missing_and_broken_styles_are_one_sentence(styles: Path, tmp_path: Path
     for path in styles.rglob('*.png'):
         path.write_bytes(b'no image')
     with pytest.raises(UserInputError, match='The style image .* cannot be read'):
-        LABStyle(str(styles), stats='crop').transform({'img': picture(1)})
+        LABStyle(str(styles), stats='crop').check_files()
 
 
 def test_a_start_looks_for_the_styles(tmp_path: Path) -> None:

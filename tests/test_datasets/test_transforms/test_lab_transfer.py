@@ -315,6 +315,13 @@ def test_a_style_folder_without_images_is_one_sentence(tmp_path: Path) -> None:
     TRANSFORMS.build(dict(type='LABTransfer')).check_files()  # has none to look for
 
 
+def test_a_broken_style_image_is_one_sentence_at_the_start(nights: Path) -> None:
+    transform = TRANSFORMS.build(dict(type='LABTransfer', style_dir=str(nights)))
+    paths(nights)[1].write_bytes(b'no image')
+    with pytest.raises(UserInputError, match='^The style image .*frame.jpg.* cannot be read'):
+        transform.check_files()
+
+
 def test_copy_source_day_is_the_ablation_without_lab():
     out = TRANSFORMS.build(dict(type='CopySourceDay'))(sample())
     day, night = out['source_day'], out['source_night']

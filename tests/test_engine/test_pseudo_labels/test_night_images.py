@@ -58,6 +58,26 @@ def test_a_folder_and_a_list(files: Path) -> None:
     assert named_images(f'{folder}/list.txt') == {NAMES[1]: f'{folder}/{NAMES[1]}'}
 
 
+def test_linked_folders_are_followed_and_hidden_files_left_out(tmp_path: Path) -> None:
+    night = Path('data/dark_zurich/rgb_anon/train/night').absolute()
+    (tmp_path / 'drive').symlink_to(night)
+    for name in ('.hidden.png', '.cache.jpg'):
+        (tmp_path / name).write_bytes(b'')
+    found = named_images(str(tmp_path))
+    names = [f'drive/{name.removeprefix("train/night/")}' for name in NAMES]
+    assert found == {name: str(tmp_path / name) for name in names}
+    check_images(found)
+
+
+def test_a_list_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """Notepad and PowerShell write one."""
+    lines = ''.join(f'{name}\r\n' for name in NAMES)
+    (tmp_path / 'list.txt').write_bytes(lines.encode('utf-8-sig'))
+    found = named_images(str(tmp_path / 'list.txt'), 'data/dark_zurich/rgb_anon')
+    assert list(found) == NAMES
+    check_images(found)
+
+
 def test_mistakes_end_in_one_sentence(files: Path) -> None:
     with pytest.raises(UserInputError) as caught:
         training_nights(Config.fromfile('source.py'))
