@@ -22,8 +22,9 @@ from mmseg.visualization import SegLocalVisualizer
 from tool_project import load_tool, run_tool
 
 from benchmarks.forked_training import make_data
-from mmseg_ccdistill.engine.curriculum_plan import Tools, read_plan
+from mmseg_ccdistill.engine.curriculum_plan import read_plan
 from mmseg_ccdistill.engine.curriculum_run import run_curriculum
+from mmseg_ccdistill.engine.curriculum_stage import Tools
 from mmseg_ccdistill.runtime.checkpoint_file import load_checkpoint_file
 from mmseg_ccdistill.runtime.file_digest import file_digest
 

@@ -201,3 +201,20 @@ def test_dark_zurich_is_tested_at_half_its_size(config: Config) -> None:
     resize = config.test_dataloader.dataset.pipeline[1]
     assert (resize.type, resize.scale, resize.keep_ratio) == ('Resize', (960, 540), True)
     assert config.test_dataloader.batch_size == 1
+
+
+@pytest.mark.parametrize(
+    'path', sorted((CONFIG.parents[1] / 'dannet').glob('*.py')), ids=lambda path: path.stem
+)
+def test_dannet_resizes_bilinearly_and_its_page_says_so(path: Path) -> None:
+    config = Config.fromfile(str(path))
+    pipelines = [
+        part.pipeline for part in (config.train_dataloader.dataset[k] for k in ('source', 'target'))
+    ]
+    init_default_scope('mmseg')
+    for step in [*pipelines[0], *pipelines[1], *config.test_dataloader.dataset.pipeline]:
+        if step.type in ('Resize', 'RandomResize'):
+            built = TRANSFORMS.build(step)
+            assert getattr(built, 'resize', built).interpolation == 'bilinear'
+    page = (CONFIG.parents[2] / 'docs/dannet.md').read_text()
+    assert 'bicubic' in page.partition('## What differs from the released code')[2]

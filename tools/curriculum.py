@@ -14,8 +14,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmseg_ccdistill.engine.curriculum_plan import Tools, read_plan
+from mmseg_ccdistill.engine.curriculum_plan import read_plan
 from mmseg_ccdistill.engine.curriculum_run import run_curriculum, show_commands
+from mmseg_ccdistill.engine.curriculum_stage import Tools
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.command_line import run_main
 from mmseg_ccdistill.runtime.override_syntax import add_override_argument

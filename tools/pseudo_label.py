@@ -21,7 +21,7 @@ from mmseg_ccdistill.engine.inference import (
     load_segmentor,
     unlabelled_pipeline,
 )
-from mmseg_ccdistill.engine.pseudo_labels import ThresholdRule, label_images
+from mmseg_ccdistill.engine.pseudo_labels import label_images
 from mmseg_ccdistill.engine.pseudo_labels.day_guide import read_day_guide
 from mmseg_ccdistill.engine.pseudo_labels.label_folder import LabelFolder
 from mmseg_ccdistill.engine.pseudo_labels.label_settings import label_settings
@@ -30,6 +30,7 @@ from mmseg_ccdistill.engine.pseudo_labels.night_images import (
     named_images,
     training_nights,
 )
+from mmseg_ccdistill.engine.pseudo_labels.thresholds import threshold_rule
 from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_file
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.command_line import (
@@ -99,32 +100,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def rule_of(args: argparse.Namespace) -> ThresholdRule:
-    """The rule that the arguments name.
-
-    Args:
-        args: Parsed arguments.
-
-    Raises:
-        UserInputError: If they make no rule.
-    """
-    kind, *values = args.threshold
-    try:
-        numbers = [float(value) for value in values]
-    except ValueError as error:
-        raise UserInputError(
-            f'--threshold {" ".join(args.threshold)}: expected "median", "none", or "fixed" and a number'
-        ) from error
-    if len(numbers) > 1:
-        raise UserInputError(f'--threshold has {len(numbers)} values: expected one, after "fixed"')
-    return ThresholdRule(kind, numbers[0] if numbers else None, args.quantile, args.cap).check()
-
-
 def main() -> None:
     """Label."""
     args = parse_args()
     trust_pickle(args.trust_pickle)
-    rule = rule_of(args)
+    rule = threshold_rule(args.threshold, args.quantile, args.cap)
     if args.image_root is not None and args.images is None:
         raise UserInputError('--image-root goes with --images: leave it out')
     config = load_config(args.config, args.cfg_options, NAMED_BY_CHECKPOINT)
@@ -135,7 +115,7 @@ def main() -> None:
     guide = None
     if args.refine:
         guide = read_day_guide(args.refine, images, len(settings['classes']))
-        settings['refine'] = guide.facts
+        settings['refine'] = guide.facts()
     LabelFolder(args.out, list(images), settings)  # names what is there
     check_images(images)
     if guide is not None:

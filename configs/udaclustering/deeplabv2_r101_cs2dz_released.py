@@ -1,6 +1,7 @@
 """UDAclustering as its released code trains, after deeplabv2_r101_cityscapes_released.py: see deeplabv2_released.py.
 
-Two of the four branches are summed, both domains are flipped; normalisation is trained but for that of the stem. The released code blurs them, too; that is not here.
+Two of the four branches are summed, both domains are flipped; normalisation is trained but for that of the stem. The
+released code blurs the images, too; that is not here.
 """
 
 _base_ = ['./deeplabv2_r101_cs2dz.py', '../_base_/models/deeplabv2_released.py']

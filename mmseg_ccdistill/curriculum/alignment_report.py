@@ -17,7 +17,7 @@ class How(TypedDict, total=False):
 
     Attributes:
         kind: ``'warped'`` by motion and depth, or by a ``'homography'``; ``'filtered'``; ``'alone'``: no day image.
-        reason: Why it was not aligned although that was wanted, or None.
+        reason: Why it was not aligned, or not with the depth that was wanted, or None.
         matches: Points in common.
         inliers: Those that agree with the motion or the homography.
         distance: Between the cameras in metres.

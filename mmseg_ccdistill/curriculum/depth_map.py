@@ -21,6 +21,8 @@ SKY_DEPTH = _METRES / _LOW_DISPARITY
 SKY_CLASS = 10
 # Between these lies the median depth of a street, in metres. Disparities and millimetres do not.
 _LEAST_MEDIAN, _MOST_MEDIAN = 1.0, 1000.0
+# The lowest rows of a map are this part of it. The road there is nearer than all that stands on it (ours).
+_LOWEST = 10
 
 
 def monodepth2_metres(levels: npt.NDArray[np.uint16]) -> Array:
@@ -100,8 +102,8 @@ def check_depth(
         name: What to call it.
 
     Raises:
-        UserInputError: If the size is another, a value is not positive or not finite, or the median is none that a
-            street has.
+        UserInputError: If the size is another, a value is not positive or not finite, the median is none that a
+            street has, or the lowest rows, where the road is near, are farther than the upper half.
     """
     if depth.shape != size:
         raise UserInputError(
@@ -121,6 +123,14 @@ def check_depth(
         raise UserInputError(
             f'{name} has the median {median:.4g}: expected metres, {_LEAST_MEDIAN:g} to {_MOST_MEDIAN:g} in a street; '
             'convert disparities and millimetres.'
+        )
+    height = len(depth)
+    above = float(np.median(depth[: max(1, height // 2)]))
+    below = float(np.median(depth[-max(1, height // _LOWEST) :]))
+    if below > above:
+        raise UserInputError(
+            f'{name} has the median {above:.4g} in its upper half and {below:.4g} in its lowest rows: expected metres, '
+            'which are small where the road is near; convert disparities.'
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,12 @@ class PairRefinement:
             :func:`read_depth`. None, or no file for an image: a homography is tried, then the filter is taken.
 
     Attributes:
+        depth_of: File of depth of each day image that has one.
         hows: What was done with each dark image so far, by its path.
 
     Raises:
-        UserInputError: If the folder of depth does not exist, or would not be read.
+        UserInputError: If the folder of depth does not exist, would not be read, has no file for any of the day images,
+            or one for two of them.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class PairRefinement:
             )
         self.day_of, self.predict_day = day_of, predict_day
         self.settings, self.depth_root = settings, depth_root
+        self.depth_of = {} if depth_root is None else _depth_files(depth_root, day_of.values())
         self.hows: dict[str, How] = {}
 
     def __call__(self, p_dark: Probabilities, dark: str) -> Probabilities:
@@ -90,10 +93,28 @@ class PairRefinement:
         return count_alignments(self.hows)
 
     def _depth(self, day: str, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64] | None:
-        if self.depth_root is None:
-            return None
-        path = find_depth(self.depth_root, Path(day).stem)
+        path = self.depth_of.get(day)
         return None if path is None else read_depth(path, (image.shape[0], image.shape[1]))
+
+
+def _depth_files(root: str | Path, days: Iterable[str]) -> dict[str, Path]:
+    """Files of depth of the day images that have one."""
+    named: dict[str, str] = {}
+    for day in days:
+        other = named.setdefault(Path(day).stem, day)
+        if other != day:
+            raise UserInputError(
+                f'{other} and {day} have one name, and so one file of depth in refine.depth_root {root}: expected day '
+                'images of different names; rename one and its file, or leave depth_root out.'
+            )
+    found = {day: path for name, day in named.items() if (path := find_depth(root, name))}
+    if named and not found:
+        name, day = next(iter(named.items()))
+        raise UserInputError(
+            f'refine.depth_root {root} has no depth of the day images: expected a file for each, such as {name}.png or '
+            f'{name}.npy for {day}; correct the path, or rename the files.'
+        )
+    return found
 
 
 def _read(path: str) -> npt.NDArray[np.uint8]:

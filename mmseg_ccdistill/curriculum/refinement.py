@@ -114,8 +114,9 @@ def into_dark_view(
         seen, how = _seen_by_plane(
             day, points_day, points_dark, (image_day.shape[0], image_day.shape[1])
         )
-        if settings.align == 'geometry' and how['kind'] == 'filtered':
-            how['reason'] = f'no depth, and {how["reason"]}'
+        if settings.align == 'geometry':
+            fault = how['reason']
+            how['reason'] = 'no depth' if fault is None else f'no depth, and {fault}'
     if seen is None:
         return _filtered(day, image_dark, settings, how)
     warped = quad_warp(day, seen.places, seen.depth, seen.ahead)

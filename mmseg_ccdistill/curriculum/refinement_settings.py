@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from ..errors import UserInputError
-from .camera import DARK_ZURICH_VIEW, focal_length
+from .camera import DARK_ZURICH_VIEW
 from .confidence_fusion import DAY_WEIGHT, DYNAMIC_CLASSES, LOW_DAY_WEIGHT
 from .depth_map import SKY_CLASS
 
@@ -16,7 +17,17 @@ _CHOICES = {
     'filter': ('window', 'grid'),
     'unassigned': ('day', 'dark'),
 }
-_POSITIVE = ('space', 'colour', 'day_weight', 'low_day_weight')
+#: Numbers above 0: what each is, and what it must be below.
+_NUMBERS = {
+    'field_of_view': (
+        'the horizontal field of view of the camera in degrees, between 0 and 180',
+        180,
+    ),
+    'space': ('a share of the width, between 0 and 1, such as 80 / 1920', 1),
+    'colour': ('a positive number', math.inf),
+    'day_weight': ('a positive number', math.inf),
+    'low_day_weight': ('a positive number', math.inf),
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,7 @@ class RefinementSettings:
         colour: Spread of the filter over colour in CIELAB / 100.
         day_weight: Weight of the day's confidence in the fusion.
         low_day_weight: The same where the two cannot both be right.
-        dynamic_classes: Ids of the classes that move.
+        dynamic_classes: Ids of the classes that move; a single id is taken as one of them.
         sky_class: Id of the sky, which is put far away. None: no class is the sky.
     """
 
@@ -55,19 +66,31 @@ class RefinementSettings:
         """Check the values.
 
         Raises:
-            UserInputError: If one is none of its choices or out of its range.
+            UserInputError: If one is none of its choices, of another type, or out of its range.
         """
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UserInputError(
                     f'refine.{name} is {getattr(self, name)!r}: expected one of {", ".join(map(repr, choices))}.'
                 )
-        for name in _POSITIVE:
+        for name, (what, limit) in _NUMBERS.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-                raise UserInputError(f'refine.{name} is {value!r}: expected a positive number.')
-        focal_length(1, self.field_of_view)
-        object.__setattr__(self, 'dynamic_classes', tuple(self.dynamic_classes))
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not 0 < value < limit:
+                raise UserInputError(f'refine.{name} is {value!r}: expected {what}.')
+        if not isinstance(self.equalize, bool):
+            raise UserInputError(f'refine.equalize is {self.equalize!r}: expected True or False.')
+        if self.sky_class is not None and not _is_id(self.sky_class):
+            raise UserInputError(
+                f'refine.sky_class is {self.sky_class!r}: expected the id of a class, or None for no sky.'
+            )
+        given: Any = self.dynamic_classes
+        ids = (given,) if _is_id(given) else given
+        if not isinstance(ids, list | tuple) or not all(map(_is_id, ids)):
+            raise UserInputError(
+                f'refine.dynamic_classes is {given!r}: expected ids of classes, such as (11, 12), or () for none.'
+            )
+        object.__setattr__(self, 'dynamic_classes', tuple(ids))
 
     def check_classes(self, num_classes: int) -> None:
         """Check the ids against the number of classes.
@@ -86,6 +109,10 @@ class RefinementSettings:
                     f'refine.{name} names class {wrong[0]}, but the prediction has {num_classes} classes: set it to '
                     f'ids from 0 to {num_classes - 1} of your own classes.'
                 )
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def refinement_settings(given: Mapping[str, Any] | None) -> RefinementSettings:

@@ -24,7 +24,8 @@ from ..runtime.file_digest import file_digest
 from ..runtime.folder_lock import own
 from ..runtime.resume import newest_good_checkpoint
 from ..runtime.run_errors import StoppedBySignal
-from .curriculum_plan import Stage, Tools, stages_from
+from .curriculum_plan import stages_from
+from .curriculum_stage import Stage, Tools
 
 
 def run_curriculum(

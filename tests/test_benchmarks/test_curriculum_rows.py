@@ -26,15 +26,19 @@ ROWS['mgcda'] = ROWS['gcma']
 
 
 def place(folder: Path) -> dict[str, Path]:
-    """Folders and lists of a world, without images."""
+    """Folders and lists of a world, with one empty image of each light."""
     roots = {part: folder / 'world' / part for part in ('cityscapes', 'dark_zurich')}
     for light in ('day', 'night', 'twilight'):
-        (roots['dark_zurich'] / 'rgb_anon/train' / light).mkdir(parents=True)
+        images = roots['dark_zurich'] / 'rgb_anon/train' / light / 'A'
+        images.mkdir(parents=True)
+        (images / 'a_rgb_anon.png').touch()
     roots['cityscapes'].mkdir()
     lists = roots['dark_zurich'] / 'lists'
     lists.mkdir()
     (lists / 'zurich_dn_pair_train.csv').write_text('train/night/A/a,train/day/A/a\n')
-    (roots['dark_zurich'] / 'corresp/train/twilight').mkdir(parents=True)
+    pairs = roots['dark_zurich'] / 'corresp/train/twilight'
+    pairs.mkdir(parents=True)
+    (pairs / 'A.csv').write_text('train/twilight/A/a,train/day/A/a\n')
     return roots
 
 

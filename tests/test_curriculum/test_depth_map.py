@@ -17,6 +17,9 @@ from mmseg_ccdistill.curriculum.depth_map import (
 )
 from mmseg_ccdistill.errors import UserInputError
 
+#: Far above, near below.
+STREET = np.repeat([[0.9], [0.5], [0.2], [0.1]], 6, axis=1)
+
 
 def test_numbers_of_the_public_code() -> None:
     metres = monodepth2_metres(np.array([0, 1, 655, 6553, 65535], np.uint16))
@@ -34,6 +37,8 @@ def test_files(tmp_path: Path) -> None:
     levels = np.full((4, 6), 3000, np.uint16)
     cv2.imwrite(str(tmp_path / 'a.png'), levels)
     np.save(tmp_path / 'b.npy', np.full((4, 6), 7, np.float32))
+    np.save(tmp_path / 'street.npy', 100 * STREET)
+    assert (read_depth(tmp_path / 'street.npy', (4, 6)) == 100 * STREET).all()
     found = find_depth(tmp_path, 'a')
     assert found is not None
     assert read_depth(found, (4, 6)) == pytest.approx(monodepth2_metres(levels))
@@ -51,10 +56,11 @@ def test_files(tmp_path: Path) -> None:
         (np.full((4, 6), 7), 'holds int64: expected metres in floating point'),
         (np.full((4, 6), 7000.0), 'median 7000: expected metres, 1 to 1000 in a street'),
         (np.full((4, 6), 0.05), 'median 0.05: expected metres'),
+        (1 / STREET, r'median 1\.556 in its upper half and 10 in its lowest rows: expected metres'),
         (np.zeros((4, 6)), 'not finite or not positive'),
         (np.full((4, 6), np.inf), 'not finite or not positive'),
     ],
-    ids=['size', 'whole numbers', 'millimetres', 'disparity', 'zero', 'infinite'],
+    ids=['size', 'whole numbers', 'millimetres', 'small', 'disparity', 'zero', 'infinite'],
 )
 def test_an_array_that_holds_no_metres(tmp_path: Path, content: np.ndarray, sentence: str) -> None:
     np.save(tmp_path / 'd.npy', content)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from curriculum_numbers import normal, softmax
 
 from mmseg_ccdistill.curriculum.log_bicubic import bicubic_matrix, log_bicubic
 
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = softmax(3 * normal(37, 5, 7, 20))
 
 
@@ -43,3 +46,20 @@ def test_the_same_size_changes_nothing() -> None:
 def test_it_only_enlarges() -> None:
     with pytest.raises(ValueError, match='it only enlarges'):
         log_bicubic(SMALL, (4, 28))
+
+
+def test_what_no_tool_uses_is_a_building_block_on_the_page() -> None:
+    names = ('log_bicubic', 'joint_upsampling', 'class_balanced_epoch')
+    files = [
+        file for folder in ('mmseg_ccdistill', 'tools') for file in (ROOT / folder).rglob('*.py')
+    ]
+    users = [
+        file
+        for file in files
+        if file.stem not in names and any(n in file.read_text() for n in names)
+    ]
+    assert users == []
+    page = (ROOT / 'docs/mgcda.md').read_text()
+    _, _, said = page.partition('building blocks that no tool here uses')
+    assert all(f'`{name}.py`' in said.partition('\n\n')[0] for name in names)
+    assert 'in the logarithm' in page.partition('## What differs from the released code')[2]

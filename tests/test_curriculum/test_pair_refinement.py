@@ -58,15 +58,19 @@ def test_a_pair_with_depth(folder: Path) -> None:
 
 
 def test_fallbacks_are_counted(folder: Path) -> None:
-    refine = refiner(folder)
-    cv2.imwrite(str(folder / 'lone.png'), DARK.image)
+    pairs = {'dark.png': 'day.png', 'dusk.png': 'day_without_depth.png'}
+    for name in ('lone.png', 'dusk.png'):
+        cv2.imwrite(str(folder / name), DARK.image)
+    cv2.imwrite(str(folder / 'day_without_depth.png'), DAY.image)
+    day_of = {str(folder / dark): str(folder / day) for dark, day in pairs.items()}
+    refine = PairRefinement(day_of, lambda path: P_DAY, SETTINGS, folder / 'depth')
+    assert list(refine.depth_of) == [str(folder / 'day.png')]
     assert np.array_equal(refine(P_DARK, str(folder / 'lone.png')), P_DARK)
-    (folder / 'depth' / 'day.npy').unlink()
-    refine(P_DARK, str(folder / 'dark.png'))
+    for dark in day_of:
+        refine(P_DARK, dark)
     counts = refine.report()
-    assert (counts['pairs'], counts['alone'], counts['warped']) == (2, 1, 0)
-    assert counts['homography'] + counts['filtered'] == 1
-    assert counts['reasons']['no day image'] == 1
+    assert [counts[kind] for kind in ('alone', 'warped', 'homography', 'filtered')] == [1, 1, 1, 0]
+    assert counts['reasons'] == {'no day image': 1, 'no depth': 1}
 
 
 def test_files_that_do_not_fit(folder: Path) -> None:
@@ -80,11 +84,34 @@ def test_files_that_do_not_fit(folder: Path) -> None:
     with pytest.raises(UserInputError, match=r'day\.png: the images of a pair have the shapes'):
         refiner(folder, depth_root=None)(P_DARK, dark)
     with pytest.raises(UserInputError, match=r'gone\.png cannot be read as an image'):
-        refiner(folder, 'gone.png')(P_DARK, dark)
+        refiner(folder, 'gone.png', depth_root=None)(P_DARK, dark)
 
 
 def test_depth_that_would_not_be_read(folder: Path) -> None:
+    (folder / 'depth/day.npy').rename(folder / 'depth/another.npy')
+    with pytest.raises(
+        UserInputError,
+        match=r'depth_root .*depth has no depth of the day images: expected a file for each, such as day\.png or '
+        r'day\.npy for .*day\.png; ',
+    ):
+        refiner(folder)
+    (folder / 'depth/day.npy').touch()
+    (folder / 'depth/day.png').touch()
+    with pytest.raises(UserInputError, match=r'day\.png and .*day\.npy are both there'):
+        refiner(folder)
     with pytest.raises(UserInputError, match='depth_root .*nowhere is no folder'):
         refiner(folder, depth_root=folder / 'nowhere')
     with pytest.raises(UserInputError, match="align='filter' reads no depth"):
         refiner(folder, settings=RefinementSettings())
+
+
+def test_two_day_images_do_not_share_a_file_of_depth(folder: Path) -> None:
+    days = {
+        'a': str(folder / 'A/day.png'),
+        'b': str(folder / 'B/day.png'),
+        'c': str(folder / 'A/day.png'),
+    }
+    with pytest.raises(UserInputError, match=r'A/day\.png and .*B/day\.png .* one file of depth'):
+        PairRefinement(days, lambda path: P_DAY, SETTINGS, folder / 'depth')
+    del days['b']
+    PairRefinement(days, lambda path: P_DAY, SETTINGS, folder / 'depth')

@@ -14,8 +14,9 @@ import pytest
 from fake_stages import make_place
 from tool_project import load_tool, run_tool
 
-from mmseg_ccdistill.engine.curriculum_plan import Stage, Tools, read_plan
+from mmseg_ccdistill.engine.curriculum_plan import read_plan
 from mmseg_ccdistill.engine.curriculum_run import run_curriculum
+from mmseg_ccdistill.engine.curriculum_stage import Stage, Tools
 from mmseg_ccdistill.errors import RunError, UserInputError
 from mmseg_ccdistill.runtime.folder_lock import own
 from mmseg_ccdistill.runtime.run_errors import StoppedBySignal
@@ -280,8 +281,9 @@ def test_a_signal_reaches_the_stage_once(
         'sys.exit(128 + seen[0])\n'
     )
     program = (
-        'from mmseg_ccdistill.engine.curriculum_plan import Tools, read_plan\n'
+        'from mmseg_ccdistill.engine.curriculum_plan import read_plan\n'
         'from mmseg_ccdistill.engine.curriculum_run import run_curriculum\n'
+        'from mmseg_ccdistill.engine.curriculum_stage import Tools\n'
         'from mmseg_ccdistill.runtime.command_line import run_main\n'
         'import sys\n'
         f'tools = Tools({tools.train!r}, "none.sh", {str(slow)!r})\n'

@@ -165,11 +165,11 @@ def test_named_images_need_no_adaptation(
         ),
         (
             ['tiny.py', 'tiny.pth', '--threshold', 'fixed', 'much'],
-            '--threshold fixed much: expected "median", "none", or "fixed" and a number',
+            'the threshold is \'fixed much\': expected "median", "none", or "fixed" and a number; correct it',
         ),
         (
             ['tiny.py', 'tiny.pth', '--threshold', 'fixed', '0.1', '0.2'],
-            '--threshold has 2 values: expected one, after "fixed"',
+            'the threshold is \'fixed 0.1 0.2\': expected "median", "none", or "fixed" and a number; correct it',
         ),
         (
             ['tiny.py', 'tiny.pth', '--image-root', 'data'],

@@ -21,6 +21,7 @@ from ...datasets import read_pair_list
 from ...datasets.published_sets import ANON_SUFFIX
 from ...errors import UserInputError
 from ...runtime.file_digest import file_digest, listing_digest
+from ...runtime.run_log import warn
 from ..inference import load_segmentor
 from ..start_up_checks import check_checkpoint_file
 from .guesses import head_probabilities
@@ -78,23 +79,38 @@ class DayGuide:
     Attributes:
         refinement: Refines a prediction by that on the day image, and keeps what it did.
         prediction: The unadapted network; load it before the first image.
-        facts: What the labels depend on, plain values by name.
+        pairs: SHA-256 of the pairs.
     """
 
     refinement: PairRefinement
     prediction: DayPrediction
-    facts: dict[str, Any]
+    pairs: str
 
     def __call__(self, probabilities: Tensor, path: str) -> Tensor:
         """Refine, see :data:`~mmseg_ccdistill.engine.pseudo_labels.guesses.Refine`."""
         refined = self.refinement(probabilities.cpu().numpy(), path)
         return torch.from_numpy(refined).to(probabilities)
 
+    def facts(self) -> dict[str, Any]:
+        """What the labels depend on, plain values by name.
+
+        Raises:
+            UserInputError: If the checkpoint of the guide is missing.
+        """
+        check_checkpoint_file(self.prediction.checkpoint, 'refine.guide')
+        root = self.refinement.depth_root
+        return {
+            **asdict(self.refinement.settings),
+            'guide': file_digest(self.prediction.checkpoint),
+            'pairs': self.pairs,
+            'depth': None if root is None else listing_digest(root),
+        }
+
 
 def read_day_guide(
     given: Mapping[str, Any], images: Mapping[str, str], num_classes: int
 ) -> DayGuide:
-    """The guide that ``--refine`` names, checked before a network is built.
+    """The guide that ``--refine`` names, checked before a network is built; its checkpoint need not be there yet.
 
     Args:
         given: ``guide``: checkpoint of the unadapted network; ``pairs``: list, or folder of lists, with the day image
@@ -107,7 +123,8 @@ def read_day_guide(
         The guide.
 
     Raises:
-        UserInputError: If a setting is missing, unknown or wrong, a file is missing, or no image has a day image.
+        UserInputError: If a setting is missing, unknown or wrong, a list or folder is missing, no image has a day
+            image, or no day image has depth in ``depth_root``.
     """
     rest = dict(given)
     for name, what in (
@@ -119,25 +136,23 @@ def read_day_guide(
                 f'refine.{name} is not set: expected {what}; add {name}=... to --refine'
             )
     checkpoint, pairs = str(rest.pop('guide')), str(rest.pop('pairs'))
-    depth_root, suffix = rest.pop('depth_root', None), str(rest.pop('suffix', ANON_SUFFIX))
+    root, suffix = rest.pop('depth_root', None), str(rest.pop('suffix', ANON_SUFFIX))
     settings = refinement_settings(rest)
     settings.check_classes(num_classes)
-    check_checkpoint_file(checkpoint, 'refine.guide')
     day_of = day_images(pairs, images, suffix)
     prediction = DayPrediction(checkpoint)
-    refinement = PairRefinement(day_of, prediction, settings, depth_root)
+    refinement = PairRefinement(day_of, prediction, settings, None if root is None else str(root))
+    found, days = len(refinement.depth_of), len(set(day_of.values()))
+    if root is not None and found < days:
+        warn(
+            f'{found} of {days} day images have depth in refine.depth_root {root}; for the others a homography is tried'
+        )
     chosen = sorted(
         f'{name}\0{_ending(day_of[path], suffix)}'
         for name, path in images.items()
         if path in day_of
     )
-    facts = {
-        **asdict(settings),
-        'guide': file_digest(checkpoint),
-        'pairs': hashlib.sha256('\n'.join(chosen).encode()).hexdigest(),
-        'depth': None if depth_root is None else listing_digest(depth_root),
-    }
-    return DayGuide(refinement, prediction, facts)
+    return DayGuide(refinement, prediction, hashlib.sha256('\n'.join(chosen).encode()).hexdigest())
 
 
 def _ending(path: str, suffix: str) -> str:

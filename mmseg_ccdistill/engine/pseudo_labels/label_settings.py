@@ -43,12 +43,16 @@ def label_settings(
         'list': hashlib.sha256('\n'.join(names).encode()).hexdigest(),
         'rule': rule._asdict(),
         'version': __version__,
-        **_classes_of(config),
+        **classes_of(config),
     }
 
 
-def _classes_of(config: Config) -> dict[str, Any]:
-    """Classes and palette of the config's test set."""
+def classes_of(config: Config) -> dict[str, Any]:
+    """``classes`` and ``palette`` of the config's test set.
+
+    Raises:
+        UserInputError: If it names no classes.
+    """
     dataset = (config.get('test_dataloader') or {}).get('dataset')
     for _, node in dataset_configs(dataset, 'test_dataloader.dataset'):
         info = getattr(build_lazily({**node, 'pipeline': []}), 'metainfo', {})

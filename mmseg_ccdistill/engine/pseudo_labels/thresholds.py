@@ -13,7 +13,7 @@ class, and the lower 16 bits from a second one of the confidences that have thes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -94,6 +94,29 @@ class ThresholdRule(NamedTuple):
             float32 ``(K,)``.
         """
         return np.full(num_classes, self.value or 0.0, np.float32)
+
+
+def threshold_rule(words: Sequence[str], quantile: float = 0.5, cap: float = 0.9) -> ThresholdRule:
+    """The rule that words name, as ``--threshold`` takes them.
+
+    Args:
+        words: ``'median'``, ``'none'``, or ``'fixed'`` and a number.
+        quantile: See :class:`ThresholdRule`.
+        cap: The same.
+
+    Raises:
+        UserInputError: If they make no rule.
+    """
+    kind, *values = words or ['']
+    try:
+        numbers = [float(value) for value in values]
+    except ValueError:
+        numbers = []
+    if len(numbers) != len(values) or len(numbers) > 1:
+        raise UserInputError(
+            f'the threshold is {" ".join(words)!r}: expected "median", "none", or "fixed" and a number; correct it'
+        )
+    return ThresholdRule(kind, numbers[0] if numbers else None, quantile, cap).check()
 
 
 def class_thresholds(

@@ -19,6 +19,7 @@ from tool_project import ROOT, error_of, load_tool, run_tool
 
 from mmseg_ccdistill.curriculum import PairRefinement, refinement_settings
 from mmseg_ccdistill.engine.inference import load_segmentor, unlabelled_pipeline
+from mmseg_ccdistill.engine.pseudo_labels import day_guide
 from mmseg_ccdistill.engine.pseudo_labels.day_guide import DayPrediction, day_images
 from mmseg_ccdistill.engine.pseudo_labels.label_folder import LabelFolder
 from mmseg_ccdistill.errors import UserInputError
@@ -82,11 +83,19 @@ def test_killed_and_resumed_it_ends_with_the_bytes_of_one_run(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, method: str
 ) -> None:  # fmt: skip
     monkeypatch.chdir(world)
+    said: list[str] = []
+    monkeypatch.setattr(day_guide, 'warn', said.append)
     assert label(monkeypatch, *words(method, tmp_path / 'whole')) == 0
     sentence = capsys.readouterr().out.splitlines()[-1]
+    lines = [
+        '2 of 3 day images have depth in refine.depth_root depth; for the others a homography is tried'
+    ]
+    assert said == (lines if method == 'mgcda' else [])
     manifest = json.loads((tmp_path / 'whole/manifest.json').read_text())
     kinds = [image['alignment']['kind'] for image in manifest['images'].values()]
     assert sentence.startswith('Of 3 pairs: ') and len(kinds) == 3
+    reasons = [image['alignment']['reason'] or '' for image in manifest['images'].values()]
+    assert any(reason.startswith('no depth') for reason in reasons) == (method == 'mgcda')
     if method == 'gcma':
         assert sentence == 'Of 3 pairs: 3 filtered.' and set(kinds) == {'filtered'}
     written, write = 0, LabelFolder.write_label
@@ -191,6 +200,10 @@ def test_the_label_is_the_fused_opinion_of_both_networks(
         (
             ['guide=guide.pth', f'pairs={PAIRS}', 'align=geometry', 'depth_root=gone'],
             'refine.depth_root gone is no folder: ',
+        ),
+        (
+            ['guide=guide.pth', f'pairs={PAIRS}', 'align=geometry', 'depth_root=dark_zurich'],
+            'refine.depth_root dark_zurich has no depth of the day images: ',
         ),
         (
             ['guide=guide.pth', f'pairs={PAIRS}', 'sky_class=19'],
