@@ -77,6 +77,8 @@ def _shrink_head(head: ConfigDict, widths: list[int]) -> None:
 
 def _head_channels(head: ConfigDict) -> int:
     """Channels of a head's last map; those of the backbone if it has no layer of its own."""
+    if head.type == 'PerPixelHead':
+        return head.in_channels // 4
     return head.get('channels', head.in_channels)
 
 

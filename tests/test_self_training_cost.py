@@ -54,8 +54,8 @@ def without() -> StepCost:
     ('changes', 'forwards', 'passes', 'tflop'),
     [
         (dict(learners=('night',)), 2, 1, 5.24),
-        (dict(learners=('night',), fusion='night'), 1, 1, 4.19),
-        (dict(learners=('day',)), 1, 1, 4.20),
+        (dict(learners=('night',), fusion='night', parallax=None), 1, 1, 4.19),
+        (dict(learners=('day',), fusion=None, parallax=None), 1, 1, 4.20),
         ({}, 2, 2, 8.39),
         (dict(learners=('night',), masked_ratio=0.7), 2, 2, 8.39),
     ],
@@ -66,6 +66,8 @@ def test_what_it_adds(
 ) -> None:
     """Each teacher is a forward pass without a graph, each mixed or masked batch a full domain.
 
+    The maps of one batch are kept at a time.
+
     After the hand-over L_pseudo is gone, and with it the classifiers on T_n (three products) and on T_d (one).
     """
     cost = count(changes)
@@ -74,4 +76,5 @@ def test_what_it_adds(
     assert added == forwards * 2 * FORWARD + passes * FULL_DOMAIN - handed_over
     assert added / 1e12 == pytest.approx(tflop, abs=0.005)
     kept = (cost.saved_bytes - without.saved_bytes) / GIB
-    assert kept == pytest.approx(passes * 2.5, abs=0.2), kept
+    # The day alone: L_pseudo stays.
+    assert kept == pytest.approx(2.44 if handed_over else 2.51, abs=0.005), kept

@@ -106,7 +106,7 @@ ROWS |= {
         group='beyond',
     ),
     'st': _self_training('self-training of M_n', learners=_NIGHT),
-    'st_day': _self_training('self-training of M_d', learners=('day',)),
+    'st_day': _self_training('self-training of M_d', learners=('day',), fusion=None, parallax=None),
     'st_both': _self_training('self-training of both'),
     'st_alone': _self_training(
         'self-training of M_n, w/o CDC and CDS', ('distillation', 'rare', 'lights'), learners=_NIGHT
@@ -116,8 +116,12 @@ ROWS |= {
     'st_things': _self_training(
         'st, half and all things pasted', learners=_NIGHT, paste='half+things'
     ),
-    'st_night_teacher': _self_training('st, night teacher alone', learners=_NIGHT, fusion='night'),
-    'st_day_teacher': _self_training('st, day teacher alone', learners=_NIGHT, fusion='day'),
+    'st_night_teacher': _self_training(
+        'st, night teacher alone', learners=_NIGHT, fusion='night', parallax=None
+    ),
+    'st_day_teacher': _self_training(
+        'st, day teacher alone', learners=_NIGHT, fusion='day', parallax=None
+    ),
     'st_refign': _self_training("st, Refign's fusion", learners=_NIGHT, fusion='refign'),
     'st_no_parallax': _self_training('st, no search for parallax', learners=_NIGHT, parallax=0),
     'st_confidence': _self_training(

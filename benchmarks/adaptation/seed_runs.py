@@ -136,7 +136,11 @@ def seed_runs(
         if other is None:
             return lengths[1]
         own, spent = (
-            row_cost(row_config(suite, row, work_dir / 'configs'), ROWS[row].options, lengths[1])
+            row_cost(
+                row_config(suite, row, work_dir / 'configs'),
+                {**ROWS[row].options, **(common or {})},
+                lengths[1],
+            )
             for row in (name, other)
         )
         return equal_length(own, spent, lengths[1])

@@ -13,8 +13,8 @@ from mmseg_ccdistill.reports.seed_statistics import paired_difference
 DAY_LOSS = 1.0
 #: Share of T_n that self-training calls dynamic, relative to that of the source: lower and upper bound.
 DYNAMIC_RATIO = (0.3, 3.0)
-#: Mean weight of the pseudo labels above which falling accuracy is a collapse, and the fall in points.
-WEIGHT, ACCURACY_LOSS = 0.9, 1.0
+#: Mean confidence of the teachers above which falling accuracy is a collapse, and the fall in points.
+CONFIDENCE, ACCURACY_LOSS = 0.9, 1.0
 #: Share of one class in all predictions or pseudo labels.
 ONE_CLASS = 0.9
 
@@ -52,11 +52,14 @@ def _of_run(run: dict[str, Any], dataset: str) -> list[str]:
                     f'share in the source (expected {DYNAMIC_RATIO[0]:g} to {DYNAMIC_RATIO[1]:g}).'
                 )
     accuracy = [value for _, value in run.get('accuracy', [])]
-    weight = found.get('night.mix_weight', 0.0)
-    if weight > WEIGHT and accuracy and max(accuracy) - accuracy[-1] > ACCURACY_LOSS:
+    key, what = 'night.mix_confidence', 'the teachers of T_n have a mean confidence'
+    if key not in found:  # a run of before it was logged
+        key, what = 'night.mix_weight', 'the labels of T_n have a mean weight'
+    confidence = found.get(key, 0.0)
+    if confidence > CONFIDENCE and accuracy and max(accuracy) - accuracy[-1] > ACCURACY_LOSS:
         texts.append(
-            f'the labels of T_n have a mean weight of {weight:.2f}, and the pixel accuracy has fallen from '
-            f'{max(accuracy):.1f} to {accuracy[-1]:.1f} %: it believes its own errors.'
+            f'{what} of {confidence:.2f}, and the pixel accuracy has fallen from {max(accuracy):.1f} to '
+            f'{accuracy[-1]:.1f} %: it believes its own errors.'
         )
     predicted = run['sets'].get(dataset, {}).get('largest_predicted', 0.0)
     for share, what in (

@@ -11,7 +11,8 @@ loss of logits that are enlarged to the size of the labels this is little: dL/dx
 log-probabilities of every pixel.
 
 The gradients are those of the plain backward pass bit for bit if g is a power of two, and within a rounding otherwise.
-Not in float16: gradients that no loss scaler has enlarged vanish there, so losses of float16 maps keep their graph.
+Not in float16: gradients that no loss scaler has enlarged vanish there, so losses of float16 maps, and all losses under
+float16 autocast, keep their graph.
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ def early_backward(
     Args:
         losses: Scalars by name as a function of the maps; those without a graph are handed through. What has a graph
             and is neither a map nor a weight must not go into it: it would get no gradient.
-        maps: Feature maps of any shapes, with or without a graph.
+        maps: Feature maps of any shapes, with or without a graph; none for a loss with a whole forward pass in it.
         weights: All weights that the losses train. Defaults to none.
 
     Returns:
         The losses, with the values and gradients of ``losses(maps)``; there is no second derivative.
     """
-    if not torch.is_grad_enabled() or any(each.dtype == torch.float16 for each in maps):
-        return losses(list(maps))
     trained = [weight for weight in weights if weight.requires_grad]
+    if not torch.is_grad_enabled() or _is_float16(maps or trained[:1]):
+        return losses(list(maps))
     names: list[str] = []
 
     def values(leaves: list[Tensor]) -> list[Tensor]:
@@ -52,6 +53,12 @@ def early_backward(
 
     results = _EarlyBackward.apply(values, len(maps), *maps, *trained)
     return dict(zip(names, results, strict=True))
+
+
+def _is_float16(tensors: Sequence[Tensor]) -> bool:
+    """Whether tensors are float16, or autocast makes their products so; nothing is computed."""
+    empty = [tensor.new_empty(0, 0) for tensor in tensors]
+    return any(torch.float16 in (each.dtype, (each @ each).dtype) for each in empty)
 
 
 def head_weights(branch: EncoderDecoder) -> list[nn.Parameter]:
@@ -108,9 +115,12 @@ def _scaled_sums(
     """Sum over losses of scale times gradient; all gradients of the first loss come first."""
     width = len(gradients) // max(len(scales), 1)
     sums: list[Tensor | None] = [None] * width
-    for index, gradient in enumerate(gradients):
-        if gradient is not None:
-            scaled = gradient * scales[index // width].to(gradient.dtype)
-            earlier = sums[index % width]
-            sums[index % width] = scaled if earlier is None else earlier + scaled
+    for number, scale in enumerate(scales):
+        own = gradients[number * width : (number + 1) * width]
+        found = {index: gradient for index, gradient in enumerate(own) if gradient is not None}
+        if found:  # all at once: a kernel for each weight of a network would take its time
+            found = dict(zip(found, torch._foreach_mul([*found.values()], scale), strict=True))
+        for index, scaled in found.items():
+            earlier = sums[index]
+            sums[index] = scaled if earlier is None else earlier + scaled
     return sums

@@ -120,7 +120,8 @@ def test_signs_by_hand(results: dict[str, Any]) -> None:
         'night.mix_source_things': 0.1,
         'day.mix_things': 0.31,
         'day.mix_source_things': 0.1,
-        'night.mix_weight': 0.95,
+        'night.mix_weight': 0.5,
+        'night.mix_confidence': 0.95,
         'pseudo.largest_class': 0.92,
     }
     run['accuracy'] = [[100, 70.0], [200, 75.0], [300, 73.5]]
@@ -130,9 +131,15 @@ def test_signs_by_hand(results: dict[str, Any]) -> None:
         '(expected 0.3 to 3).',
         f'{title}, seed 0: the labels of T_d call 31.0 % of the pixels dynamic, 3.1 times the share in the source '
         '(expected 0.3 to 3).',
-        f'{title}, seed 0: the labels of T_n have a mean weight of 0.95, and the pixel accuracy has fallen from 75.0 '
-        'to 73.5 %: it believes its own errors.',
+        f'{title}, seed 0: the teachers of T_n have a mean confidence of 0.95, and the pixel accuracy has fallen from '
+        '75.0 to 73.5 %: it believes its own errors.',
         f'{title}, seed 0: one class has 92 % of the pseudo labels.',
+    ]
+    # a file of before the confidence was logged
+    run['diagnostics'] = {'night.mix_weight': 0.95}
+    assert warning_signs(results)[1:] == [
+        f'{title}, seed 0: the labels of T_n have a mean weight of 0.95, and the pixel accuracy has fallen from 75.0 '
+        'to 73.5 %: it believes its own errors.'
     ]
 
 
@@ -143,6 +150,7 @@ def test_signs_by_hand(results: dict[str, Any]) -> None:
         {'night.mix_things': 0.04, 'night.mix_source_things': 0.0},
         {'night.mix_things': 0.04},
         {'night.mix_weight': 0.89},
+        {'night.mix_weight': 0.95, 'night.mix_confidence': 0.89},
         {'pseudo.largest_class': 0.9},
     ],
 )

@@ -77,6 +77,28 @@ def test_options_count() -> None:
     config = f'configs/{MINI.configs["plus"]}'
     night, own = (
         row_cost(config, {'model.self_training.learners': ('night',), **more}, 10)
-        for more in ({}, {'model.self_training.fusion': 'night'})
+        for more in (
+            {},
+            {'model.self_training.fusion': 'night', 'model.self_training.parallax': None},
+        )
     )
     assert night.flops > own.flops
+
+
+def test_overrides_of_all_stages_count_in_equal_compute(tmp_path: Path) -> None:
+    """The products of correlations grow with the square of the crop, all else with the crop."""
+    roots = {part: tmp_path / part for part in ('cityscapes', 'dark_zurich')}
+    iters, common = 20_000, {'model.data_preprocessor.size': (256, 256)}
+    plain, large = (
+        seed_runs(MINI, ['wo_cdc_cds_long'], 0, roots, tmp_path, (12, iters), common=options)
+        .trained['wo_cdc_cds_long']
+        .max_iters
+        for options in ({}, common)
+    )
+    own, other = (
+        row_cost(
+            row_config(MINI, name, tmp_path / 'configs'), {**ROWS[name].options, **common}, iters
+        )
+        for name in ('wo_cdc_cds_long', 'plus')
+    )
+    assert large == equal_length(own, other, iters) != plain

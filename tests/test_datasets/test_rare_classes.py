@@ -86,7 +86,7 @@ def test_empirical_frequencies() -> None:
     draws = 100_000
     found = np.bincount([rare.choose(1, n)[1].class_id for n in range(draws)], minlength=19)
     p = rare.probabilities
-    assert (np.abs(found - draws * p) <= 3.5 * np.sqrt(draws * p * (1 - p)) + 1).all()
+    assert (np.abs(found - draws * p) <= 3 * np.sqrt(draws * p * (1 - p))).all()
 
 
 def test_crops_are_tried_until_they_show_the_class_and_no_longer() -> None:

@@ -145,6 +145,18 @@ def test_float16_maps_keep_their_graph() -> None:
     assert logits.grad is not None and logits.grad.all()
 
 
+def test_float16_without_maps_keeps_its_graph(half_dtype: torch.dtype) -> None:
+    """There autocast tells: a whole pass is a function of its weights, which are float32."""
+    weight, inputs = nn.Parameter(torch.ones(4, 4)), torch.ones(4, 4)
+    with torch.autocast('cpu', half_dtype):
+        loss = early_backward(
+            lambda _: dict(a=(1e-9 * (inputs @ weight).float()).sum()), [], [weight]
+        )['a']
+    assert (type(loss.grad_fn).__name__ == 'SumBackward0') == (half_dtype is torch.float16)
+    (2**20 * loss).backward()
+    assert weight.grad is not None and weight.grad.all()
+
+
 def test_a_second_backward_pass_gives_the_same_gradient() -> None:
     inner, outer, inputs = layers()
     maps = inner(inputs)

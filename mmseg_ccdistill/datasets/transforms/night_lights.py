@@ -6,6 +6,7 @@ Labels stay what they are, and no night label is involved.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -164,9 +165,13 @@ class NightLights(BaseTransform):
     ) -> None:
         if not 0 <= prob <= 1:
             raise UserInputError(f'NightLights: prob must be from 0 to 1, got {prob}.')
-        if min(spread, lamps, gain, photons) < 0:
+        if not isinstance(lamps, int):
             raise UserInputError(
-                'NightLights: spread, lamps, gain and photons must not be negative, got '
+                f'NightLights: lamps counts lamps, expected an integer from 0 on, got {lamps!r}.'
+            )
+        if not all(0 <= value < math.inf for value in (spread, lamps, gain, photons)):
+            raise UserInputError(
+                'NightLights: spread, lamps, gain and photons must be numbers from 0 on, got '
                 f'{spread}, {lamps}, {gain} and {photons}.'
             )
         self.prob = prob

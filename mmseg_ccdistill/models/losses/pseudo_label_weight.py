@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from mmengine.dist import all_reduce
 from mmseg.registry import MODELS
@@ -11,6 +13,16 @@ from ...errors import UserInputError
 
 #: How a pseudo label is weighted, see :class:`PseudoLabelWeight`.
 WEIGHT_FORMS = ('ratio', 'ratio_image', 'confidence', 'class_quantile')
+
+#: Numbers that a form reads.
+_READS: dict[str, tuple[str, ...]] = {
+    'ratio': ('threshold',),
+    'ratio_image': ('threshold',),
+    'class_quantile': ('keep', 'momentum', 'start'),
+}
+
+#: What a number is that was not given.
+_DEFAULTS = dict(threshold=0.968, keep=0.5, momentum=0.9, start=0.5)
 
 #: Smallest threshold that a probability is divided by.
 _EPS = 1e-6
@@ -59,6 +71,27 @@ def class_quantiles(
     return torch.where(counts > 0, found, torch.zeros_like(found)), counts
 
 
+def _check_numbers(form: str, given: Mapping[str, float]) -> None:
+    """Refuse numbers that a form does not read, and those out of their range."""
+    reads = _READS.get(form, ())
+    for name, value in given.items():
+        if name not in reads:
+            known = ' and '.join(', '.join(reads).rsplit(', ', 1)) or 'no number'
+            raise UserInputError(
+                f'PseudoLabelWeight: {name}={value} has no effect with form={form!r}, which reads {known}: set '
+                f'{name}=None, or another form.'
+            )
+        is_number = isinstance(value, int | float)
+        if name == 'momentum' and not (is_number and 0 <= value < 1):
+            raise UserInputError(
+                f'PseudoLabelWeight: momentum must be at least 0 and below 1, got {value!r}.'
+            )
+        if name != 'momentum' and not (is_number and 0 < value <= 1):
+            raise UserInputError(
+                f'PseudoLabelWeight: {name} must be above 0 and at most 1, got {value!r}.'
+            )
+
+
 @MODELS.register_module()
 class PseudoLabelWeight(nn.Module):
     r"""Labels of a teacher's probabilities p, and the weight q of each pixel.
@@ -76,13 +109,14 @@ class PseudoLabelWeight(nn.Module):
     Args:
         form (str): One of :data:`WEIGHT_FORMS`. Defaults to ``'class_quantile'``.
         num_classes (int): Number of classes K. Defaults to 19.
-        threshold (float): Of the two ratios. Defaults to 0.968 (DACS, DAFormer).
-        keep (float): Share of the pixels of a class that count. Defaults to 0.5.
-        momentum (float): m. Defaults to 0.9.
-        start (float): First thresholds. Defaults to 0.5.
+        threshold (float, optional): Of the two ratios. Defaults to None, 0.968 (DACS, DAFormer).
+        keep (float, optional): Of class-wise quantiles: share of the pixels of a class that count. Defaults to None,
+            0.5.
+        momentum (float, optional): Of the same: m. Defaults to None, 0.9.
+        start (float, optional): Of the same: first thresholds. Defaults to None, 0.5.
 
     Raises:
-        UserInputError: On an unknown form, or a number out of its range.
+        UserInputError: On an unknown form, a number that it does not read, or one out of its range.
     """
 
     thresholds: Tensor
@@ -91,25 +125,22 @@ class PseudoLabelWeight(nn.Module):
         self,
         form: str = 'class_quantile',
         num_classes: int = 19,
-        threshold: float = 0.968,
-        keep: float = 0.5,
-        momentum: float = 0.9,
-        start: float = 0.5,
+        threshold: float | None = None,
+        keep: float | None = None,
+        momentum: float | None = None,
+        start: float | None = None,
     ) -> None:
         super().__init__()
         if form not in WEIGHT_FORMS:
             raise UserInputError(
                 f'PseudoLabelWeight: form must be one of {WEIGHT_FORMS}, got {form!r}.'
             )
-        for name, value in (('threshold', threshold), ('keep', keep), ('start', start)):
-            if not 0 < value <= 1:
-                raise UserInputError(
-                    f'PseudoLabelWeight: {name} must be above 0 and at most 1, got {value}.'
-                )
-        if not 0 <= momentum < 1:
-            raise UserInputError(
-                f'PseudoLabelWeight: momentum must be at least 0 and below 1, got {momentum}.'
-            )
+        numbers = dict(threshold=threshold, keep=keep, momentum=momentum, start=start)
+        given = {name: value for name, value in numbers.items() if value is not None}
+        _check_numbers(form, given)
+        threshold, keep, momentum, start = (
+            given.get(name, default) for name, default in _DEFAULTS.items()
+        )
         self.form = form
         self.num_classes = num_classes
         self.threshold = threshold

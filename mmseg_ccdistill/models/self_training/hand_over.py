@@ -37,14 +37,29 @@ class HandOver:
         """
         self._start.set_length(max_iters)
         self._ramp.set_length(max_iters)
-        if self._iteration is None and self._start.iterations >= max_iters:
-            print_log(
-                f'SelfTraining: start={self._start.value}, but the run has {max_iters} iterations, so self-training '
-                'never begins: give start as a share of the run, e.g. 0.15, or a lower number.',
-                logger='current',
-                level=logging.WARNING,
-            )
+        if self._iteration is None:
+            self._tell_if_too_late(max_iters)
         self._iteration = iteration
+
+    def _tell_if_too_late(self, max_iters: int) -> None:
+        """Warn if a run ends before the weight is 1."""
+        start, ramp = self._start.iterations, self._ramp.iterations
+        have = f'start={self._start.value}'
+        if start >= max_iters:
+            missed, fix = 'self-training never begins', 'start as a share of the run'
+            end = 'a lower number'
+        elif start + ramp >= max_iters:
+            have += f' and ramp={self._ramp.value}'
+            missed, fix = 'L_mix never has its whole weight', 'both as shares of the run'
+            end = 'lower numbers'
+        else:
+            return
+        print_log(
+            f'SelfTraining: {have}, but the run has {max_iters} iterations, so {missed}: give {fix}, e.g. 0.15, or '
+            f'{end}.',
+            logger='current',
+            level=logging.WARNING,
+        )
 
     @property
     def share(self) -> float:

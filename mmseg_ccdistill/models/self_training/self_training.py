@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ...domains import DomainSamples, DomainTensors
 from ...errors import UserInputError
+from ..early_backward import early_backward
 from ..losses.class_weights import CITYSCAPES_CLASSES, ClassWeight
 from ..losses.content_correlation import match_parallax
 from ..losses.static_classes import STATIC_CLASSES, static_class_ids
@@ -29,10 +30,13 @@ from .hand_over import HandOver
 from .masked_image import hide_patches
 from .settings import (
     NETWORKS,
+    check_head,
     check_names,
     check_numbers,
     check_numbers_of_classes,
+    check_read,
     check_sizes,
+    check_weight,
 )
 
 #: Static classes that are too thin for an image pair to agree on; the rest is large (Refign's code).
@@ -63,13 +67,13 @@ class SelfTraining(nn.Module):
         ramp (int | float): How long its weight takes to reach 1, the same. That of L_pseudo falls by as much where M_n
             learns so. Defaults to 0.15.
         keep_pseudo (bool): Whether L_pseudo keeps its weight of 1. Defaults to False.
-        fusion (str): One of ``settings.FUSIONS``. Defaults to ``'mgcda'``.
-        parallax (int): Radius in cells of the teacher's map in which the day is searched, see ``match_parallax``.
-            Defaults to 1.
+        fusion (str, optional): One of ``settings.FUSIONS``. Defaults to None, ``'mgcda'``.
+        parallax (int, optional): Radius in cells of the teacher's map in which the day is searched, see
+            ``match_parallax``. Defaults to None, 1.
         paste (str): One of ``class_mix.PASTES``; things are what is not static. None: nothing is pasted. Defaults to
             ``'half'``.
-        weight (dict, optional): ``PseudoLabelWeight``; each learner has its own. None: that with class-wise quantiles.
-            Defaults to None.
+        weight (dict, optional): Settings of ``PseudoLabelWeight``; each learner has its own. None: that with
+            class-wise quantiles. Defaults to None.
         pseudo_weight (float): Factor of q on the target; 0: the pastes alone. Defaults to 1.0.
         augment (bool): Whether the mixed image changes its look (jitter, blur). Defaults to False.
         masked_ratio (float, optional): Share of patches that are hidden in one more pass (MIC, ``separate``): even
@@ -80,10 +84,11 @@ class SelfTraining(nn.Module):
         static_classes (Sequence[str] | Sequence[int]): Classes that stay in place, by name or id. Defaults to
             :data:`STATIC_CLASSES`.
         classes (Sequence[str]): Names of the classes in the order of their ids. Defaults to the 19 of Cityscapes.
-        ignore_index (int): Label of pixels without a class. Defaults to 255.
+        ignore_index (int): Label of pixels without a class, that of the decode head. Defaults to 255.
 
     Raises:
-        UserInputError: On an unknown name, a number out of its range, or settings of other numbers of classes.
+        UserInputError: On an unknown name, a number out of its range, a setting that nothing reads, or settings of
+            other numbers of classes.
     """
 
     things: Tensor
@@ -96,8 +101,8 @@ class SelfTraining(nn.Module):
         start: int | float = 0.15,
         ramp: int | float = 0.15,
         keep_pseudo: bool = False,
-        fusion: str = 'mgcda',
-        parallax: int = 1,
+        fusion: str | None = None,
+        parallax: int | None = None,
         paste: str | None = 'half',
         weight: ConfigType | None = None,
         pseudo_weight: float = 1.0,
@@ -112,18 +117,19 @@ class SelfTraining(nn.Module):
         super().__init__()
         check_names(learners, fusion, paste)
         check_numbers(parallax, pseudo_weight, masked_ratio, loss_weight)
+        check_read(learners, fusion, parallax, keep_pseudo)
+        check_weight(weight)
         self.learners = tuple(name for name in NETWORKS if name in learners)
         self.hand_over = HandOver(start, ramp)
         self.keep_pseudo = keep_pseudo
-        self.fusion = fusion
-        self.parallax = parallax
+        self.fusion = 'mgcda' if fusion is None else fusion
+        self.parallax = 1 if parallax is None else parallax
         self.paste = paste
         self.pseudo_weight = pseudo_weight
         self.augment = augment
         self.masked_ratio = masked_ratio
         self.classes = tuple(classes)
-        weight = dict(weight or dict(type='PseudoLabelWeight'))
-        weight.setdefault('num_classes', len(classes))
+        weight = {'type': 'PseudoLabelWeight', 'num_classes': len(classes), **(weight or {})}
         check_numbers_of_classes(len(classes), weight['num_classes'], class_weight)
         self.weights = nn.ModuleDict({name: MODELS.build(dict(weight)) for name in self.learners})
         self.emas = nn.ModuleDict({name: EMATeacher(lag) for name in self.taught_by})
@@ -175,14 +181,10 @@ class SelfTraining(nn.Module):
             networks: The students by name.
 
         Raises:
-            UserInputError: If they have another number of classes.
+            UserInputError: If they have another number of classes, or ignore another label.
         """
         for name in self.taught_by:
-            if networks[name].num_classes != len(self.classes):
-                raise UserInputError(
-                    f'SelfTraining: it knows {len(self.classes)} classes, but the decode head has '
-                    f'{networks[name].num_classes}: set model.self_training.classes to the names of those of the data.'
-                )
+            check_head(networks[name].decode_head, len(self.classes), self.loss.ignore_index)
             teacher = copy_around_frozen_child(networks[name])
             freeze(teacher)
             teacher.eval()
@@ -245,8 +247,9 @@ class SelfTraining(nn.Module):
 
         Returns:
             dict[str, Tensor]: ``<learner>.loss_mix``, ``<learner>.loss_masked`` if there is a masked pass, and the
-            diagnostics ``<learner>.mix_weight`` (mean q), ``<learner>.mix_things`` (share of T with a thing for label)
-            and ``<learner>.mix_source_things`` (share of the labelled pixels of S that are things).
+            diagnostics ``<learner>.mix_confidence`` (mean largest probability of what the teachers say together, on the
+            cells of their maps), ``<learner>.mix_weight`` (mean q), ``<learner>.mix_things`` (share of T with a thing
+            for label) and ``<learner>.mix_source_things`` (share of the labelled pixels of S that are things).
         """
         share = self.hand_over.share
         log: dict[str, Tensor] = {}
@@ -258,7 +261,9 @@ class SelfTraining(nn.Module):
         for name in self.learners:
             source, target = inputs[f'source_{name}'], inputs[f'target_{name}']
             true, draws = labels[f'source_{name}'], samples[f'target_{name}']
-            pseudo, q = self.pseudo_labels(name, opinions, target.shape[2:])
+            p = self.probabilities(name, opinions)
+            pseudo, q = self.pseudo_labels(name, p, target.shape[2:])
+            log[f'{name}.mix_confidence'] = p.amax(1).mean()
             log[f'{name}.mix_weight'] = q.mean()
             log[f'{name}.mix_things'] = self._share_of_things(pseudo)
             log[f'{name}.mix_source_things'] = self._share_of_things(true)
@@ -266,12 +271,14 @@ class SelfTraining(nn.Module):
             mixed, mixed_labels, mixed_q = self.mix(source, true, target, pseudo, q, draws)
             if self.augment:
                 mixed = change_look(mixed, _stack(draws, 'mix_look'), *scaling)
-            loss = self.cross_entropy(networks[name], mixed, mixed_labels, mixed_q)
-            log[f'{name}.loss_mix'] = share * loss
+            log[f'{name}.loss_mix'] = self.cross_entropy(
+                networks[name], mixed, mixed_labels, mixed_q, share
+            )
             if self.masked_ratio is not None:
                 hidden, hidden_labels, hidden_q = self.mask(source, true, target, pseudo, q, draws)
-                loss = self.cross_entropy(networks[name], hidden, hidden_labels, hidden_q)
-                log[f'{name}.loss_masked'] = share * loss
+                log[f'{name}.loss_masked'] = self.cross_entropy(
+                    networks[name], hidden, hidden_labels, hidden_q, share
+                )
         return log
 
     @torch.no_grad()
@@ -290,21 +297,25 @@ class SelfTraining(nn.Module):
             return full_precision(logits).softmax(1)
 
     @torch.no_grad()
-    def pseudo_labels(
-        self, learner: str, opinions: Mapping[str, Tensor], size: Sequence[int]
-    ) -> tuple[Tensor, Tensor]:
+    def pseudo_labels(self, learner: str, p: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Labels ``(B, H, W)`` int64 of a learner's target, and their weights ``(B, H, W)``.
 
-        The teachers are fused on the cells of their heads' maps; probabilities are then upsampled, bilinear.
+        Args:
+            learner (str): Name of the learner.
+            p (Tensor): What its teachers say together, ``(B, K, h, w)``: see :meth:`probabilities`. It is upsampled,
+                bilinear.
+            size (Sequence[int]): H and W.
         """
         head = self.teacher(self.sides(learner)[0]).decode_head
-        p = self.probabilities(learner, opinions)
         p = resize(p, size=tuple(size), mode='bilinear', align_corners=head.align_corners)
         return self.weights[learner](p)
 
     @torch.no_grad()
     def probabilities(self, learner: str, opinions: Mapping[str, Tensor]) -> Tensor:
-        """What the teachers of a learner say together, ``(B, K, h, w)``, from the opinion of each; it sums to 1."""
+        """What the teachers of a learner say together, ``(B, K, h, w)``, from the opinion of each; it sums to 1.
+
+        They are fused on the cells of their heads' maps.
+        """
         sides = self.sides(learner)
         if len(sides) == 1:
             return opinions[sides[0]]
@@ -365,15 +376,30 @@ class SelfTraining(nn.Module):
         return images, paste_into(is_source, true, pseudo), weights
 
     def cross_entropy(
-        self, network: EncoderDecoder, images: Tensor, labels: Tensor, weight: Tensor
+        self,
+        network: EncoderDecoder,
+        images: Tensor,
+        labels: Tensor,
+        weight: Tensor,
+        share: float,
     ) -> Tensor:
-        """Weighted cross-entropy of a student, averaged over all pixels, so that the weights do not cancel."""
+        """A share of the weighted cross-entropy of a student: the mean over all pixels, so the weights do not cancel.
+
+        No other term has anything of this pass, so its backward pass is over when this returns, and its maps are freed.
+        """
         head = network.decode_head
-        logits = head(network.extract_feat(images))
-        logits = resize(
-            logits, size=labels.shape[1:], mode='bilinear', align_corners=head.align_corners
-        )
-        return self.loss(logits, labels, weight, reduction_override='none').mean()
+
+        def losses(_: list[Tensor]) -> dict[str, Tensor]:
+            logits = resize(
+                head(network.extract_feat(images)),
+                size=labels.shape[1:],
+                mode='bilinear',
+                align_corners=head.align_corners,
+            )
+            pixels = self.loss(logits, labels, weight, reduction_override='none')
+            return {'loss': share * pixels.mean()}
+
+        return early_backward(losses, [], network.parameters())['loss']
 
 
 def _stack(samples: SampleList, name: str) -> Tensor:

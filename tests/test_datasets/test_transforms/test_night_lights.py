@@ -143,8 +143,13 @@ def test_in_front_of_lab_transfer_it_is_refused() -> None:
         (dict(prob=1.1), 'prob must be from 0 to 1, got 1.1.'),
         (
             dict(lamps=-1),
-            'spread, lamps, gain and photons must not be negative, got 0.5, -1, 3.0 and 400.',
+            'spread, lamps, gain and photons must be numbers from 0 on, got 0.5, -1, 3.0 and 400.',
         ),
+        (
+            dict(gain=float('nan')),
+            'spread, lamps, gain and photons must be numbers from 0 on, got 0.5, 4, nan and 400.',
+        ),
+        (dict(lamps=2.5), 'lamps counts lamps, expected an integer from 0 on, got 2.5.'),
     ],
 )
 def test_settings_out_of_range(settings: dict, sentence: str) -> None:

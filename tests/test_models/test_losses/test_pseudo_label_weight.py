@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -92,6 +94,14 @@ def test_no_value_is_read(form: str) -> None:
     assert labels.shape == q.shape == (2, 8, 8)
 
 
+def test_what_was_not_given_has_its_default() -> None:
+    nothing = dict(threshold=None, keep=None, momentum=None, start=None)
+    for form in ('ratio', 'confidence', 'class_quantile'):
+        for weight in (PseudoLabelWeight(form), PseudoLabelWeight(form, **nothing)):
+            assert (weight.threshold, weight.keep, weight.momentum) == (0.968, 0.5, 0.9)
+    assert PseudoLabelWeight().thresholds.tolist() == [0.5] * 19
+
+
 @pytest.mark.parametrize(
     ('settings', 'sentence'),
     [
@@ -99,10 +109,34 @@ def test_no_value_is_read(form: str) -> None:
             dict(form='share'),
             "form must be one of ('ratio', 'ratio_image', 'confidence', 'class_quantile'), got 'share'.",
         ),
-        (dict(threshold=0), 'threshold must be above 0 and at most 1, got 0.'),
+        (dict(form='ratio', threshold=0), 'threshold must be above 0 and at most 1, got 0.'),
+        (
+            dict(form='ratio_image', threshold='x'),
+            "threshold must be above 0 and at most 1, got 'x'.",
+        ),
         (dict(keep=1.5), 'keep must be above 0 and at most 1, got 1.5.'),
+        (dict(keep=math.nan), 'keep must be above 0 and at most 1, got nan.'),
         (dict(start=0), 'start must be above 0 and at most 1, got 0.'),
         (dict(momentum=1.0), 'momentum must be at least 0 and below 1, got 1.0.'),
+        (dict(momentum='x'), "momentum must be at least 0 and below 1, got 'x'."),
+        *(
+            (
+                dict(form=form, **{name: 0.5}),
+                f'{name}=0.5 has no effect with form={form!r}, which reads {reads}: set {name}=None, or another form.',
+            )
+            for form, reads in (
+                ('class_quantile', 'keep, momentum and start'),
+                ('confidence', 'no number'),
+                ('ratio', 'threshold'),
+                ('ratio_image', 'threshold'),
+            )
+            for name in ('threshold', 'keep', 'momentum', 'start')
+            if name not in reads
+        ),
+        (
+            dict(form='ratio', keep=0.3, start=0.5),
+            "keep=0.3 has no effect with form='ratio', which reads threshold: set keep=None, or another form.",
+        ),
     ],
 )
 def test_settings_out_of_range(settings: dict, sentence: str) -> None:

@@ -18,13 +18,13 @@ def of_one_number() -> nn.Module:
     return module
 
 
-def average(states: int, lag: int) -> float:
-    """The teacher after a student that was t^2 in states t = 0, 1, ..."""
+def average(states: int, lag: int, power: int = 2) -> float:
+    """The teacher after a student that was t^2, or another power, in states t = 0, 1, ..."""
     student, teacher, ema = of_one_number(), of_one_number(), EMATeacher(lag)
     freeze(teacher)
     teacher.theta.fill_(1e9)  # whatever it was built with does not count
     for t in range(states):
-        student.theta.data.fill_(float(t) ** 2)
+        student.theta.data.fill_(float(t) ** power)
         ema.update(student, teacher)
     return teacher.theta.item()
 
@@ -46,6 +46,15 @@ def average(states: int, lag: int) -> float:
 )
 def test_values(states: int, lag: int, expected: float) -> None:
     assert average(states, lag) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ('iterations', 'lag', 'behind'),
+    [(600, 999, 299.5), (600, 99, 98.7), (600, 19, 19.0), (600, 9, 9.0)],
+)
+def test_how_far_it_is_behind_a_straight_line(iterations: int, lag: int, behind: float) -> None:
+    """The usual 0.999 is behind by half of a run of 600: the plain mean of all states."""
+    assert iterations - 1 - average(iterations, lag, 1) == pytest.approx(behind, abs=0.05)
 
 
 def test_no_lag_is_a_copy() -> None:

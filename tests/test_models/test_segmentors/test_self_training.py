@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ import torch.distributed as dist
 from domain_batch import domain_batch
 from mmengine.config import ConfigDict
 from mmengine.model import MMDistributedDataParallel
-from mmengine.optim import build_optim_wrapper
+from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from small_ccdistill import small_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.step_cost import saved_for_backward
+from mmseg_ccdistill.models.self_training import self_training as self_training_file
 from mmseg_ccdistill.models.self_training.hand_over import HandOver
 
 SELF = dict(type='SelfTraining', lag=3, start=0, ramp=0)
@@ -111,11 +114,31 @@ def test_night_loss_by_hand(build: Callable, drawn: dict[str, Any], paste: str |
     expected = (loss * torch.where(mask, torch.ones_like(q), q)).sum() / (2 * 64 * 64)
     assert losses['night.loss_mix'].item() == pytest.approx(expected.item(), rel=1e-5)
     assert losses['night.mix_weight'].item() == pytest.approx(q.mean().item(), rel=1e-5)
+    sure = low.max(1).values.mean().item()
+    assert losses['night.mix_confidence'].item() == pytest.approx(sure, rel=1e-5)
     things = (labels >= 11).float().mean().item()
     assert losses['night.mix_things'].item() == pytest.approx(things, abs=1e-6)
     # it has taken over: no L_pseudo, and no pass of T_n on its own
     assert losses['target_night.loss_pseudo'] == 0
     assert len(seen) == 2 and torch.equal(seen[1], mixed)
+
+
+def test_confidence_tells_a_teacher_that_believes_all(
+    build: Callable, drawn: dict[str, Any]
+) -> None:
+    """Class-wise quantiles move with the teacher: however sure it is, it keeps about the same share."""
+    model = shaken(build(**ALONE, self_training=dict(SELF, fusion='night'))).eval()
+    found = []
+    for factor in (0.05, 100):
+        with torch.no_grad():
+            model.night.decode_head.conv_seg.weight.mul_(factor)
+        model.self_training.emas.night.updates.zero_()  # the teacher is a copy again
+        for _ in range(30):
+            losses = losses_of(model, copy.deepcopy(drawn))
+            model.self_training.emas.night.updates.zero_()
+        found.append([losses[f'night.mix_{part}'].item() for part in ('weight', 'confidence')])
+    assert found[0][1] < 0.5 and found[1][1] > 0.9
+    assert all(weight < 0.8 for weight, _ in found)
 
 
 def test_ignored_pixels_count_in_the_mean(build: Callable, drawn: dict[str, Any]) -> None:
@@ -128,10 +151,12 @@ def test_ignored_pixels_count_in_the_mean(build: Callable, drawn: dict[str, Any]
 
 @pytest.mark.parametrize('fusion', ['mgcda', 'refign', 'night', 'day'])
 def test_who_labels_the_night(build: Callable, drawn: dict[str, Any], fusion: str) -> None:
-    model = shaken(build(**ALONE, self_training=dict(SELF, fusion=fusion, parallax=0)))
+    alone = fusion in ('night', 'day')
+    settings = dict(SELF, fusion=fusion, parallax=None if alone else 0)
+    model = shaken(build(**ALONE, self_training=settings))
     data = model.data_preprocessor(drawn, True)
     own = model.self_training
-    assert set(own.teachers) == ({'night', 'day'} if fusion in ('mgcda', 'refign') else {fusion})
+    assert set(own.teachers) == ({fusion} if alone else {'night', 'day'})
     own.update(model.branches)
     p = own.probabilities('night', opinions_of(own, data['inputs']))
     torch.testing.assert_close(p.sum(1), torch.ones_like(p[:, 0]))
@@ -141,7 +166,7 @@ def test_who_labels_the_night(build: Callable, drawn: dict[str, Any], fusion: st
             branch.decode_head(branch.backbone(data['inputs'][f'target_{light}'])).softmax(1)
             for light, branch in (('night', model.night), ('day', model.day))
         )
-    if fusion in ('night', 'day'):
+    if alone:
         torch.testing.assert_close(p, night if fusion == 'night' else day)
     else:  # between the two
         assert (
@@ -239,7 +264,7 @@ def test_which_network_a_term_trains(build: Callable, drawn: dict[str, Any]) -> 
     assert not any(p.requires_grad for p in model.self_training.parameters())
     assert list(model.self_training.parameters()) == []
     model.zero_grad()
-    model.parse_losses(losses)[0].backward()
+    model.parse_losses(losses_of(model, drawn))[0].backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
 
 
@@ -259,19 +284,23 @@ def test_every_parameter_gets_a_gradient(
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
 
 
-def test_masked_pass_by_hand(build: Callable, drawn: dict[str, Any]) -> None:
+@pytest.mark.parametrize('ratio', [0.7, 0.0])
+def test_masked_pass_by_hand(build: Callable, drawn: dict[str, Any], ratio: float) -> None:
+    """With nothing hidden it is the plain cross-entropy of the pseudo labels, and of the source."""
     own = dict(
-        SELF, fusion='night', masked_ratio=0.7, weight=dict(type='PseudoLabelWeight', form='ratio', threshold=0.1)
+        SELF, fusion='night', masked_ratio=ratio, weight=dict(type='PseudoLabelWeight', form='ratio', threshold=0.1)
     )  # fmt: skip
     model = shaken(build(**ALONE, self_training=own)).eval()
     data = model.data_preprocessor(copy.deepcopy(drawn), True)
     loss = losses_of(model, drawn)['night.loss_masked']
     own = model.self_training
-    opinions = opinions_of(own, data['inputs'])
-    labels, q = own.pseudo_labels('night', opinions, (64, 64))
+    p = own.probabilities('night', opinions_of(own, data['inputs']))
+    labels, q = own.pseudo_labels('night', p, (64, 64))
     images = data['inputs']['source_night'][:1], data['inputs']['target_night'][1:]
     draws = torch.stack([s.mix_patches for s in data['data_samples']['target_night']])
-    kept = (draws >= 0.7).repeat_interleave(16, 1).repeat_interleave(16, 2).unsqueeze(1)
+    kept: Any = 1
+    if ratio:
+        kept = (draws >= ratio).repeat_interleave(16, 1).repeat_interleave(16, 2).unsqueeze(1)
     true = data['data_samples']['source_night'][0].gt_sem_seg.data
     logits = upsampled(model.night, torch.cat(images) * kept)
     pixels = F.cross_entropy(logits, torch.cat([true, labels[1:]]), reduction='none')
@@ -290,6 +319,113 @@ def test_the_mixed_image_changes_its_look_on_demand(build: Callable, drawn: dict
     for sample in drawn['data_samples']['target_night']:
         sample.mix_look = torch.tensor([1.0, 1, 1, 0, 0])
     assert losses_of(ours, drawn)['night.loss_mix'].item() == pytest.approx(values[0], rel=1e-6)
+
+
+#: Four passes: of each learner a mixed and a masked one.
+PASSES = dict(SELF, learners=('night', 'day'), masked_ratio=0.5, augment=True)
+
+
+def kept_at_once(model: nn.Module, batch: dict[str, Any]) -> int:
+    with saved_for_backward(model) as kept:
+        losses_of(model, copy.deepcopy(batch))
+    return kept.most
+
+
+@pytest.mark.parametrize('more', [ALONE, {}], ids=['alone', 'matched'])
+def test_the_maps_of_one_pass_are_kept_at_a_time(
+    build: Callable, drawn: dict[str, Any], more: dict[str, Any]
+) -> None:
+    none, one, four = (
+        kept_at_once(build(**more, self_training=own).train(), drawn)
+        for own in (None, SELF, PASSES)
+    )
+    assert none < one
+    assert four - none < 1.05 * (one - none)
+
+
+def _with_graph(
+    losses: Callable[[list[Tensor]], dict[str, Tensor]], maps: list[Tensor], weights: Any
+) -> dict[str, Tensor]:
+    """In the place of ``early_backward``."""
+    return losses(maps)
+
+
+def after_two_steps(
+    build: Callable, accumulated: int = 1, frozen: str = 'none', **settings: Any
+) -> dict[str, Tensor]:
+    """All that was logged and the state, after two steps of SGD in training mode."""
+    model = build(**{'self_training': PASSES, **settings}).train()
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(frozen not in name)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-2, momentum=0.9)
+    wrapper = OptimWrapper(optimizer, accumulative_counts=accumulated)
+    found: dict[str, Tensor] = {}
+    for iteration in range(2 * accumulated):
+        model.set_iteration(iteration, 2 * accumulated)
+        batch = with_draws(domain_batch(seed=iteration), iteration)
+        total, log = model.parse_losses(losses_of(model, batch))
+        wrapper.update_params(total)
+        found |= {f'{iteration}: {name}': value for name, value in log.items()}
+    return found | model.state_dict()  # weights, statistics, teachers, thresholds
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [
+        {},
+        dict(early_decoder_backward=True),
+        dict(recompute=('ChainedResidualPooling', 'BasicBlock')),
+        dict(accumulated=2),
+        dict(frozen='backbone.layer1'),
+        dict(self_training=dict(PASSES, ramp=3)),
+    ],
+    ids=['plain', 'early decoders', 'recomputed', 'accumulated', 'frozen', 'ramp'],
+)
+def test_passes_that_go_backward_early_are_bit_equal(
+    build: Callable, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    early = after_two_steps(build, **settings)
+    monkeypatch.setattr(self_training_file, 'early_backward', _with_graph)
+    plain = after_two_steps(build, **settings)
+    assert early.keys() == plain.keys() and '1: day.loss_masked' in early
+    for name, value in plain.items():
+        assert torch.equal(value, early[name]), name
+
+
+def test_in_bfloat16_gradients_of_the_passes_sum_in_float32(
+    build: Callable, drawn: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Autocast shares its copy of a weight: plainly, the gradients of all passes are added in bfloat16."""
+    found = []
+    for losses_at in (self_training_file.early_backward, _with_graph):
+        monkeypatch.setattr(self_training_file, 'early_backward', losses_at)
+        model = build(self_training=PASSES).train()
+        with torch.autocast('cpu', torch.bfloat16):
+            total, log = model.parse_losses(losses_of(model, copy.deepcopy(drawn)))
+        total.backward()
+        found.append((list(log.values()), {name: p.grad for name, p in model.named_parameters()}))
+    (values, early), (again, plain) = found
+    assert all(map(torch.equal, values, again))
+    for name, gradient in plain.items():
+        assert (gradient - early[name]).norm() <= 2**-6 * gradient.norm(), (
+            name
+        )  # bfloat16 has 8 bits
+
+
+def test_in_float16_a_pass_keeps_its_graph(
+    build: Callable, drawn: dict[str, Any], half_dtype: torch.dtype
+) -> None:
+    """A loss scaler comes before the backward pass: what went backward earlier has lost its small gradients."""
+    data = build(**ALONE).data_preprocessor(drawn, True)
+    kept = []
+    for own in (SELF, PASSES):
+        model = build(**ALONE, self_training=own).train()
+        with torch.autocast('cpu', half_dtype), saved_for_backward(model) as saved:
+            losses = model(**data, mode='loss')
+        kept.append(saved.now)
+        (2.0**20 * losses['night.loss_mix']).backward()
+        assert model.night.backbone.conv1.weight.grad.any()
+    assert (kept[1] > 1.5 * kept[0]) == (half_dtype is torch.float16)
 
 
 def test_teachers_stay_in_evaluation_mode(build: Callable) -> None:
@@ -375,8 +511,7 @@ OPTIM = dict(optimizer=dict(type='SGD', lr=1e-2, momentum=0.9))
 def _build_two() -> nn.Module:
     init_default_scope('mmseg')
     torch.manual_seed(0)
-    own = dict(SELF, learners=('night', 'day'))
-    model = MODELS.build(ConfigDict(small_model(self_training=own)))
+    model = MODELS.build(ConfigDict(small_model(self_training=PASSES)))
     model.init_weights()
     return model.eval()  # no dropout, no batch statistics of one process
 
@@ -385,22 +520,28 @@ def _two_steps(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     init = f'file://{folder}/rendezvous'
     dist.init_process_group('gloo', init_method=init, rank=rank, world_size=2)
-    wrapped = MMDistributedDataParallel(_build_two())
-    wrapper = build_optim_wrapper(wrapped, ConfigDict(copy.deepcopy(OPTIM)))
-    for iteration in range(2):
-        wrapped.module.set_iteration(iteration, 2)
-        batch = with_draws(domain_batch(seed=10 * rank + iteration), seed=rank)
-        data = wrapped.module.data_preprocessor(batch, True)
-        total, _ = wrapped.module.parse_losses(wrapped(**data, mode='loss'))
-        wrapper.update_params(total)
-    torch.save(wrapped.module.state_dict(), f'{folder}/{rank}.pt')
+    states = []
+    for losses_at in (self_training_file.early_backward, _with_graph):
+        self_training_file.early_backward = losses_at
+        wrapped = MMDistributedDataParallel(_build_two())
+        wrapper = build_optim_wrapper(wrapped, ConfigDict(copy.deepcopy(OPTIM)))
+        for iteration in range(2):
+            wrapped.module.set_iteration(iteration, 2)
+            batch = with_draws(domain_batch(seed=10 * rank + iteration), seed=rank)
+            data = wrapped.module.data_preprocessor(batch, True)
+            total, _ = wrapped.module.parse_losses(wrapped(**data, mode='loss'))
+            wrapper.update_params(total)
+        states.append(wrapped.module.state_dict())
+    torch.save(states, f'{folder}/{rank}.pt')
     dist.destroy_process_group()
 
 
 def test_two_processes_have_equal_students_teachers_and_thresholds(tmp_path: Path) -> None:
+    """They do, to the last bit, whether the passes go backward early or with the rest."""
     torch.multiprocessing.spawn(_two_steps, (str(tmp_path),), nprocs=2)
-    first, second = (torch.load(tmp_path / f'{r}.pt', weights_only=True) for r in (0, 1))
-    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    (first, plain), others = (torch.load(tmp_path / f'{r}.pt', weights_only=True) for r in (0, 1))
+    for state in (plain, *others):
+        assert all(torch.equal(value, state[name]) for name, value in first.items())
     assert first['self_training.emas.night.updates'] == 2
     start = np.full(19, 0.5)
     for light in ('night', 'day'):
@@ -431,10 +572,58 @@ def test_two_processes_have_equal_students_teachers_and_thresholds(tmp_path: Pat
             dict(masked_ratio=1.0),
             'masked_ratio must be at least 0 and below 1, got 1.0; None: no masked pass.',
         ),
-        (dict(pseudo_weight=-1), 'pseudo_weight must not be negative, got -1.'),
+        *(
+            (dict(pseudo_weight=w), f'pseudo_weight must be a number from 0 on, got {w!r}.')
+            for w in (-1, math.nan, math.inf, 'x')
+        ),
+        *(
+            (
+                dict(loss_weight=w),
+                f'loss_weight must be a positive number, got {w!r}; to turn it off set self_training=None.',
+            )
+            for w in (0, math.nan, math.inf, 'x')
+        ),
         (
-            dict(loss_weight=0),
-            'loss_weight must be positive, got 0; to turn it off set self_training=None.',
+            dict(masked_ratio='x'),
+            "masked_ratio must be at least 0 and below 1, got 'x'; None: no masked pass.",
+        ),
+        (
+            dict(learners=5),
+            "learners must be some of ('night', 'day'), got 5; for none set self_training=None.",
+        ),
+        *(
+            (
+                dict(fusion=fusion, parallax=1),
+                f'parallax=1 has no effect with fusion={fusion!r}, which asks one teacher alone: set '
+                "model.self_training.parallax=None, or fusion='mgcda' or 'refign'.",
+            )
+            for fusion in ('night', 'day')
+        ),
+        *(
+            (
+                dict(learners=('day',), **unread),
+                f"{have} no effect with learners=('day',), because M_d hears its own teacher alone and L_pseudo is of "
+                f"M_n: set {fix} in model.self_training, or add 'night' to learners.",
+            )
+            for unread, have, fix in (
+                (dict(fusion='mgcda'), "fusion='mgcda' has", 'fusion=None'),
+                (dict(parallax=0), 'parallax=0 has', 'parallax=None'),
+                (dict(keep_pseudo=True), 'keep_pseudo=True has', 'keep_pseudo=False'),
+                (
+                    dict(fusion='day', parallax=1),
+                    "fusion='day' and parallax=1 have",
+                    'fusion=None and parallax=None',
+                ),
+            )
+        ),
+        (
+            dict(ignore_index=254),
+            'ignore_index is 254, but that of the decode head is 255: expected equal numbers, because both read the '
+            'labels of the source; set model.self_training.ignore_index=255.',
+        ),
+        (
+            dict(weight='ratio'),
+            "weight must be the settings of a PseudoLabelWeight, e.g. dict(form='ratio'), or None, got 'ratio'.",
         ),
         (
             dict(start=1.5),
@@ -466,6 +655,20 @@ def test_mistakes_end_at_build(build: Callable, change: dict[str, Any], sentence
     assert str(caught.value) == f'SelfTraining: {sentence}'
 
 
+def test_the_form_of_the_weight_is_enough(build: Callable) -> None:
+    model = build(self_training=dict(SELF, weight=dict(form='confidence')))
+    assert model.self_training.weights['night'].form == 'confidence'
+
+
+def test_what_was_not_given_has_its_default(build: Callable) -> None:
+    own = build(self_training=SELF).self_training
+    assert (own.fusion, own.parallax, own.keep_pseudo) == ('mgcda', 1, False)
+    nothing = dict(fusion=None, parallax=None)
+    for learners in (('day',), ('night', 'day')):
+        again = build(self_training=dict(SELF, learners=learners, **nothing)).self_training
+        assert (again.fusion, again.parallax) == ('mgcda', 1) and not again.keep_pseudo
+
+
 def test_samples_without_draws_say_what_to_add(build: Callable, batch: dict[str, Any]) -> None:
     with pytest.raises(ValueError) as caught:
         losses_of(build(self_training=SELF), batch)
@@ -484,22 +687,40 @@ def test_a_start_that_nobody_can_tell_is_an_error(build: Callable, drawn: dict[s
     )
 
 
-def test_a_start_behind_the_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ('start', 'ramp', 'told'),
+    [
+        *((start, ramp, 'begins') for start in (40, 50) for ramp in (0, 10)),
+        *((start, 0, None) for start in (39, 0.9, 0)),
+        *((20, ramp, 'takes over') for ramp in (20, 30, 0.5)),
+        *((0.5, ramp, 'takes over') for ramp in (20, 0.9)),
+        *((20, ramp, None) for ramp in (19, 0.25)),
+    ],
+)
+def test_a_hand_over_that_the_run_does_not_reach_is_told(
+    monkeypatch: pytest.MonkeyPatch, start: float, ramp: float, told: str | None
+) -> None:
     told_words: list[str] = []
     monkeypatch.setattr(
         'mmseg_ccdistill.models.self_training.hand_over.print_log',
         lambda text, **_: told_words.append(text),
     )
-    for start, told in ((40, True), (50, True), (39, False), (0.9, False)):
-        told_words.clear()
-        hand_over = HandOver(start, 0)
-        for iteration in (0, 1):
-            hand_over.set_iteration(iteration, 40)
-        expected = (
+    hand_over = HandOver(start, ramp)
+    for iteration in range(40):
+        hand_over.set_iteration(iteration, 40)
+    assert (hand_over.share < 1) == bool(told)
+    sentences = {
+        None: [],
+        'begins': [
             f'SelfTraining: start={start}, but the run has 40 iterations, so self-training never begins: give start '
             'as a share of the run, e.g. 0.15, or a lower number.'
-        )
-        assert told_words == [expected] * told
+        ],
+        'takes over': [
+            f'SelfTraining: start={start} and ramp={ramp}, but the run has 40 iterations, so L_mix never has its '
+            'whole weight: give both as shares of the run, e.g. 0.15, or lower numbers.'
+        ],
+    }
+    assert told_words == sentences[told]
 
 
 def test_one_image_has_no_half_for_the_masked_pass(build: Callable) -> None:
