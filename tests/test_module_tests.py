@@ -34,12 +34,14 @@ ELSEWHERE = {
     },
     'a part of a tool, tested through the tool': {
         'test_command_line.py': ('start_together',),
+        'test_curriculum_plan.py': ('curriculum_stage',),
         'test_cost.py': ('meta_device',),
         'test_domain_flow.py': ('domain_check',),
         'test_deployment.py': ('deployed_network', 'deployment_formats'),
         'test_night2mmseg.py': ('safetensors_copy',),
         'test_predict.py': ('label_needs', 'prediction_folders'),
-        'test_predict_command.py': ('outputs',),
+        'test_outputs.py': ('record',),
+        'test_videos.py': ('cut_videos', 'writing'),
         'test_pseudo_label.py': ('label_settings',),
         'test_label_images.py': ('label_folder',),
         'test_read_settings.py': ('config_overrides', 'config_places'),
@@ -62,7 +64,6 @@ ELSEWHERE = {
     },
     'a part of a segmentor or optimizer, tested through it': {
         'test_adaptation_segmentor.py': ('checkpoint_routing', 'logits_map', 'network_names'),
-        'test_adversarial.py': ('output_discriminator',),
         'test_ccdistill_segmentor.py': ('component_building', 'features', 'projection_heads'),
         'test_ema_teacher.py': ('frozen_network', 'run_length'),
         'test_joint_optimizer.py': ('joint_constructor',),

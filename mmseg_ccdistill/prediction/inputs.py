@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..curation.audit.listing import list_files
+from ..datasets.image_facts import UnreadableFileError, read_facts
 from ..errors import UserInputError
 from ..evaluation.prediction_files import root_of_images
+from .pictures import BrokenPicture
 
 #: Endings of files that are read as videos.
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mjpeg', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')  # fmt: skip
@@ -25,16 +28,37 @@ class Inputs:
         videos: Video files.
         cameras: Numbers of cameras.
         root: Folder from which outputs keep the folders of their inputs.
+        no_images: Files that would have the name of an image, ``a.json`` beside ``a.jpg``, and are none.
     """
 
     images: tuple[str, ...]
     videos: tuple[str, ...]
     cameras: tuple[int, ...]
     root: str
+    no_images: tuple[BrokenPicture, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Images, then videos."""
+        return self.images + self.videos
 
     def __len__(self) -> int:
         """Number of inputs."""
-        return len(self.images) + len(self.videos) + len(self.cameras)
+        return len(self.files) + len(self.cameras) + len(self.no_images)
+
+
+def is_video(path: str) -> bool:
+    """Whether a file is read as a video."""
+    return path.lower().endswith(VIDEO_SUFFIXES)
+
+
+def no_image_reason(path: str) -> str | None:
+    """Why a file is no image, by its header, in a few words; None for an image."""
+    try:
+        read_facts(path, with_values=False)
+    except UnreadableFileError as error:
+        return str(error)
+    return None
 
 
 def find_inputs(names: Sequence[str], outputs: Sequence[str | os.PathLike[str]] = ()) -> Inputs:
@@ -73,10 +97,22 @@ def find_inputs(names: Sequence[str], outputs: Sequence[str | os.PathLike[str]] 
             )
         files += found
     files = list(dict.fromkeys(files))
-    videos = [path for path in files if path.lower().endswith(VIDEO_SUFFIXES)]
-    images = [path for path in files if not path.lower().endswith(VIDEO_SUFFIXES)]
-    root = root_of_images(files, folders) if files else ''
-    return Inputs(tuple(images), tuple(videos), tuple(cameras), root)
+    videos = [path for path in files if is_video(path)]
+    images = [path for path in files if not is_video(path)]
+    bearers = Counter(map(_stem, images))
+    alike = [path for path in images if bearers[_stem(path)] > 1]
+    none = {path: reason for path in alike if (reason := no_image_reason(path)) is not None}
+    return Inputs(
+        images=tuple(path for path in images if path not in none),
+        videos=tuple(videos),
+        cameras=tuple(cameras),
+        root=root_of_images(files, folders) if files else '',
+        no_images=tuple(map(BrokenPicture, none.keys(), none.values())),
+    )
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(os.path.abspath(path))[0]
 
 
 def _matches(pattern: str) -> list[str]:

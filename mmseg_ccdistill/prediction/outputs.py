@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,18 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..errors import RunError, UserInputError
+from ..errors import UserInputError
 from ..evaluation.prediction_files import PredictionNameError, check_names, prediction_path
 from ..runtime.atomic_file import write_atomically
 from ..runtime.file_digest import file_digest
 from ..version import __version__
 from ..visualization.panel import colorize
-from .inputs import Inputs
+from .inputs import Inputs, is_video, no_image_reason
+from .record import Made, calls_of, read_made
 from .segmentation import PredictedMaps, blend
 from .trained_model import TrainedModel
-from .videos import FrameFolder, VideoFile
+from .videos import FrameFolder, VideoFile, check_frames_alone, remove_frames
+from .writing import writing
 
 #: What can be written, with its meaning.
 KINDS = {
@@ -59,19 +61,23 @@ class Outputs:
     opacity: float
     force: bool
 
-    def image_path(self, kind: str, source: str) -> Path:
-        """File of an image."""
-        return Path(prediction_path(source, str(self.folder / kind), self.root))
+    def path(self, kind: str, source: str, root: str | None = None) -> Path:
+        """File of an input's prediction; folder of a video's numbered images.
 
-    def video_path(self, kind: str, source: str) -> Path:
-        """File of a painted video, or folder of its numbered images."""
-        path = self.image_path(kind, source)
-        return path.with_suffix('.mp4') if kind in _PAINTED else path.with_suffix('')
+        Args:
+            kind: Key of :data:`KINDS`.
+            source: The input.
+            root: Folder from which its folders are kept; None: that of these outputs.
+        """
+        folder = str(self.folder / kind)
+        path = Path(prediction_path(source, folder, self.root if root is None else root))
+        if not is_video(source):
+            return path
+        return path.with_suffix('.mp4' if kind in _PAINTED else '')
 
-    def missing(self, source: str, is_video: bool = False) -> tuple[str, ...]:
+    def missing(self, source: str) -> tuple[str, ...]:
         """Kinds of an input that are to be written: those that are not there, or all with ``force``."""
-        place = self.video_path if is_video else self.image_path
-        return tuple(k for k in self.kinds if self.force or not place(k, source).exists())
+        return tuple(k for k in self.kinds if self.force or not self.path(k, source).exists())
 
     def check(self, inputs: Inputs) -> None:
         """Check that outputs replace neither each other nor an input, and that the folder can be written.
@@ -79,21 +85,47 @@ class Outputs:
         Raises:
             UserInputError: If one does or it cannot.
         """
-        files = [*inputs.images, *inputs.videos]
+        stay = [*inputs.files, *(broken.name for broken in inputs.no_images)]
         for kind in self.kinds:
             for group in (inputs.images, inputs.videos):
                 try:
-                    check_names(group, files, str(self.folder / kind), self.root)
+                    check_names(group, stay, str(self.folder / kind), self.root)
                 except PredictionNameError as error:
                     raise UserInputError(f'--out {self.folder}: {error}') from error
-            named = {os.path.abspath(self.video_path(kind, path)) for path in inputs.videos}
-            replaced = sorted(named & {os.path.abspath(path) for path in files})
+            named = {os.path.abspath(self.path(kind, path)) for path in inputs.videos}
+            replaced = sorted(named & {os.path.abspath(path) for path in stay})
             if replaced:
                 raise UserInputError(
                     f'--out {self.folder}: the prediction of a video would replace the input {replaced[0]!r}: '
                     'expected a folder of its own for predictions; name another'
                 )
+        self._check_places(inputs)
         self._check_right_to_write()
+
+    def _check_places(self, inputs: Inputs) -> None:
+        """Check that no prediction is, or lies in, the folder of frames or the file of another one."""
+        old = {str(path): made.source for path, made in self._made(_read(self._record)).items()}
+        for kind in self.kinds:
+            images, videos = (
+                {str(self.path(kind, source)): source for source in group}
+                for group in (inputs.images, inputs.videos)
+            )
+            mine = {**images, **videos}
+            places = {**old, **mine}
+            shared = [(at, images[at], videos[at]) for at in images.keys() & videos.keys()]
+            shared += [
+                (at, places[at], source)
+                for place, source in places.items()
+                for at in _folders_of(place, str(self.folder))
+                if at in places and (at in mine or place in mine)
+            ]
+            for at, one, other in sorted(shared):
+                named = [path for path in (one, other) if path in inputs.images]
+                if all(no_image_reason(path) is None for path in named):
+                    raise UserInputError(
+                        f'the predictions of {one!r} and of {other!r} would share {at!r}: expected a name of its own '
+                        'for each; rename one, or give each an --out of its own'
+                    )
 
     def _check_right_to_write(self) -> None:
         try:
@@ -109,6 +141,9 @@ class Outputs:
     def record(self, trained: TrainedModel, inputs: Inputs, max_frames: int | None = None) -> None:
         """Write ``predictions.json``: what the indices mean, of which model and inputs they are.
 
+        With ``force``, predictions of another model, input or setting that are to be replaced are removed before: one
+        that stayed after an interruption would be taken for a new one.
+
         Args:
             trained: The model.
             inputs: What is to be predicted.
@@ -116,7 +151,9 @@ class Outputs:
 
         Raises:
             UserInputError: If ``force`` is not set and the folder holds predictions of another model, or what would be
-                kept of these inputs is of other ones, or of other settings.
+                kept of these inputs is of other ones, or of other settings; if it is set and something of another
+                model would stay.
+            RunError: If something cannot be written or removed.
         """
         facts: dict[str, Any] = {
             'model': str(trained.path),
@@ -126,64 +163,64 @@ class Outputs:
             'palette': [list(colour) for colour in trained.palette],
             'mmseg_ccdistill_version': __version__,
         }
-        path = self.folder / _RECORD
-        before = _read(path)
-        if before is not None and not self.force:
-            if any(before.get(key) != facts[key] for key in ('sha256', 'branch')):
-                raise UserInputError(
-                    f'{str(self.folder)!r} holds predictions of another model ({before.get("model")}): expected '
-                    'a folder for each model; choose another --out, or pass --force'
-                )
-            self._check_kept(before.get('calls', []), inputs, max_frames)
-        facts['calls'] = self._calls((before or {}).get('calls', []), inputs, max_frames)
-        self._write(path, (json.dumps(facts, indent=2) + '\n').encode())
+        before = _read(self._record)
+        of_other = before is not None and any(
+            before.get(k) != facts[k] for k in ('sha256', 'branch')
+        )
+        model = (before or {}).get('model')
+        made, plan = self._made(before), self._plan(inputs, max_frames)
+        differing = [path for path, one in made.items() if path in plan and plan[path] != one]
+        if self.force:
+            stale = set(made if of_other else differing)
+            _remove(stale, plan, model)
+            made = {path: one for path, one in made.items() if path not in stale}
+        elif of_other:
+            raise UserInputError(
+                f'{str(self.folder)!r} holds predictions of another model ({model}): expected '
+                'a folder for each model; choose another --out, or pass --force'
+            )
+        elif differing:
+            raise UserInputError(self._difference(made[differing[0]], plan[differing[0]]))
+        new = {path: one for path, one in plan.items() if self.force or not path.exists()}
+        facts['calls'] = calls_of({**made, **new}.values())
+        self._write(self._record, (json.dumps(facts, indent=2) + '\n').encode())
 
-    def _check_kept(
-        self, calls: Sequence[Mapping[str, Any]], inputs: Inputs, max_frames: int | None
-    ) -> None:
-        """Refuse to take a file for the prediction of an input that it is not of."""
-        owners = {name: call for call in calls for name in call['inputs']}
-        for path in (*inputs.images, *inputs.videos):
-            is_video = path in inputs.videos
-            kept = set(self.kinds) - set(self.missing(path, is_video))
-            name = os.path.relpath(path, self.root)
-            call = owners.get(name)
-            if not kept or call is None:
-                continue
-            if call['root'] != os.path.abspath(self.root):
-                raise UserInputError(
-                    f'{str(self.folder)!r} holds the prediction of {os.path.join(call["root"], name)!r}, where that of '
-                    f'{path!r} would go: expected a folder for each; choose another --out, or pass --force'
-                )
-            for option, value, counts in (
-                ('opacity', self.opacity, 'overlay' in kept and call['opacity'] is not None),
-                ('max_frames', max_frames, is_video),
-            ):
-                if counts and call[option] != value:
-                    raise UserInputError(
-                        f'{str(self.folder)!r} holds the prediction of {path!r} with --{option.replace("_", "-")} '
-                        f'{call[option]}, not {value}: expected one setting; choose another --out, or pass --force'
-                    )
+    @property
+    def _record(self) -> Path:
+        return self.folder / _RECORD
 
-    def _calls(
-        self, before: Sequence[Mapping[str, Any]], inputs: Inputs, max_frames: int | None
-    ) -> list[dict[str, Any]]:
-        """Which call predicts which inputs: this one those of which something is not there."""
-        mine = {
-            'root': os.path.abspath(self.root),
-            'opacity': self.opacity if 'overlay' in self.kinds else None,
-            'max_frames': max_frames,
+    def _made(self, facts: Mapping[str, Any] | None) -> dict[Path, Made]:
+        """The predictions of a record that are there."""
+        made = {self.path(one.kind, one.source, one.root): one for one in read_made(facts)}
+        return {path: one for path, one in made.items() if path.exists()}
+
+    def _plan(self, inputs: Inputs, max_frames: int | None) -> dict[Path, Made]:
+        """All predictions of some inputs, whether they are there or not."""
+        return {
+            self.path(kind, source): Made(
+                kind=kind,
+                root=os.path.abspath(self.root),
+                opacity=self.opacity if kind == 'overlay' else None,
+                max_frames=max_frames if is_video(source) else None,
+                name=os.path.relpath(source, self.root),
+            )
+            for kind in self.kinds
+            for source in inputs.files
         }
-        todo = [path for path in inputs.images if self.missing(path)]
-        todo += [path for path in inputs.videos if self.missing(path, is_video=True)]
-        names = {os.path.relpath(path, self.root) for path in todo}
-        calls = [{**call, 'inputs': sorted({*call['inputs']} - names)} for call in before]
-        same = [call for call in calls if all(call[key] == value for key, value in mine.items())]
-        if same:
-            same[0]['inputs'] = sorted({*same[0]['inputs'], *names})
-        else:
-            calls.append({**mine, 'inputs': sorted(names)})
-        return [call for call in calls if call['inputs']]
+
+    def _difference(self, made: Made, planned: Made) -> str:
+        """Why a prediction that is there cannot be kept as a planned one."""
+        there = f'{str(self.folder)!r} holds the prediction of {made.source!r}'
+        if made.source != planned.source:
+            return (
+                f'{there}, where that of {planned.source!r} would go: expected a folder for each; choose another '
+                '--out, or pass --force'
+            )
+        name = 'opacity' if made.opacity != planned.opacity else 'max_frames'
+        return (
+            f'{there} with --{name.replace("_", "-")} {getattr(made, name)}, not {getattr(planned, name)}: expected '
+            'one setting; choose another --out, or pass --force'
+        )
 
     def write_image(
         self, source: str, kinds: Sequence[str], image: np.ndarray, maps: PredictedMaps, trained: TrainedModel
@@ -191,25 +228,20 @@ class Outputs:
         """Write kinds of an image's prediction."""
         for kind in kinds:
             painted = paint(kind, image, maps, trained, self.opacity)
-            path = self.image_path(kind, source)
+            path = self.path(kind, source)
             self._write(path, cv2.imencode('.png', painted)[1].tobytes())
 
     def open_video(
         self, kind: str, source: str, rate: float, size: tuple[int, int]
     ) -> VideoFile | FrameFolder:
         """Begin the prediction of a video, of ``size`` (width, height)."""
-        path = self.video_path(kind, source)
+        path = self.path(kind, source)
         return VideoFile(path, rate, size) if kind in _PAINTED else FrameFolder(path)
 
     def _write(self, path: Path, content: bytes) -> None:
-        try:
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, content)
-        except OSError as error:
-            raise RunError(
-                f'{str(path)!r} cannot be written ({error.strerror}); what was written before is whole: make room, '
-                'and run the command again, it goes on there'
-            ) from error
 
 
 def paint(
@@ -225,6 +257,24 @@ def paint(
     return colours if kind == 'color' else blend(image, colours, opacity)
 
 
+def _remove(stale: Collection[Path], replaced: Collection[Path], model: str | None) -> None:
+    """Remove predictions that are to be replaced, of ``model`` or of other settings."""
+    staying = sorted(path for path in stale if path not in replaced)
+    if staying:
+        raise UserInputError(
+            f'{str(staying[0])!r} is of another model ({model}) and this call does not replace it: expected a folder '
+            'for each model; choose another --out, delete that prediction, or name its input and kind, too'
+        )
+    for path in stale:
+        check_frames_alone(path)
+    for path in stale:
+        with writing(path):
+            if path.is_dir():
+                remove_frames(path)
+            else:
+                path.unlink()
+
+
 def _read(path: Path) -> dict | None:
     try:
         facts = json.loads(path.read_text(encoding='utf-8'))
@@ -233,3 +283,9 @@ def _read(path: Path) -> dict | None:
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}
+
+
+def _folders_of(path: str, top: str) -> Iterator[str]:
+    """The folders above a path, below another folder."""
+    while len(path := os.path.dirname(path)) > len(top):
+        yield path

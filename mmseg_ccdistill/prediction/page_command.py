@@ -29,6 +29,8 @@ from .segmenter import Segmenter
 from .trained_model import load_trained
 
 _LOCAL = '127.0.0.1'
+#: Megabytes or megapixels.
+_LARGEST_LIMIT = 1_000_000
 _STYLE = """
 .legend {list-style: none; padding: 0; margin: 0; columns: 10em}
 .legend li {margin: 0 0 .3em; white-space: nowrap}
@@ -115,13 +117,14 @@ def check_limits(args: argparse.Namespace) -> None:
     """Check the largest sizes.
 
     Raises:
-        UserInputError: If one is not positive.
+        UserInputError: If one is not positive, or so large that it is no limit.
     """
     for name in ('max_megabytes', 'max_megapixels'):
         value = getattr(args, name)
-        if not value > 0:
+        if not 0 < value <= _LARGEST_LIMIT:
             raise UserInputError(
-                f'--{name.replace("_", "-")} is {value:g}: expected a positive number; correct it'
+                f'--{name.replace("_", "-")} is {value:g}: expected a number above 0, at most {_LARGEST_LIMIT}; '
+                'correct it'
             )
 
 

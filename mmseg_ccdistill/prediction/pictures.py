@@ -115,8 +115,9 @@ def bgr_of(image: Image.Image | np.ndarray) -> np.ndarray:
     """An image in memory as the networks take it.
 
     Args:
-        image: A PIL image of any mode, turned upright by its EXIF tag; or an array ``(H, W)``, ``(H, W, 1)``,
-            ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA of uint8 or uint16. Opacity is dropped, as it is from files.
+        image: A PIL image, turned upright by its EXIF tag, of any mode but F; one of mode I holds 16 bits. Or an array
+            ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` RGB or ``(H, W, 4)`` RGBA of uint8 or uint16. Opacity is dropped,
+            as it is from files.
 
     Returns:
         ``(H, W, 3)`` BGR uint8.
@@ -126,12 +127,15 @@ def bgr_of(image: Image.Image | np.ndarray) -> np.ndarray:
     """
     if isinstance(image, Image.Image):
         upright = ImageOps.exif_transpose(image)
-        deep = upright.mode.startswith('I;16')
-        grey = np.asarray(upright) if deep else None
-        image = np.asarray(upright.convert('RGB')) if grey is None else grey.astype(np.uint16)
+        if upright.mode[0] in 'IF':  # Pillow would cut their values off at 255
+            image = np.asarray(upright)
+            if image.dtype.kind in 'iu' and image.size and 0 <= image.min() and image.max() < 2**16:
+                image = image.astype(np.uint16)
+        else:
+            image = np.asarray(upright.convert('RGB'))
     if not isinstance(image, np.ndarray):
         raise UserInputError(
-            f'expected the path of an image, a PIL image or an array, got {type(image).__name__}'
+            f'expected the path of an image, a PIL image or an array, got {type(image).__name__}; convert it'
         )
     if image.ndim == 2:
         image = image[..., None]
@@ -139,7 +143,7 @@ def bgr_of(image: Image.Image | np.ndarray) -> np.ndarray:
     if not fits or image.dtype not in (np.uint8, np.uint16):
         raise UserInputError(
             f'expected an image (H, W), (H, W, 3) RGB or (H, W, 4) RGBA of uint8 or uint16, got '
-            f'{image.dtype} of shape {image.shape}'
+            f'{image.dtype} of shape {image.shape}; convert it'
         )
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)  # as OpenCV reads 16-bit files

@@ -11,7 +11,6 @@ import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from .outputs import KINDS, Outputs, own_paths, paint
 from .pictures import BrokenPicture, Picture, PictureFiles, PicturePipeline
 from .segmentation import OPACITY, predict_maps
 from .trained_model import TrainedModel, load_trained
-from .videos import VideoFrames, quiet_decoder
+from .videos import FrameFolder, VideoFile, VideoFrames, quiet_decoder
 
 
 def parse_args(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
@@ -177,7 +176,7 @@ def predict_video(
     name: str,
     outputs: Outputs,
     args: argparse.Namespace,
-) -> int:
+) -> tuple[int, str | None]:
     """Predict a video or what a camera sees; Ctrl-C ends a camera, and what it saw is kept.
 
     Args:
@@ -189,21 +188,25 @@ def predict_video(
         args: Of the command line.
 
     Returns:
-        Number of frames.
+        Number of frames, and what is to be said of a file that announces more.
 
     Raises:
-        UserInputError: If there is no frame.
+        UserInputError: If there is no frame, or the file is cut off.
+        RunError: If something cannot be written.
     """
-    kinds = outputs.missing(name, is_video=True)
+    kinds = outputs.missing(name)
     number = 0
     with VideoFrames(source) as frames:
+        frames.check_whole(args.max_frames)
         size = frames.first.shape[1], frames.first.shape[0]
-        sinks = {kind: outputs.open_video(kind, name, frames.rate, size) for kind in kinds}
+        sinks: dict[str, VideoFile | FrameFolder] = {}
         total = min(filter(None, (frames.count, args.max_frames)), default=0)
         try:
+            for kind in kinds:
+                sinks[kind] = outputs.open_video(kind, name, frames.rate, size)
             with progress_bar(total, f'Predicting {Path(name).name}') as advance:
                 pictures = (pipeline.take(frame) for frame in islice(frames, args.max_frames))
-                with suppress(KeyboardInterrupt) if isinstance(source, int) else nullcontext():
+                try:
                     for batch in _batches(pictures, args.batch_size):
                         found = predict_maps(trained, batch, 'confidence' in kinds, args.amp)
                         for picture, maps in found:
@@ -212,13 +215,21 @@ def predict_video(
                             number += 1
                             if total:
                                 advance()
+                except KeyboardInterrupt:
+                    if isinstance(source, str) or not number:
+                        raise
+            for sink in sinks.values():
+                sink.finish()
         except BaseException:
             for sink in sinks.values():
                 sink.discard()
             raise
-        for sink in sinks.values():
-            sink.finish()
-    return number
+    if number >= frames.needed(args.max_frames):
+        return number, None
+    return number, (
+        f'the video {source!r} announces {frames.count} frames and gave {number}: see that nothing is missing; longer '
+        'sound and a trimmed beginning are harmless'
+    )
 
 
 def _batches(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
@@ -227,7 +238,9 @@ def _batches(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
         yield batch
 
 
-def report(inputs: Inputs, kept: int, frames: int, faults: Sequence[str], out: Path) -> None:
+def report(
+    inputs: Inputs, kept: int, frames: int, notes: Sequence[str], faults: Sequence[str], out: Path
+) -> None:
     """Say what was done; the files that could not be read come last.
 
     Raises:
@@ -243,9 +256,9 @@ def report(inputs: Inputs, kept: int, frames: int, faults: Sequence[str], out: P
     if kept:
         parts.append(f'{kept} there already and kept (--force replaces them)')
     print(', '.join(parts))
+    for line in (*notes, *faults):
+        print(f'  {line}')
     if faults:
-        for fault in faults:
-            print(f'  {fault}')
         raise RunError(
             f'{len(faults)} of {len(inputs)} inputs could not be read, listed above; the rest is done'
         )
@@ -270,19 +283,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     outputs.check(inputs)
     outputs.record(trained, inputs, args.max_frames)
     images = [path for path in inputs.images if outputs.missing(path)]
-    videos = [path for path in inputs.videos if outputs.missing(path, is_video=True)]
-    kept = len(inputs.images) + len(inputs.videos) - len(images) - len(videos)
-    broken = predict_images(trained, pipeline, images, outputs, args)
+    videos = [path for path in inputs.videos if outputs.missing(path)]
+    kept = len(inputs.files) - len(images) - len(videos)
+    broken = [*inputs.no_images, *predict_images(trained, pipeline, images, outputs, args)]
     faults = [unreadable_sentence(picture.name, picture.reason) for picture in broken]
-    frames = 0
+    frames, notes = 0, []
     sources: list[str | int] = [*videos, *inputs.cameras]
     for source in sources:
         name = source if isinstance(source, str) else _name_of_camera(source, inputs.root)
         try:
-            frames += predict_video(trained, pipeline, source, name, outputs, args)
+            number, note = predict_video(trained, pipeline, source, name, outputs, args)
         except UserInputError as error:
             faults.append(str(error))
-    report(inputs, kept, frames, faults, args.out)
+            continue
+        frames += number
+        notes += [note] if note else []
+    report(inputs, kept, frames, notes, faults, args.out)
 
 
 def _name_of_camera(number: int, root: str) -> str:

@@ -84,7 +84,7 @@ def test_empirical_frequencies() -> None:
     pixels = np.tile((1e7 * F).astype(np.int64), (3, 1))
     rare = RareClasses(pixels, temperature=0.05)
     draws = 100_000
-    found = np.bincount([rare.choose(1, n)[1].class_id for n in range(draws)], minlength=19)
+    found = np.bincount([rare.choose(0, n)[1].class_id for n in range(draws)], minlength=19)
     p = rare.probabilities
     assert (np.abs(found - draws * p) <= 3 * np.sqrt(draws * p * (1 - p))).all()
 

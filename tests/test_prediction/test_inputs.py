@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import cv2
+import numpy as np
 import pytest
 
 from mmseg_ccdistill.errors import UserInputError
@@ -55,6 +57,22 @@ def test_a_number_is_a_camera_unless_it_is_a_file(tree) -> None:
     assert find_inputs(['0']).cameras == (0,)
     (tree / '1').write_text('')
     assert find_inputs(['1']).images == ('1',)
+
+
+def test_files_beside_an_image_of_their_name_are_told_apart(tmp_path) -> None:
+    for name in ('a.png', 'a.jpg', 'b.png', 'b/c.png', 'd.png', 'd/a.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), np.zeros((2, 3), np.uint8))
+    for name in ('a.json', 'b.png.txt', 'd.tif', 'e.json', 'e.txt', 'f.csv'):
+        (tmp_path / name).write_text('no image')
+    for names in ([tmp_path], sorted(map(str, tmp_path.glob('*')))):
+        found = find_inputs([*map(str, names)])
+        none = {os.path.relpath(one.name, tmp_path): one.reason for one in found.no_images}
+        assert none == dict.fromkeys(('a.json', 'd.tif', 'e.json', 'e.txt'), 'no image header')
+        images = {os.path.relpath(path, tmp_path) for path in found.images}
+        alone = {'b.png', 'b/c.png', 'b.png.txt', 'd.png', 'd/a.png', 'f.csv'}
+        assert images == {'a.png', 'a.jpg', *alone}
+        assert len(found) == 12
 
 
 def test_nothing_is_one_sentence(tree) -> None:

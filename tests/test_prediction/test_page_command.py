@@ -55,8 +55,14 @@ def test_a_port_in_use_is_one_sentence(installed, trained_file, capsys) -> None:
     [
         (['--port', '0'], '--port is 0: expected 1 to 65535; correct it'),
         (['--port', '70000'], '--port is 70000: expected 1 to 65535; correct it'),
-        (['--max-megabytes', '0'], '--max-megabytes is 0: expected a positive number; correct it'),
-        (['--max-megapixels', 'nan'], '--max-megapixels is nan: expected a positive number; correct it'),
+        *(
+            (
+                [option, value],
+                f'{option} is {value}: expected a number above 0, at most 1000000; correct it',
+            )
+            for option in ('--max-megabytes', '--max-megapixels')
+            for value in ('0', '-1', 'nan', 'inf', '1e+300', '1.1e+06')
+        ),
         (
             ['--host', '192.0.2.1'],
             '--host 192.0.2.1 is no address of this machine: expected 127.0.0.1, 0.0.0.0, or one of its own; '

@@ -85,6 +85,39 @@ def test_pil_images_are_as_files(tmp_path, kind) -> None:
         )
 
 
+@pytest.mark.parametrize('mode', ['I', 'I;16', 'I;16B', 'I;16L'])
+def test_deep_grey_pil_images_are_scaled(mode) -> None:
+    deep = _RGB[..., 0].astype(np.uint16) * 256 + 7
+    kind = {'I': '<i4', 'I;16B': '>u2'}.get(mode, '<u2')
+    image = Image.frombytes(mode, deep.shape[::-1], deep.astype(kind).tobytes())
+    np.testing.assert_array_equal(bgr_of(image), np.stack([_RGB[..., 0]] * 3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ('image', 'found'),
+    [
+        (Image.new('I', (5, 4), 65536), 'got int32 of shape (4, 5, 1)'),
+        (Image.new('I', (5, 4), -1), 'got int32 of shape (4, 5, 1)'),
+        (Image.new('I', (0, 4)), 'got int32 of shape (4, 0, 1)'),
+        (Image.new('F', (5, 4), 0.5), 'got float32 of shape (4, 5, 1)'),
+        (Image.new('F', (5, 4), 200), 'got float32 of shape (4, 5, 1)'),
+        (Image.new('RGB', (0, 4)), 'got uint8 of shape (4, 0, 3)'),
+    ],
+)
+def test_pil_images_that_eight_bits_cannot_hold_are_refused(image, found) -> None:
+    with pytest.raises(UserInputError) as caught:
+        bgr_of(image)
+    assert str(caught.value) == (
+        f'expected an image (H, W), (H, W, 3) RGB or (H, W, 4) RGBA of uint8 or uint16, {found}; convert it'
+    )
+
+
+@pytest.mark.parametrize('mode', ['1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'CMYK', 'YCbCr', 'HSV'])
+def test_other_pil_modes_are_converted(mode) -> None:
+    image = Image.fromarray(_RGB).convert(mode)
+    np.testing.assert_array_equal(bgr_of(image)[..., ::-1], np.asarray(image.convert('RGB')))
+
+
 def test_arrays_are_rgb() -> None:
     np.testing.assert_array_equal(bgr_of(_RGB), _RGB[..., ::-1])
     alpha = np.concatenate([_RGB, _RGB[..., :1]], axis=2)
@@ -108,7 +141,7 @@ def test_arrays_are_rgb() -> None:
 def test_other_arrays_are_refused(image, found) -> None:
     with pytest.raises(UserInputError) as caught:
         bgr_of(image)
-    assert str(caught.value).endswith(found)
+    assert str(caught.value).endswith(f'{found}; convert it')
 
 
 def test_an_array_is_packed_as_its_file(tmp_path) -> None:

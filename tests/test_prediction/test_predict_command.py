@@ -15,7 +15,7 @@ from trained_file import write_video
 
 from mmseg_ccdistill.datasets.image_facts import read_facts
 from mmseg_ccdistill.prediction import outputs as outputs_module
-from mmseg_ccdistill.prediction import predict_command
+from mmseg_ccdistill.prediction import predict_command, videos
 from mmseg_ccdistill.prediction.videos import VideoFrames
 from mmseg_ccdistill.runtime.command_line import run_main
 
@@ -224,6 +224,92 @@ def test_a_camera_ends_with_ctrl_c(trained_file, tmp_path, monkeypatch, capsys) 
     assert name.startswith('camera4_') and name.endswith('.mp4')
     with VideoFrames(str(tmp_path / 'out/overlay' / name)) as frames:
         assert len(list(frames)) == 3
+
+
+def test_a_camera_that_ends_before_its_first_frame_leaves_nothing(
+    trained_file, tmp_path, monkeypatch
+) -> None:
+    clip = str(write_video(tmp_path / 'clip.mp4', frames=9))
+    capture = cv2.VideoCapture
+    monkeypatch.setattr(cv2, 'VideoCapture', lambda source: capture(clip))
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(predict_command, 'paint', interrupted)
+    assert call(trained_file, '4', '--out', tmp_path / 'out', *ALL) == 130
+    assert files(tmp_path / 'out') == ['predictions.json']
+
+
+def _avi(path: Path, frames: int) -> bytes:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'MJPG'), 10, (96, 64))
+    for number in range(frames):
+        writer.write(photo(number))
+    writer.release()
+    return path.read_bytes()
+
+
+def test_a_video_that_is_cut_off_is_a_broken_input(trained_file, photos, tmp_path, capsys) -> None:
+    whole = _avi(photos / 'cut.avi', 40)
+    (photos / 'cut.avi').write_bytes(whole[: len(whole) // 2])
+    with VideoFrames(str(photos / 'cut.avi')) as frames:
+        left = len(list(frames))
+    sentence = f"the video '{photos / 'cut.avi'}' ends after {left} of 40 frames: "
+    out = tmp_path / 'out'
+    arguments = ['--out', out, '--save', 'overlay', 'trainids']
+    for done in ('3 of 4 inputs predicted', '0 of 4 inputs predicted, 3 there already'):
+        assert call(trained_file, photos, *arguments) == 1  # each time
+        printed = capsys.readouterr()
+        assert done in printed.out and f'  {sentence}' in printed.out
+        assert '1 of 4 inputs could not be read' in printed.err
+        assert not list(out.rglob('*cut*'))
+    assert call(trained_file, photos / 'cut.avi', *arguments) == 2
+    assert error_of(capsys).startswith(sentence)
+    assert call(trained_file, photos / 'cut.avi', *arguments, '--max-frames', left) == 0
+    assert len(files(out / 'trainids/cut')) == left
+
+
+@pytest.mark.parametrize('options', [(), ('--max-frames', 50), ('--max-frames', 40)])
+def test_frames_that_did_not_come_are_told(trained_file, tmp_path, capsys, options) -> None:
+    clip, out = tmp_path / 'clip.avi', tmp_path / 'out'
+    whole = bytearray(_avi(clip, 40))
+    whole[48:52] = (60).to_bytes(4, 'little')  # dwTotalFrames
+    length = whole.index(b'strh') + 8 + 32
+    whole[length : length + 4] = (60).to_bytes(4, 'little')
+    clip.write_bytes(whole)
+    assert call(trained_file, clip, '--out', out, *options) == 0
+    printed = capsys.readouterr().out
+    note = (
+        f"  the video '{clip}' announces 60 frames and gave 40: see that nothing is missing; longer sound and a "
+        'trimmed beginning are harmless\n'
+    )
+    assert printed.endswith(note if options != ('--max-frames', 40) else '40 frames of video\n')
+    with VideoFrames(str(out / 'overlay/clip.mp4')) as frames:
+        assert len(list(frames)) == 40
+
+
+def test_a_video_that_cannot_be_written_ends_the_run(
+    trained_file, tmp_path, capsys, monkeypatch
+) -> None:
+    clip, out = write_video(tmp_path / 'clip.mp4', frames=3), tmp_path / 'out'
+    assert call(trained_file, clip, '--out', out, *ALL) == 0
+    before = {name: (out / name).read_bytes() for name in files(out)}
+    monkeypatch.setattr(videos, '_count_frames', lambda path, most: most - 1)
+    assert call(trained_file, clip, '--out', out, *ALL, '--force') == 1
+    assert "overlay/clip.mp4' cannot be written (of 3 frames 2 can be read back)" in error_of(
+        capsys
+    )
+    assert {name: (out / name).read_bytes() for name in files(out)} == before
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, 'No space left on device')
+
+    for name in ('check_free_space', 'write_atomically'):
+        with monkeypatch.context() as patch:
+            patch.setattr(videos, name, full)
+            assert call(trained_file, clip, '--out', out, *ALL, '--force') == 1
+        assert 'cannot be written (No space left on device)' in error_of(capsys)
+        assert {name: (out / name).read_bytes() for name in files(out)} == before
 
 
 def test_inputs_are_not_replaced(trained_file, photos, tmp_path, capsys) -> None:
