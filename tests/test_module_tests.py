@@ -67,7 +67,7 @@ ELSEWHERE = {
         'test_ccdistill_segmentor.py': ('component_building', 'features', 'projection_heads'),
         'test_ema_teacher.py': ('frozen_network', 'run_length'),
         'test_joint_optimizer.py': ('joint_constructor',),
-        'test_self_training.py': ('hand_over', 'settings'),
+        'test_self_training.py': ('hand_over', 'labelled_batches', 'settings'),
         'test_shared_backbone.py': ('tied_tensors',),
         'test_rein_vit.py': ('rein_backbone',),
     },

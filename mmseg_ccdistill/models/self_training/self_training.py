@@ -9,11 +9,10 @@ import torch
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
-from mmseg.utils import ConfigType, SampleList
+from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
 from ...domains import DomainSamples, DomainTensors
-from ...errors import UserInputError
 from ..early_backward import early_backward
 from ..losses.class_weights import CITYSCAPES_CLASSES, ClassWeight
 from ..losses.content_correlation import match_parallax
@@ -24,10 +23,9 @@ from ..segmentors.ema_teacher import EMATeacher
 from ..segmentors.frozen_network import freeze
 from ..segmentors.shared_backbone import copy_around_frozen_child
 from .changed_look import change_look
-from .class_mix import paste_into, paste_mask
 from .day_night_fusion import confident_fusion, refined_fusion
 from .hand_over import HandOver
-from .masked_image import hide_patches
+from .labelled_batches import LabelledBatch, drawn, hide, mix
 from .settings import (
     NETWORKS,
     check_head,
@@ -267,18 +265,18 @@ class SelfTraining(nn.Module):
             log[f'{name}.mix_weight'] = q.mean()
             log[f'{name}.mix_things'] = self._share_of_things(pseudo)
             log[f'{name}.mix_source_things'] = self._share_of_things(true)
-            q = self.pseudo_weight * q
-            mixed, mixed_labels, mixed_q = self.mix(source, true, target, pseudo, q, draws)
+            labelled = LabelledBatch(source, true, torch.ones_like(q))
+            unlabelled = LabelledBatch(target, pseudo, self.pseudo_weight * q)
+            mixed = unlabelled
+            if self.paste is not None:
+                mixed = mix(labelled, unlabelled, draws, self.paste, self.things)
             if self.augment:
-                mixed = change_look(mixed, _stack(draws, 'mix_look'), *scaling)
-            log[f'{name}.loss_mix'] = self.cross_entropy(
-                networks[name], mixed, mixed_labels, mixed_q, share
-            )
+                look = change_look(mixed.images, drawn(draws, 'mix_look'), *scaling)
+                mixed = mixed._replace(images=look)
+            log[f'{name}.loss_mix'] = self.cross_entropy(networks[name], mixed, share)
             if self.masked_ratio is not None:
-                hidden, hidden_labels, hidden_q = self.mask(source, true, target, pseudo, q, draws)
-                log[f'{name}.loss_masked'] = self.cross_entropy(
-                    networks[name], hidden, hidden_labels, hidden_q, share
-                )
+                hidden = hide(labelled, unlabelled, draws, self.masked_ratio)
+                log[f'{name}.loss_masked'] = self.cross_entropy(networks[name], hidden, share)
         return log
 
     @torch.no_grad()
@@ -326,63 +324,7 @@ class SelfTraining(nn.Module):
             return confident_fusion(night, day, self.things)
         return refined_fusion(night, day, self.large_static)
 
-    def mix(
-        self,
-        source: Tensor,
-        true: Tensor,
-        target: Tensor,
-        pseudo: Tensor,
-        q: Tensor,
-        draws: SampleList,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Images, labels and weights with classes of the source in the target; the target itself without pastes."""
-        if self.paste is None:
-            return target, pseudo, q
-        uniforms = _stack(draws, 'mix_classes')
-        if uniforms.shape[1] < len(self.classes):
-            raise UserInputError(
-                f'SelfTraining: DrawMixing draws for {uniforms.shape[1]} classes, but there are {len(self.classes)}: '
-                f'set num_classes={len(self.classes)} of DrawMixing in train_dataloader.dataset.pipeline.'
-            )
-        mask = paste_mask(true, uniforms[:, : len(self.classes)], self.paste, self.things)
-        return (
-            paste_into(mask, source, target),
-            paste_into(mask, true, pseudo),
-            paste_into(mask, torch.ones_like(q), q),
-        )
-
-    def mask(
-        self,
-        source: Tensor,
-        true: Tensor,
-        target: Tensor,
-        pseudo: Tensor,
-        q: Tensor,
-        draws: SampleList,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Images with hidden patches, labels and weights: even ones of the source, odd ones of the target."""
-        assert self.masked_ratio is not None
-        if len(source) < 2:
-            raise UserInputError(
-                'SelfTraining: masked_ratio takes the even images of a batch from the source and the odd ones from the '
-                'target: expected train_dataloader.batch_size of at least 2, got 1; raise it, or set masked_ratio=None.'
-            )
-        is_source = (torch.arange(len(source), device=source.device) % 2 == 0).view(-1, 1, 1)
-        is_source = is_source.expand_as(q)
-        images = hide_patches(
-            paste_into(is_source, source, target), _stack(draws, 'mix_patches'), self.masked_ratio
-        )
-        weights = paste_into(is_source, torch.ones_like(q), q)
-        return images, paste_into(is_source, true, pseudo), weights
-
-    def cross_entropy(
-        self,
-        network: EncoderDecoder,
-        images: Tensor,
-        labels: Tensor,
-        weight: Tensor,
-        share: float,
-    ) -> Tensor:
+    def cross_entropy(self, network: EncoderDecoder, batch: LabelledBatch, share: float) -> Tensor:
         """A share of the weighted cross-entropy of a student: the mean over all pixels, so the weights do not cancel.
 
         No other term has anything of this pass, so its backward pass is over when this returns, and its maps are freed.
@@ -391,22 +333,12 @@ class SelfTraining(nn.Module):
 
         def losses(_: list[Tensor]) -> dict[str, Tensor]:
             logits = resize(
-                head(network.extract_feat(images)),
-                size=labels.shape[1:],
+                head(network.extract_feat(batch.images)),
+                size=batch.labels.shape[1:],
                 mode='bilinear',
                 align_corners=head.align_corners,
             )
-            pixels = self.loss(logits, labels, weight, reduction_override='none')
+            pixels = self.loss(logits, batch.labels, batch.weights, reduction_override='none')
             return {'loss': share * pixels.mean()}
 
         return early_backward(losses, [], network.parameters())['loss']
-
-
-def _stack(samples: SampleList, name: str) -> Tensor:
-    """A field of all samples, ``(B, ...)``."""
-    if any(name not in sample for sample in samples):
-        raise UserInputError(
-            f'SelfTraining: the samples of the target have no {name}: expected the random numbers of the mixing; add '
-            "dict(type='DrawMixing') before PackCrossDomainInputs to train_dataloader.dataset.pipeline."
-        )
-    return torch.stack([sample.get(name) for sample in samples])
