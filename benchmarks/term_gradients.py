@@ -30,8 +30,9 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.adaptation import oracle_labels  # noqa: F401  registers LabelledPairs
+from benchmarks.adaptation.oracle_labels import LabelledPairs
 from mmseg_ccdistill.engine.inference import load_segmentor
+from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.command_line import load_config, run_main
 from mmseg_ccdistill.runtime.override_syntax import add_override_argument
 
@@ -154,7 +155,13 @@ def main() -> None:
     args = parser.parse_args()
     config = load_config(args.config, args.cfg_options)
     if args.night_labels:
-        config.train_dataloader.dataset.target.type = 'LabelledPairs'
+        dataset = config.train_dataloader.dataset
+        if 'segmentor' not in config.model or 'target' not in dataset:
+            raise UserInputError(
+                f'--night-labels: {args.config!r} trains no M_n on pairs: expected a config of CCDistill on mini '
+                'night; pass one, or leave the option out'
+            )
+        dataset.target.type = LabelledPairs.__name__
     init_default_scope('mmseg')
     torch.manual_seed(args.seed)
     parts = ('day.', 'night.') if 'segmentor' in config.model else None

@@ -1,24 +1,20 @@
-"""Beyond the paper: matched distillation and self-training on DINOv2 ViT-S, as in refinenet_r101_cs2dz_plus.py.
+"""Beyond the paper: matched distillation and self-training on DINOv2 ViT-S: refinenet_r101_cs2dz_plus.py with another
+segmentor and its recipe. Students and teachers have one frozen ViT in common.
 
-Teachers and students have one frozen ViT in common. Not trained by us on Cityscapes and Dark Zurich.
+Not trained by us on Cityscapes and Dark Zurich.
 """
 
-_base_ = ['./dinov2_vit-s_rein_cs2dz.py', '../_base_/models/self_training.py']
+_base_ = [
+    './refinenet_r101_cs2dz_plus.py',
+    '../_base_/models/dinov2_vit-s_rein.py',
+    '../_base_/schedules/adamw_rein.py',
+]
 model = dict(
-    distill_into='target_night',
-    feature='decode_head',
-    projection_head=dict(in_channels=96, out_channels=64, embedding_norm='whiten'),
-    loss_cdc=dict(js_tau=0.1, js_positions=2.5, parallax=1),
-    self_training=_base_.self_training,
+    segmentor=dict(_delete_=True, **_base_.dinov2),
+    projection_head=dict(in_channels=96),
+    share_backbone=True,
 )
-train_dataloader = dict(
-    sampler=dict(rare_classes=dict(temperature=0.1, min_pixels=3000)),
-    dataset=dict(
-        pipeline=[
-            dict(type='LABTransfer'),
-            dict(type='NightLights'),
-            dict(type='DrawMixing', block=64),
-            dict(type='PackCrossDomainInputs'),
-        ],
-    ),
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, **_base_.rein_adamw), paramwise_cfg=_base_.rein_paramwise
 )
+load_from = 'work_dirs/dinov2/dinov2_vit-s_rein_cityscapes/iter_40000.pth'
