@@ -93,6 +93,12 @@ def _self_training(title: str, off: Sequence[str] = ('rare', 'lights'), **settin
     return Row(title, network='plus', options=options, group='beyond')
 
 
+def _no_teachers(title: str, off: str) -> Row:
+    """A row of the config with self-training, without its teachers and without another part."""
+    options = {'model.self_training': None, **_OFF[off]}
+    return Row(title, network='plus', options=options, group='beyond')
+
+
 _NIGHT = ('night',)
 ROWS |= {
     'plus': Row('matched distillation and self-training', network='plus', group='beyond'),
@@ -104,6 +110,18 @@ ROWS |= {
         network='plus',
         options={'model.self_training': None},
         group='beyond',
+    ),
+    'matched_rare': _no_teachers('matched distillation with rare classes', 'lights'),
+    'matched_lights': _no_teachers('matched distillation with light on S_n', 'rare'),
+    'plus_keep_static': _self_training('plus, L_pseudo kept', (), keep_pseudo=True),
+    'plus_keep_night': _self_training(
+        'plus, L_pseudo kept, M_n alone', (), learners=_NIGHT, keep_pseudo=True
+    ),
+    'plus_keep_confidence': _self_training(
+        'plus, L_pseudo kept, weight by confidence',
+        (),
+        keep_pseudo=True,
+        **{'weight.form': 'confidence'},
     ),
     'st': _self_training('self-training of M_n', learners=_NIGHT),
     'st_day': _self_training('self-training of M_d', learners=('day',), fusion=None, parallax=None),
