@@ -41,6 +41,7 @@ METHODS = (
     'ccdistill/segformer_mit-b5_cs2dz_plus.py',
     'ccdistill/upernet_swin-b_cs2dz.py',
     'ccdistill/dinov2_vit-l_rein_cs2dz.py',
+    'ccdistill/dinov2_vit-l_rein_cs2dz_plus.py',
     'ccdistill/dinov3_vit-l_rein_cs2dz.py',
 )
 
