@@ -41,6 +41,7 @@ from mmseg_ccdistill.evaluation.submission import (
     list_images,
 )
 from mmseg_ccdistill.evaluation.submission_validator import submission_faults
+from mmseg_ccdistill.label_ids import NUM_TRAIN_IDS
 from mmseg_ccdistill.runtime.command_line import (
     NAMED_BY_CHECKPOINT,
     load_config,
@@ -171,6 +172,11 @@ def predict(args: argparse.Namespace, target: SubmissionSet) -> None:
         print(f'{len(images) - len(missing)} of {len(images)} images are there already')
     if missing:
         model = load_segmentor(config, args.checkpoint)
+        if model.num_classes != NUM_TRAIN_IDS:
+            raise UserInputError(
+                f'the model of {args.config!r} has {model.num_classes} classes: the server of {target.title} expects '
+                f'the {NUM_TRAIN_IDS} of Cityscapes; take a model that was trained with these'
+            )
         samples = predict_files(model, config, missing, f'Predicting {target.title}')
         for path, sample in zip(missing, samples, strict=True):
             parts.write(path.name, sample.seg_logits.data, args.confidence_threshold)

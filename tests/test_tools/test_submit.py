@@ -188,6 +188,21 @@ def test_images_of_another_size_are_refused(tool, monkeypatch, capsys) -> None:
     assert not Path('c.zip.parts').exists()
 
 
+@pytest.mark.parametrize('count', [3, 20])
+def test_a_model_of_other_classes_is_refused(tool, files, monkeypatch, capsys, count) -> None:
+    config = Config.fromfile(str(files / 'tiny.py'))
+    config.model.segmentor.decode_head.num_classes = count
+    config.model.loss_pseudo = None
+    config.dump('other.py')
+    model = MODELS.build(Config.fromfile('other.py').model)
+    torch.save({'state_dict': model.state_dict(), 'meta': {}}, 'other.pth')
+    arguments = ['other.py', 'other.pth', '--set', 'dz-test', '--out', 'd.zip']
+    assert run_tool(tool, monkeypatch, *arguments) == 2
+    expected = f"the model of 'other.py' has {count} classes: the server of Dark Zurich test expects the 19"
+    assert expected in error_of(capsys)
+    assert not Path('d.zip.parts').exists() and not Path('d.zip').exists()
+
+
 def test_an_unknown_set_is_a_usage_error(tool, monkeypatch) -> None:
     monkeypatch.setattr(sys, 'argv', ['submit.py', '--set', 'kitti', '--validate', 'a.zip'])
     with pytest.raises(SystemExit) as raised:
