@@ -68,7 +68,7 @@ def test_steps_of_a_small_one_reach_all_that_is_trained_and_share_the_vit() -> N
         with_draws(batch['data_samples'], 'cpu')
         batch = model.data_preprocessor(batch, training=True)
         total, log = model.parse_losses(model(**batch, mode='loss'))
-        assert {'night.loss_mix', 'day.loss_mix', 'cross.loss_cdc_js'} <= set(log)
+        assert {'night.loss_mix', 'target_night.loss_pseudo', 'cross.loss_cdc_js'} <= set(log)
         assert torch.isfinite(total)
         wrapper.backward(total)
         assert all(p.grad is not None for p in model.parameters() if p.requires_grad)

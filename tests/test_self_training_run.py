@@ -1,4 +1,4 @@
-"""The plus config through tools/train.py: it hands over, stops, resumes to the last bit, and exports M_n alone."""
+"""Self-training of both through tools/train.py: it hands over, stops, resumes to the last bit, exports M_n alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,14 @@ def write_config(folder: Path, root: Path) -> Path:
     )
     model.projection_head.update(in_channels=8, out_channels=8)
     model.self_training.update(
-        start=1, ramp=0.5, lag=0.25, augment=True, masked_ratio=0.5, paste='half+things'
+        learners=('night', 'day'),
+        keep_pseudo=False,
+        start=1,
+        ramp=0.5,
+        lag=0.25,
+        augment=True,
+        masked_ratio=0.5,
+        paste='half+things',
     )
     dataset.source.data_root = str(root / 'cityscapes')
     dataset.target.data_root = str(root / 'dark_zurich')

@@ -87,9 +87,13 @@ _OFF: dict[str, dict[str, Any]] = {
 
 
 def _self_training(title: str, off: Sequence[str] = ('rare', 'lights'), **settings: Any) -> Row:
-    """A row of the config with self-training: some parts off, other settings of the rest."""
+    """A row of the config with self-training: some parts off, other settings of the rest.
+
+    Both networks learn and L_pseudo is handed over, unless the settings say otherwise.
+    """
     options = {key: value for part in off for key, value in _OFF[part].items()}
-    options |= {f'model.self_training.{key}': value for key, value in settings.items()}
+    own = {'learners': ('night', 'day'), 'keep_pseudo': False, **settings}
+    options |= {f'model.self_training.{key}': value for key, value in own.items()}
     return Row(title, network='plus', options=options, group='beyond')
 
 
@@ -102,8 +106,19 @@ def _no_teachers(title: str, off: str) -> Row:
 _NIGHT = ('night',)
 ROWS |= {
     'plus': Row('matched distillation and self-training', network='plus', group='beyond'),
+    'plus_handover': _self_training('plus, both learn, L_pseudo handed over', ()),
+    'plus_both': _self_training('plus, both learn', (), keep_pseudo=True),
+    'plus_both_confidence': _self_training(
+        'plus, both learn, weight by confidence',
+        (),
+        keep_pseudo=True,
+        **{'weight.form': 'confidence'},
+    ),
     'wo_cdc_cds_long': Row(
-        'w/o CDC and CDS, compute of plus', group='beyond', base='wo_cdc_cds', as_costly_as='plus'
+        'w/o CDC and CDS, compute of plus_handover',
+        group='beyond',
+        base='wo_cdc_cds',
+        as_costly_as='plus_handover',
     ),
     'wo_self_training': Row(
         'plus without self-training',
@@ -113,16 +128,6 @@ ROWS |= {
     ),
     'matched_rare': _no_teachers('matched distillation with rare classes', 'lights'),
     'matched_lights': _no_teachers('matched distillation with light on S_n', 'rare'),
-    'plus_keep_static': _self_training('plus, L_pseudo kept', (), keep_pseudo=True),
-    'plus_keep_night': _self_training(
-        'plus, L_pseudo kept, M_n alone', (), learners=_NIGHT, keep_pseudo=True
-    ),
-    'plus_keep_confidence': _self_training(
-        'plus, L_pseudo kept, weight by confidence',
-        (),
-        keep_pseudo=True,
-        **{'weight.form': 'confidence'},
-    ),
     'st': _self_training('self-training of M_n', learners=_NIGHT),
     'st_day': _self_training('self-training of M_d', learners=('day',), fusion=None, parallax=None),
     'st_both': _self_training('self-training of both'),

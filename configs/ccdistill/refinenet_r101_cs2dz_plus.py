@@ -1,4 +1,4 @@
-"""Beyond the paper: matched distillation and self-training of both networks. See docs/beyond.md.
+"""Beyond the paper: matched distillation and self-training. See docs/beyond.md.
 
 Not trained by us on Cityscapes and Dark Zurich.
 """

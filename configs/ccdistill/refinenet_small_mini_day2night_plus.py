@@ -1,4 +1,4 @@
-"""Beyond the paper: matched distillation and self-training of both networks on mini night. See docs/beyond.md."""
+"""Beyond the paper: matched distillation and self-training on mini night. See docs/beyond.md."""
 
 _base_ = ['./refinenet_small_mini_day2night_matched.py', '../_base_/models/self_training.py']
 model = dict(self_training=_base_.self_training)

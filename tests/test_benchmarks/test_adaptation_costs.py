@@ -27,14 +27,14 @@ def results() -> dict[str, Any]:
     found = results_of(
         {
             'wo_cdc_cds': {'0': 20.0, '1': 22.0},
-            'plus': {'0': 24.0, '1': 25.0},
+            'plus_handover': {'0': 24.0, '1': 25.0},
             'wo_cdc_cds_long': {'0': 21.0},
             'oracle': {'0': 50.0},
         }
     )
-    costs = {'wo_cdc_cds': (600, 0.016, 0.05), 'plus': (600, 0.028, 0.11)}
+    costs = {'wo_cdc_cds': (600, 0.016, 0.05), 'plus_handover': (600, 0.028, 0.11)}
     costs['wo_cdc_cds_long'] = (1050, 0.016, 0.05)
-    seconds = {('wo_cdc_cds', '0'): 0.4, ('wo_cdc_cds', '1'): 0.5, ('plus', '0'): 0.8}
+    seconds = {('wo_cdc_cds', '0'): 0.4, ('wo_cdc_cds', '1'): 0.5, ('plus_handover', '0'): 0.8}
     for row, (iters, tflop, gib) in costs.items():
         for seed, run in found['runs'][row].items():
             run.update(iters=iters, cost={'tflop': tflop, 'gib': gib})
@@ -47,8 +47,8 @@ def test_costs(results: dict[str, Any]) -> None:
     assert head[:3] == ['row', 'iterations', 'TFLOP per iteration'] and len(head) == 6
     assert rows == [
         ['w/o CDC and CDS', '600', '0.016', '9.6', '0.05', '1.00'],
-        ['matched distillation and self-training', '600', '0.028', '16.8', '0.11', '2.00'],
-        ['w/o CDC and CDS, compute of plus', '1050', '0.016', '16.8', '0.05', ''],
+        ['plus, both learn, L_pseudo handed over', '600', '0.028', '16.8', '0.11', '2.00'],
+        ['w/o CDC and CDS, compute of plus_handover', '1050', '0.016', '16.8', '0.05', ''],
     ]
     assert time_ratio(results, 'oracle') is None
     assert len(cost_table(results_of({'full': {'0': 20.0}}))) == 1
@@ -56,8 +56,8 @@ def test_costs(results: dict[str, Any]) -> None:
 
 def test_a_row_of_equal_compute_is_named(results: dict[str, Any], tmp_path: Path) -> None:
     sentence = (
-        "Not so 'w/o CDC and CDS, compute of plus': it trains 1050 iterations, which take as many FLOP as the 600 of "
-        "'matched distillation and self-training'."
+        "Not so 'w/o CDC and CDS, compute of plus_handover': it trains 1050 iterations, which take as many FLOP as "
+        "the 600 of 'plus, both learn, L_pseudo handed over'."
     )
     assert notes(results)[1] == sentence
     del results['runs']['wo_cdc_cds_long']
@@ -74,7 +74,7 @@ def test_every_class_is_in_one_group() -> None:
 
 def test_groups_by_hand(results: dict[str, Any]) -> None:
     """A class without pixels in the labels does not count, whatever was predicted."""
-    for row, iou in (('wo_cdc_cds', (40.0, 10.0, 30.0)), ('plus', (42.0, 20.0, 30.0))):
+    for row, iou in (('wo_cdc_cds', (40.0, 10.0, 30.0)), ('plus_handover', (42.0, 20.0, 30.0))):
         for run in results['runs'][row].values():
             scores = run['sets']['night']
             scores['IoU'] = [None] * 19
@@ -82,17 +82,17 @@ def test_groups_by_hand(results: dict[str, Any]) -> None:
             for index, value in zip((0, 13, 14), iou, strict=True):
                 scores['IoU'][index], scores['label_pixels'][index] = value, 5
             scores['IoU'][15] = 0.0
-    assert group_iou(results, 'plus', 'night', 'vehicles') == {'0': 25.0, '1': 25.0}
-    assert group_iou(results, 'plus', 'night', 'thin and small') == {}
+    assert group_iou(results, 'plus_handover', 'night', 'vehicles') == {'0': 25.0, '1': 25.0}
+    assert group_iou(results, 'plus_handover', 'night', 'thin and small') == {}
     head, *rows = class_group_table(results, 'night')
     assert head == ['row', 'vehicles', 'large static', 'thin and small']
     table = {row[0]: row[1:] for row in rows}
     assert table['w/o CDC and CDS'] == ['20.0', '40.0', '']
-    assert table['matched distillation and self-training'] == ['25.0 (+5.0)', '42.0 (+2.0)', '']
+    assert table['plus, both learn, L_pseudo handed over'] == ['25.0 (+5.0)', '42.0 (+2.0)', '']
 
 
 def test_the_report_shows_them(results: dict[str, Any], tmp_path: Path) -> None:
-    results['runs']['plus']['0']['sets']['night']['largest_predicted'] = 0.95
+    results['runs']['plus_handover']['0']['sets']['night']['largest_predicted'] = 0.95
     write_report(results, tmp_path)
     text = (tmp_path / 'results.md').read_text()
     page = (tmp_path / 'index.html').read_text()
@@ -111,10 +111,10 @@ def test_without_a_sign_there_is_no_section(results: dict[str, Any], tmp_path: P
 
 
 def test_signs_by_hand(results: dict[str, Any]) -> None:
-    title = 'matched distillation and self-training'
+    title = 'plus, both learn, L_pseudo handed over'
     for seed, day in (('0', 38.0), ('1', 41.0)):  # of the baseline 40 and 42
-        results['runs']['plus'][seed]['sets']['day (M_d)']['mIoU'] = day
-    run = results['runs']['plus']['0']
+        results['runs']['plus_handover'][seed]['sets']['day (M_d)']['mIoU'] = day
+    run = results['runs']['plus_handover']['0']
     run['diagnostics'] = {
         'night.mix_things': 0.02,
         'night.mix_source_things': 0.1,
@@ -157,7 +157,7 @@ def test_signs_by_hand(results: dict[str, Any]) -> None:
 def test_within_the_limits_there_is_no_sign(
     diagnostics: dict[str, float], results: dict[str, Any]
 ) -> None:
-    run = results['runs']['plus']['0']
+    run = results['runs']['plus_handover']['0']
     run['diagnostics'] = diagnostics
     run['accuracy'] = [[100, 75.0], [200, 70.0]]
     assert warning_signs(results) == []

@@ -119,7 +119,7 @@ def test_groups_of_rows() -> None:
     assert choose_rows(['headline'], real) == ['source_only', 'wo_cdc_cds', 'full', 'matched']
     assert choose_rows(['all'], mini) == list(ROWS)
     beyond = choose_rows(['beyond'], mini)
-    assert beyond[:4] == ['plus', 'wo_cdc_cds_long', 'wo_self_training', 'matched_rare']
+    assert beyond[:3] == ['plus', 'plus_handover', 'plus_both']
     assert len(beyond) == 28
     ablations = choose_rows(['ablations', 'full'], mini)
     assert ablations[0] == 'full' and ablations[-3:] == ['reverse_js', 'js_mean', 'standardized']

@@ -405,8 +405,12 @@ def test_a_method_trains_at_tiny_size(name: str) -> None:
     assert found['its_per_second'] > 0 and found['losses']
     assert all(isfinite(loss) for loss in found['losses'].values())
     if name.endswith('_plus.py'):  # self-training has begun
-        assert found['losses']['night.loss_mix'] > 0 and found['losses']['day.loss_mix'] > 0
-        assert found['losses']['target_night.loss_pseudo'] == 0
+        assert found['losses']['night.loss_mix'] > 0
+        published = (
+            name == 'ccdistill/segformer_mit-b5_cs2dz_plus.py'
+        )  # both learn, L_pseudo is handed over
+        assert ('day.loss_mix' in found['losses']) == published
+        assert (found['losses']['target_night.loss_pseudo'] == 0) == published
     if name.endswith('_ssl1.py'):
         assert found['losses']['target_night.loss_seg'] > 0
 

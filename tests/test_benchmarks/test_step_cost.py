@@ -31,6 +31,7 @@ def test_a_plain_segmentor_by_hand() -> None:
 def test_the_mean_over_a_hand_over() -> None:
     """Of 20 iterations the weight of self-training is 0 in four, between in two and 1 in fourteen."""
     config = Config.fromfile(str(CONFIGS / MINI.configs['plus']))
+    config.merge_from_dict(dict(ROWS['plus_handover'].options))
     assert (config.model.self_training.start, config.model.self_training.ramp) == (0.15, 0.15)
     whole = count_run(config, 20)
     kinds = []
@@ -53,9 +54,9 @@ def test_equal_compute_by_hand() -> None:
     assert equal_length(StepCost(9e9, 1), StepCost(1.0, 9), 1) == 1
 
 
-def test_the_long_baseline_spends_what_plus_spends(tmp_path: Path) -> None:
+def test_the_long_baseline_spends_what_plus_handover_spends(tmp_path: Path) -> None:
     roots = {part: tmp_path / part for part in ('cityscapes', 'dark_zurich')}
-    rows = ['wo_cdc_cds', 'plus', 'wo_cdc_cds_long']
+    rows = ['wo_cdc_cds', 'plus_handover', 'wo_cdc_cds_long']
     trained = seed_runs(MINI, rows, 0, roots, tmp_path, (12, 60)).trained
     assert [trained[name].max_iters for name in rows[:2]] == [60, 60]
     long = trained['wo_cdc_cds_long']
@@ -68,8 +69,8 @@ def test_the_long_baseline_spends_what_plus_spends(tmp_path: Path) -> None:
         for name in rows
     }
     spent = {name: trained[name].max_iters * costs[name].flops for name in rows}
-    assert spent['wo_cdc_cds_long'] == pytest.approx(spent['plus'], rel=0.5 / 60)
-    assert spent['plus'] > 1.5 * spent['wo_cdc_cds']
+    assert spent['wo_cdc_cds_long'] == pytest.approx(spent['plus_handover'], rel=0.5 / 60)
+    assert spent['plus_handover'] > 1.5 * spent['wo_cdc_cds']
 
 
 def test_options_count() -> None:
@@ -99,6 +100,6 @@ def test_overrides_of_all_stages_count_in_equal_compute(tmp_path: Path) -> None:
         row_cost(
             row_config(MINI, name, tmp_path / 'configs'), {**ROWS[name].options, **common}, iters
         )
-        for name in ('wo_cdc_cds_long', 'plus')
+        for name in ('wo_cdc_cds_long', 'plus_handover')
     )
     assert large == equal_length(own, other, iters) != plain

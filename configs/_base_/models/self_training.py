@@ -1,8 +1,9 @@
-"""Self-training of M_d and M_n, the recipe of the ``*_plus.py`` configs. Beyond the paper: see docs/beyond.md."""
+"""Self-training of M_n beside L_pseudo, the recipe of the ``*_plus.py`` configs. Ours: see docs/beyond.md."""
 
 self_training = dict(
     type='SelfTraining',
-    learners=('night', 'day'),
+    learners=('night',),
+    keep_pseudo=True,
     lag=0.03,
     start=0.15,
     ramp=0.15,
