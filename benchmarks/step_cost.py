@@ -138,7 +138,8 @@ def _no_accuracy(*_: Any, **__: Any) -> Tensor:
 def count_run(config: Config, max_iters: int) -> StepCost:
     """Cost of a training: the mean over its iterations, and the most that one keeps.
 
-    Self-training takes over from the static loss on the way, so iterations differ; each kind is counted once.
+    Self-training begins on the way, and may take over from the static loss, so iterations differ; each kind is counted
+    once.
 
     Args:
         config: Config of the training.

@@ -89,7 +89,8 @@ _OFF: dict[str, dict[str, Any]] = {
 def _self_training(title: str, off: Sequence[str] = ('rare', 'lights'), **settings: Any) -> Row:
     """A row of the config with self-training: some parts off, other settings of the rest.
 
-    Both networks learn and L_pseudo is handed over, unless the settings say otherwise.
+    Both networks learn and L_pseudo is handed over, unless the settings say otherwise; where M_d alone learns, L_pseudo
+    stays.
     """
     options = {key: value for part in off for key, value in _OFF[part].items()}
     own = {'learners': ('night', 'day'), 'keep_pseudo': False, **settings}

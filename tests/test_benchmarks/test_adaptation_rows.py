@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
+from mmseg.registry import MODELS, TRANSFORMS
 from test_configs import flat
 
 from benchmarks.adaptation.arguments import read_variant
@@ -355,3 +355,21 @@ def test_the_source_stage_is_the_same_for_both_nights_and_no_row_is(tmp_path: Pa
     assert easy.source.fingerprint(tmp_path) != other.source.fingerprint(tmp_path)
     rows = {runs.trained['full'].fingerprint(tmp_path) for runs in (easy, hard, other)}
     assert len(rows) == 3
+
+
+@pytest.mark.parametrize(
+    ('name', 'rare', 'light'),
+    [
+        ('wo_self_training', True, True),
+        ('matched_rare', True, False),
+        ('matched_lights', False, True),
+    ],
+)
+def test_plus_without_teachers_and_its_two_parts(name: str, rare: bool, light: bool) -> None:
+    config = Config.fromfile(str(CONFIGS / SUITES['pretrained'].configs['plus']))
+    config.merge_from_dict(dict(ROWS[name].options))
+    lights = config.train_dataloader.dataset.pipeline[1]
+    assert config.model.self_training is None and lights.type == 'NightLights'
+    assert (config.train_dataloader.sampler.rare_classes is not None) == rare
+    assert (TRANSFORMS.build(lights).prob > 0) == light
+    assert config.model.distill_into == 'target_night' and config.model.loss_cdc is not None

@@ -302,7 +302,7 @@ def test_the_two_regimes_stand_side_by_side() -> None:
 
 
 def test_the_candidates_of_plus_stand_on_the_page() -> None:
-    """Night mIoU of both worlds, their mean, and TFLOP of a step; the first row is the largest mean."""
+    """Night mIoU of both worlds, their mean, and TFLOP of a step; the rule of the page gives `plus`."""
     page = (ROOT / 'docs/studies/pretrained.md').read_text(encoding='utf-8')
     found = json.loads((ROOT / 'docs/results/pretrained_choice.json').read_text(encoding='utf-8'))
     means = {}
@@ -311,6 +311,7 @@ def test_the_candidates_of_plus_stand_on_the_page() -> None:
         means[name] = sum(scores) / 2
         cells = ' | '.join(f'{score:.1f}' for score in (*scores, means[name]))
         assert f'| `{name}` | {cells} | {runs["0"]["cost"]["tflop"]:.3f} |' in page
+    means = {name: mean for name, mean in means.items() if not name.startswith('lights_')}
     within = [name for name in means if means[name] > max(means.values()) - 0.5]
     cheapest = min(found['runs'][name]['0']['cost']['tflop'] for name in within)
     cheap = [name for name in within if found['runs'][name]['0']['cost']['tflop'] == cheapest]

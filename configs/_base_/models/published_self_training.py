@@ -1,7 +1,7 @@
 """Self-training of M_d and M_n with the numbers that DAFormer, Refign and MIC publish for pretrained networks.
 
 EMA rate 0.999, weight by the share of pixels from 0.968 on, from the first iteration, pastes with another look, one
-masked pass. ``self_training.py`` is for networks that start weaker. Beyond the paper: see docs/beyond.md.
+masked pass. ``self_training.py`` is our own recipe, chosen on small networks. Beyond the paper: see docs/beyond.md.
 """
 
 published_self_training = dict(

@@ -59,8 +59,8 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         batch_night_decoder (bool): M_n's decoder sees S_n and T_n in one pass, see :mod:`batched_decoder`. Defaults
             to False.
         diagnostics_interval (int): Iterations between the logged diagnostics; 0 turns them off. Defaults to 50.
-        self_training (dict, optional): ``SelfTraining``, beyond the paper: it takes over from L_pseudo. None: off.
-            Defaults to None.
+        self_training (dict, optional): ``SelfTraining``, beyond the paper: it takes over from L_pseudo, or stands
+            beside it. None: off. Defaults to None.
         **kwargs: See :class:`CrossDomainSegmentor`.
 
     Raises:
