@@ -1,8 +1,10 @@
-"""Self-training of both through tools/train.py: it hands over, stops, resumes to the last bit, exports M_n alone."""
+"""Self-training through tools/train.py: it stops, resumes to the last bit, and exports M_n alone."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +20,11 @@ CONFIG = (
 ITERATIONS, STOP = 6, 3
 
 
-def write_config(folder: Path, root: Path) -> Path:
+#: The recipe of the plus configs, and that of both networks with L_pseudo handed over.
+RECIPES = {'plus': {}, 'both': dict(learners=('night', 'day'), keep_pseudo=False)}
+
+
+def write_config(folder: Path, root: Path, recipe: dict[str, Any]) -> Path:
     """Narrow layers, small crops, a few iterations; self-training from the second one on."""
     config = Config.fromfile(str(CONFIG))
     model, dataset = config.model, config.train_dataloader.dataset
@@ -29,14 +35,7 @@ def write_config(folder: Path, root: Path) -> Path:
     )
     model.projection_head.update(in_channels=8, out_channels=8)
     model.self_training.update(
-        learners=('night', 'day'),
-        keep_pseudo=False,
-        start=1,
-        ramp=0.5,
-        lag=0.25,
-        augment=True,
-        masked_ratio=0.5,
-        paste='half+things',
+        start=1, ramp=0.5, lag=0.25, augment=True, masked_ratio=0.5, paste='half+things', **recipe
     )
     dataset.source.data_root = str(root / 'cityscapes')
     dataset.target.data_root = str(root / 'dark_zurich')
@@ -48,24 +47,30 @@ def write_config(folder: Path, root: Path) -> Path:
     config.train_cfg.max_iters = config.param_scheduler[0].end = ITERATIONS
     config.val_cfg = config.val_dataloader = config.val_evaluator = None
     config.default_hooks.checkpoint.update(interval=STOP, max_keep_ckpts=2)
-    config.default_hooks.logger.interval = 1
+    config.default_hooks.logger.interval = config.log_processor.window_size = 1
     config.load_from = None
     config.pop('work_dir', None)
     config.dump(str(folder / 'tiny.py'))
     return folder / 'tiny.py'
 
 
+@pytest.mark.parametrize('name', RECIPES)
 def test_stopped_and_resumed_it_ends_as_the_whole_run(
+    name: str,
     data: Path,  # noqa: F811
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-    config = write_config(tmp_path, data)
+    config = write_config(tmp_path, data, RECIPES[name])
     train(monkeypatch, config, tmp_path / 'whole')
     (log,) = (tmp_path / 'whole').glob('*/vis_data/scalars.json')
     lines = log.read_text().splitlines()
-    assert ['night.loss_mix' in line for line in lines] == [False, False, True, True, True, True]
+    begun = [False, False, True, True, True, True]
+    assert ['night.loss_mix' in line for line in lines] == begun
+    assert ['day.loss_mix' in line for line in lines] == [on and name == 'both' for on in begun]
+    handed_over = json.loads(lines[-1])['target_night.loss_pseudo'] == 0
+    assert handed_over == (name == 'both')
     whole = load_checkpoint_file(tmp_path / f'whole/iter_{ITERATIONS}.pth')
     (tmp_path / 'resumed').mkdir()
     half = tmp_path / f'whole/iter_{STOP}.pth'
@@ -77,9 +82,11 @@ def test_stopped_and_resumed_it_ends_as_the_whole_run(
         assert same(whole[key], resumed[key]), key
     state = whole['state_dict']
     assert state['self_training.emas.night.updates'] == ITERATIONS
-    name = 'decode_head.conv_seg.weight'
+    weight = 'decode_head.conv_seg.weight'
     for light in ('night', 'day'):
-        teacher, student = state[f'self_training.teachers.{light}.{name}'], state[f'{light}.{name}']
+        teacher, student = (
+            state[f'{own}{light}.{weight}'] for own in ('self_training.teachers.', '')
+        )
         assert not torch.equal(teacher, student)
     trained = {name for name in state if name.split('.')[0] in ('day', 'night', 'projection_head')}
     assert len(whole['optimizer']['state']) <= len(trained)

@@ -98,9 +98,10 @@ def _self_training(title: str, off: Sequence[str] = ('rare', 'lights'), **settin
     return Row(title, network='plus', options=options, group='beyond')
 
 
-def _no_teachers(title: str, off: str) -> Row:
-    """A row of the config with self-training, without its teachers and without another part."""
-    options = {'model.self_training': None, **_OFF[off]}
+def _no_teachers(title: str, *off: str) -> Row:
+    """A row of the config with self-training, without its teachers and some other parts."""
+    options = {key: value for part in off for key, value in _OFF[part].items()}
+    options['model.self_training'] = None
     return Row(title, network='plus', options=options, group='beyond')
 
 
@@ -121,12 +122,7 @@ ROWS |= {
         base='wo_cdc_cds',
         as_costly_as='plus_handover',
     ),
-    'wo_self_training': Row(
-        'plus without self-training',
-        network='plus',
-        options={'model.self_training': None},
-        group='beyond',
-    ),
+    'wo_self_training': _no_teachers('plus without self-training'),
     'matched_rare': _no_teachers('matched distillation with rare classes', 'lights'),
     'matched_lights': _no_teachers('matched distillation with light on S_n', 'rare'),
     'st': _self_training('self-training of M_n', learners=_NIGHT),

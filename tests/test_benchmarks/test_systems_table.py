@@ -11,6 +11,7 @@ import pytest
 from adaptation_runs import results_of
 
 from benchmarks.adaptation import step_times
+from benchmarks.adaptation.measured import mious
 from benchmarks.adaptation.results import write_report
 from benchmarks.adaptation.rows import HEADLINE, ROWS
 from benchmarks.adaptation.suites import SUITES, choose_rows
@@ -19,6 +20,7 @@ from benchmarks.docs_marks import marks, section, write_section
 from benchmarks.repository import ROOT
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation.report import markdown_table
+from mmseg_ccdistill.reports.seed_statistics import closed_share
 
 #: Tables of the docs by mark: page, results, times, set, the row that is compared with, rows.
 DOCS_TABLES = {
@@ -255,7 +257,7 @@ def test_the_docs_show_what_was_measured(mark: str) -> None:
             'pretrained_fresh',
             'wo_cdc_cds',
             'plus',
-            ('docs/studies/pretrained.md', 'README.md', 'docs/beyond.md'),
+            ('docs/studies/pretrained.md', 'README.md', 'docs/beyond.md', 'CHANGELOG.md'),
         ),
         ('pretrained_parts', 'matched', 'st', ('docs/beyond.md',)),
         (
@@ -310,6 +312,20 @@ def test_the_two_regimes_stand_side_by_side() -> None:
     for title, cells in tables[1].items():
         both = [*tables[0].get(title, ['', '', '']), *cells]
         assert f'| {" | ".join([title, *both])} |' in page
+
+
+@pytest.mark.parametrize(
+    ('file', 'row'), [('pretrained', 'plus_handover'), ('pretrained_fresh', 'plus')]
+)
+def test_shares_of_the_gap_are_those_of_the_file(file: str, row: str) -> None:
+    found = json.loads((ROOT / f'docs/results/{file}.json').read_text(encoding='utf-8'))
+    share = closed_share(*(mious(found, name, 'night') for name in (row, 'source_only', 'oracle')))
+    assert share is not None and share.interval is not None
+    low, high = (round(100 * bound) for bound in share.interval)
+    text = f'{100 * share.value:.0f} %'
+    assert f'{text} [{low}, {high}]' in (ROOT / 'docs/studies/pretrained.md').read_text('utf-8')
+    for page in ('README.md', 'docs/beyond.md'):
+        assert text in (ROOT / page).read_text(encoding='utf-8'), page
 
 
 def test_the_candidates_of_plus_stand_on_the_page() -> None:
