@@ -21,10 +21,13 @@ ITERATIONS, STOP = 6, 3
 
 
 #: The recipe of the plus configs, and that of both networks with L_pseudo handed over.
-RECIPES = {'plus': {}, 'both': dict(learners=('night', 'day'), keep_pseudo=False)}
+RECIPES: dict[str, dict[str, Any]] = {
+    'plus': {},
+    'both': dict(learners=('night', 'day'), keep_pseudo=False),
+}
 
 
-def write_config(folder: Path, root: Path, recipe: dict[str, Any]) -> Path:
+def write_config(folder: Path, root: Path, **recipe: Any) -> Path:
     """Narrow layers, small crops, a few iterations; self-training from the second one on."""
     config = Config.fromfile(str(CONFIG))
     model, dataset = config.model, config.train_dataloader.dataset
@@ -62,7 +65,7 @@ def test_stopped_and_resumed_it_ends_as_the_whole_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-    config = write_config(tmp_path, data, RECIPES[name])
+    config = write_config(tmp_path, data, **RECIPES[name])
     train(monkeypatch, config, tmp_path / 'whole')
     (log,) = (tmp_path / 'whole').glob('*/vis_data/scalars.json')
     lines = log.read_text().splitlines()
