@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks import night_calibration
 from benchmarks.night_calibration import (
     FIGURES,
     compare,
@@ -103,8 +104,32 @@ def test_statistics_and_a_picture_are_written_from_folders(
 def test_folders_without_frames_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='holds 0 images: name a folder with at least two night'):
         real_frames(tmp_path / 'nowhere')
-    with pytest.raises(ValueError, match='is no rendered mini night: make one with tools/'):
+    with pytest.raises(ValueError, match='holds no night frames: expected dark_zurich/rgb_anon/'):
         night_frames(tmp_path)
+
+
+def test_frames_of_others_are_measured_and_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drive = tmp_path / 'simulated/dark_zurich/rgb_anon/train/night/GP1'
+    drive.mkdir(parents=True)
+    image = np.full((54, 96, 3), 40, np.uint8)
+    for name in ('a.jpg', 'b.PNG', 'c.png'):
+        cv2.imwrite(str(drive / name), image)
+    (drive / 'poses.txt').write_text('')
+    title, files = night_frames(tmp_path / 'simulated')
+    assert (title, [file.name for file in files]) == (
+        'simulated night',
+        ['a.jpg', 'b.PNG', 'c.png'],
+    )
+    shown: list[Path] = []
+    monkeypatch.setattr(
+        night_calibration, 'draw', lambda real, rendered, pictures: shown.extend(pictures) or b''
+    )
+    folders = ['--real', str(drive), '--world', str(tmp_path / 'simulated')]
+    main([*folders, '--out', str(tmp_path / 'out')])
+    report = json.loads((tmp_path / 'out/night_calibration.json').read_text())
+    assert report['rendered']['simulated night']['frames'] == 3 and not shown
 
 
 def test_the_hard_night_of_the_docs_lies_within_the_real_frames() -> None:
