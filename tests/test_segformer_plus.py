@@ -69,6 +69,10 @@ def test_it_is_the_recipe_of_daformer_refign_and_mic() -> None:
         s for s in config.train_dataloader.dataset.pipeline if s['type'] == 'DrawMixing'
     ]  # fmt: skip
     assert draw['block'] == 32
+    steps = {s.type: s for s in config.train_dataloader.dataset.source.pipeline}
+    assert steps['Resize'].scale == (1024, 512) and 'RandomResize' not in steps
+    assert steps['RandomCrop'].cat_max_ratio == 0.75
+    assert config.model.segmentor.decode_head.loss_decode.class_weight is None
     with meta_device():
         model = MODELS.build(config.model)
     rates = parameter_rates(model, build_optim_wrapper(model, config.optim_wrapper))

@@ -9,10 +9,20 @@ model = dict(  # SegFormer's decoder has no map for matched distillation, so the
     loss_cds=None,
     projection_head=None,
     self_training=_base_.published_self_training,
+    # no class weights: rare classes are sampled
+    segmentor=dict(decode_head=dict(loss_decode=dict(class_weight=None))),
 )
+source_pipeline = [  # DAFormer's Cityscapes: half size, and no class has more than three quarters of a crop
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='Resize', scale=(1024, 512), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=_base_.crop_size, cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+]
 train_dataloader = dict(
     sampler=dict(rare_classes=dict(temperature=0.01, min_pixels=3000, crop_ratio=0.5, tries=10)),
     dataset=dict(
+        source=dict(pipeline=source_pipeline),
         pipeline=[
             dict(type='LABTransfer'),
             dict(type='NightLights'),

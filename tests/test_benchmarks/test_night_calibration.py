@@ -140,6 +140,7 @@ def test_the_hard_night_of_the_docs_lies_within_the_real_frames() -> None:
     }
     assert outside.pop('hard night of world 101') == []  # tuned on it
     assert outside.pop('hard night of world 102') == ['p5']  # rendered afterwards; the page says so
-    assert len(outside.pop('easy night of world 101')) == 8 and not outside
+    assert len(outside.pop('easy night of world 101')) == 8
+    assert outside.pop('simulated night') == ['p5', 'fine'] and not outside
     page = (ROOT / 'docs/mini_night.md').read_text()
     assert table(report) in page

@@ -317,7 +317,7 @@ def _blend(
     scores = night.clone()
     for start, stop in _runs(static_classes):
         part = day[:, start:stop]
-        share = torch.where(part > threshold, high, low).to(part.dtype)
+        share = torch.where(part > threshold, part.new_full((), high), part.new_full((), low))
         scores[:, start:stop] = share * part + (1 - share) * night[:, start:stop]
     return scores
 

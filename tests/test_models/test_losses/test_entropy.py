@@ -63,6 +63,12 @@ def test_mean_entropy_and_its_gradient() -> None:
     assert sum(singles) / 2 == pytest.approx(loss.item(), rel=1e-12)
 
 
+def test_mean_entropy_of_numbers_from_numpy() -> None:
+    """Of z_n of the golden numbers of day-night fusion, worked out in NumPy: 0.426605961."""
+    night = 3 * np.random.RandomState(9).standard_normal((2, 19, 6, 6))
+    assert entropy_loss(torch.from_numpy(night)).item() == pytest.approx(0.426605961, abs=1e-9)
+
+
 def test_the_hardest_pixels() -> None:
     night = up(logits(1001))
     for image, expected in zip(night.split(1), (0.8823490607, 0.8813731190), strict=True):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from mmseg.registry import MODELS
@@ -17,6 +18,7 @@ from mmseg_ccdistill.models.losses import (
     static_loss,
     static_pseudo_labels,
 )
+from mmseg_ccdistill.models.losses.static_loss import _blend
 
 W = class_balance_weights(CITYSCAPES_FREQUENCIES)
 
@@ -249,6 +251,17 @@ def test_weights_on_negative_logits_work_backwards() -> None:
     logits[0, 2], logits[0, 6] = -2.10, -2.05
     assert static_pseudo_labels(logits, W).item() == 6
     assert static_pseudo_labels(logits, W, reweight='logits').item() == 2
+
+
+def test_the_blend_of_sepico() -> None:
+    """Probabilities, the static channels of SePiCo, no class weights; numbers worked out in NumPy."""
+    night, day = (
+        torch.from_numpy(3 * np.random.RandomState(seed).standard_normal((2, 19, 6, 6))).softmax(1)
+        for seed in (9, 10)
+    )
+    mixed = _blend(day, night, (0, 1, 2, 3, 4, 8, 9, 10), (0.8, 0.2, 0.4))
+    assert mixed.sum().item() == pytest.approx(83.022064259, abs=1e-9)
+    assert mixed.argmax(1).sum().item() == 580
 
 
 def test_blended_pseudo_labels() -> None:
