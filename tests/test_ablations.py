@@ -140,7 +140,7 @@ def test_the_full_config_has_the_head_of_the_paper() -> None:
     for name in names:
         head = Config.fromfile(str(CONFIGS / f'{name}.py')).model.projection_head
         if head is None:  # without terms between domains, so no head
-            assert name == 'segformer_mit-b5_cs2dz_plus'
+            assert name in ('segformer_mit-b2_cs2dz_plus', 'segformer_mit-b5_cs2dz_plus')
         else:
             assert (head.get('embedding_norm') is not None) == (name in own), name
 

@@ -70,7 +70,8 @@ def test_it_is_the_recipe_of_daformer_refign_and_mic() -> None:
     ]  # fmt: skip
     assert draw['block'] == 32
     steps = {s.type: s for s in config.train_dataloader.dataset.source.pipeline}
-    assert steps['Resize'].scale == (1024, 512) and 'RandomResize' not in steps
+    scaled = steps['RandomResize']
+    assert (scaled.scale, scaled.ratio_range) == ((1024, 512), (1.0, 1.0))
     assert steps['RandomCrop'].cat_max_ratio == 0.75
     assert config.model.segmentor.decode_head.loss_decode.class_weight is None
     with meta_device():

@@ -15,7 +15,7 @@ model = dict(  # SegFormer's decoder has no map for matched distillation, so the
 source_pipeline = [  # DAFormer's Cityscapes: half size, and no class has more than three quarters of a crop
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='Resize', scale=(1024, 512), keep_ratio=True),
+    dict(type='RandomResize', scale=(1024, 512), ratio_range=(1.0, 1.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=_base_.crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
 ]
