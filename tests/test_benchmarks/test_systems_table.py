@@ -328,6 +328,14 @@ def test_shares_of_the_gap_are_those_of_the_file(file: str, row: str) -> None:
         assert text in (ROOT / page).read_text(encoding='utf-8'), page
 
 
+def test_the_source_stages_of_the_page_are_those_of_the_file() -> None:
+    found = json.loads((ROOT / 'docs/results/pretrained.json').read_text(encoding='utf-8'))
+    curves = [dict(source['curve']) for source in found['sources'].values()]
+    means = [sum(curve[x] for curve in curves) / len(curves) for x in range(500, 4001, 500)]
+    row = f'| S by day | {" | ".join(f"{mean:.1f}" for mean in means)} |'
+    assert row in (ROOT / 'docs/studies/pretrained.md').read_text(encoding='utf-8')
+
+
 def test_the_candidates_of_plus_stand_on_the_page() -> None:
     """Night mIoU of both worlds, their mean, and TFLOP of a step; the rule of the page gives `plus`."""
     page = (ROOT / 'docs/studies/pretrained.md').read_text(encoding='utf-8')
