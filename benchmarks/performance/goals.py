@@ -68,6 +68,7 @@ FIGURES = (
     Figure('static', 'channels_last', 'the same, channels last', 1.8, 1.3),
     Figure('lab', 'transfer', 'LAB transfer / its three colour conversions', 1.5, 1.25),
     Figure('pipeline', 'pipeline', 'training sample / decoding of its files', 1.10, 1.05),
+    Figure('pipeline', 'plus', 'the same with the light and the draws of plus', 1.25),
     Figure('cache', 'png', 'training sample from a cache of run-length PNG / from the files', 0.65),
     Figure('cache', 'raw', 'training sample from a cache of arrays / from the files', 0.07, 0.05),
     *_exported('torchscript', 'TorchScript', (0.70, 0.62), (1.25, 1.1)),

@@ -21,19 +21,21 @@ from mmseg_ccdistill.datasets.draw import Draw
 from mmseg_ccdistill.datasets.image_cache import SUFFIXES
 
 PAPER = ROOT / 'configs/ccdistill/refinenet_r101_cs2dz.py'
+PLUS = PAPER.with_name('refinenet_r101_cs2dz_plus.py')
 
 
-def training_set(folder: Path, kind: str | None = None) -> Any:
-    """The training set of the paper's config.
+def training_set(folder: Path, kind: str | None = None, path: Path = PAPER) -> Any:
+    """The training set of the paper's config, or of another one.
 
     Args:
         folder: Holds ``cityscapes`` and ``dark_zurich``.
         kind: Format of a cache of them, which is made in ``folder``. Defaults to None, no cache.
+        path: The config. Defaults to that of the paper.
 
     Returns:
         ``CrossDomainDataset``.
     """
-    config = Config.fromfile(str(PAPER))
+    config = Config.fromfile(str(path))
     init_default_scope('mmseg')
     options = config.train_dataloader.dataset
     options.source.data_root = str(folder / 'cityscapes')
@@ -76,12 +78,13 @@ def decode(paths: list[Path]) -> None:
 
 
 def pipeline_row(sizes: Sizes) -> dict[str, Any]:
-    """One sample over decoding one labelled day and one pair by OpenCV."""
+    """One sample, and one with light on S_n and draws of self-training, over decoding a labelled day and a pair."""
     with tempfile.TemporaryDirectory() as folder:
         images = write_frames(Path(folder), sizes)
         label = next(Path(folder).rglob('*labelTrainIds.png'))
         both: dict[str, Callable[[], None]] = {
             'pipeline': Drawing(training_set(Path(folder))),
+            'plus': Drawing(training_set(Path(folder), path=PLUS)),
             'decode': lambda: decode([*images[:3], label]),
         }
         return compare(both, sizes, base='decode')
