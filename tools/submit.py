@@ -12,12 +12,13 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
+from mmseg_ccdistill.datasets.class_names import class_difference
 from mmseg_ccdistill.datasets.file_scan import map_parallel
 from mmseg_ccdistill.datasets.image_facts import (
     UnreadableFileError,
@@ -42,6 +43,8 @@ from mmseg_ccdistill.evaluation.submission import (
 )
 from mmseg_ccdistill.evaluation.submission_validator import submission_faults
 from mmseg_ccdistill.label_ids import NUM_TRAIN_IDS
+from mmseg_ccdistill.models.losses import CITYSCAPES_CLASSES
+from mmseg_ccdistill.runtime.checkpoint_file import read_checkpoint
 from mmseg_ccdistill.runtime.command_line import (
     NAMED_BY_CHECKPOINT,
     load_config,
@@ -159,6 +162,23 @@ def report(path: Path, target: SubmissionSet, names: Sequence[str] | None) -> No
         )
 
 
+def check_names(checkpoint: str, target: SubmissionSet) -> None:
+    """Check that a checkpoint that names its classes names those of Cityscapes, in their order.
+
+    Raises:
+        UserInputError: If it names others.
+    """
+    named = read_checkpoint(checkpoint)['meta'].get('dataset_meta')
+    names = named.get('classes') if isinstance(named, Mapping) else None
+    owners = ('Cityscapes', 'the checkpoint')
+    difference = names and class_difference([*CITYSCAPES_CLASSES], [*map(str, names)], owners)
+    if difference:
+        raise UserInputError(
+            f'{checkpoint!r} was trained with other classes than the server of {target.title} expects: {difference}; '
+            'take a model that was trained with those of Cityscapes'
+        )
+
+
 def predict(args: argparse.Namespace, target: SubmissionSet) -> None:
     """Predict the test set and pack the zip."""
     config = load_config(args.config, args.cfg_options, NAMED_BY_CHECKPOINT)
@@ -177,6 +197,7 @@ def predict(args: argparse.Namespace, target: SubmissionSet) -> None:
                 f'the model of {args.config!r} has {model.num_classes} classes: the server of {target.title} expects '
                 f'the {NUM_TRAIN_IDS} of Cityscapes; take a model that was trained with these'
             )
+        check_names(args.checkpoint, target)
         samples = predict_files(model, config, missing, f'Predicting {target.title}')
         for path, sample in zip(missing, samples, strict=True):
             parts.write(path.name, sample.seg_logits.data, args.confidence_threshold)

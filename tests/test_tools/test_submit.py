@@ -17,6 +17,8 @@ from PIL import Image
 from tool_project import SIZE, TEST_SIZE, TEST_STEMS, error_of, load_tool, make_project, run_tool
 from torch.nn import functional as F
 
+from mmseg_ccdistill.models.losses import CITYSCAPES_CLASSES
+
 NAMES = [f'{Path(stem).name}_rgb_anon.png' for stem in TEST_STEMS]
 
 
@@ -201,6 +203,22 @@ def test_a_model_of_other_classes_is_refused(tool, files, monkeypatch, capsys, c
     expected = f"the model of 'other.py' has {count} classes: the server of Dark Zurich test expects the 19"
     assert expected in error_of(capsys)
     assert not Path('d.zip.parts').exists() and not Path('d.zip').exists()
+
+
+def test_a_checkpoint_of_classes_in_another_order_is_refused(
+    tool, files, monkeypatch, capsys
+) -> None:
+    saved = torch.load(files / 'tiny.pth', weights_only=False)
+    turned = ['sidewalk', 'road', *CITYSCAPES_CLASSES[2:]]
+    saved['meta'] = {'dataset_meta': {'classes': turned}}
+    torch.save(saved, 'turned.pth')
+    arguments = ['tiny.py', 'turned.pth', '--set', 'dz-test', '--out', 'e.zip']
+    assert run_tool(tool, monkeypatch, *arguments) == 2
+    assert (
+        "'turned.pth' was trained with other classes than the server of Dark Zurich test expects: the same names in "
+        "another order: class 0 is 'road' in Cityscapes, 'sidewalk' in the checkpoint"
+    ) in error_of(capsys)
+    assert not Path('e.zip.parts').exists() and not Path('e.zip').exists()
 
 
 def test_an_unknown_set_is_a_usage_error(tool, monkeypatch) -> None:
