@@ -12,6 +12,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from self_training_model import with_draws
 from small_ccdistill import SIDE, small_model, small_segmentor
 
 import mmseg_ccdistill  # noqa: F401
@@ -64,3 +65,9 @@ def model_config() -> dict[str, Any]:
     """Config of the small model, for a test that builds it without initialising it."""
     init_default_scope('mmseg')
     return small_model()
+
+
+@pytest.fixture
+def drawn(batch: dict[str, Any]) -> dict[str, Any]:
+    """The batch with the random numbers that self-training mixes with."""
+    return with_draws(batch)
