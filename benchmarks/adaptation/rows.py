@@ -123,6 +123,9 @@ ROWS |= {
         as_costly_as='plus_handover',
     ),
     'wo_self_training': _no_teachers('plus without self-training'),
+    'wo_cdc_cds_rare_lights': _no_teachers(
+        'w/o CDC and CDS, with rare classes and light on S_n', 'distillation'
+    ),
     'matched_rare': _no_teachers('matched distillation with rare classes', 'lights'),
     'matched_lights': _no_teachers('matched distillation with light on S_n', 'rare'),
     'st': _self_training('self-training of M_n', learners=_NIGHT),

@@ -120,7 +120,7 @@ def test_groups_of_rows() -> None:
     assert choose_rows(['all'], mini) == list(ROWS)
     beyond = choose_rows(['beyond'], mini)
     assert beyond[:3] == ['plus', 'plus_handover', 'plus_both']
-    assert len(beyond) == 28
+    assert len(beyond) == 29
     ablations = choose_rows(['ablations', 'full'], mini)
     assert ablations[0] == 'full' and ablations[-3:] == ['reverse_js', 'js_mean', 'standardized']
     rivals = choose_rows(['rivals'], mini)
@@ -361,6 +361,7 @@ def test_the_source_stage_is_the_same_for_both_nights_and_no_row_is(tmp_path: Pa
     ('name', 'rare', 'light'),
     [
         ('wo_self_training', True, True),
+        ('wo_cdc_cds_rare_lights', True, True),
         ('matched_rare', True, False),
         ('matched_lights', False, True),
     ],
@@ -372,4 +373,5 @@ def test_plus_without_teachers_and_its_two_parts(name: str, rare: bool, light: b
     assert config.model.self_training is None and lights.type == 'NightLights'
     assert (config.train_dataloader.sampler.rare_classes is not None) == rare
     assert (TRANSFORMS.build(lights).prob > 0) == light
-    assert config.model.distill_into == 'target_night' and config.model.loss_cdc is not None
+    terms = (config.model.loss_cdc, config.model.loss_cds, config.model.projection_head)
+    assert {term is None for term in terms} == {name.startswith('wo_cdc_cds')}
