@@ -1,11 +1,12 @@
 """Do rendered and simulated nights look like real ones? Light and colour of both, figure by figure.
 
-    python -m benchmarks.night_calibration --real FOLDER --world FOLDER [FOLDER ...]
+    python -m benchmarks.night_calibration --real FOLDER --world FOLDER [FOLDER ...] [--others FOLDER [FOLDER ...]]
 
-Measures every image of ``--real`` (real night frames, no labels needed) and every night frame of the sets ``--world``,
-rendered by mini night or simulated on real frames, all at one height. A figure of a set is inside if its 10th to 90th
-percentile lie between the least and the greatest value of the real frames. Writes ``night_calibration.json``
-(statistics alone) and ``night_calibration.jpg`` (plots, and frames of the last rendered set; no real pixel).
+Measures every image of ``--real`` (real night frames, no labels needed), every night frame of the rendered sets
+``--world``, and those of ``--others``, for example nights simulated on real frames, all at one height. A figure of a
+set is inside if its 10th to 90th percentile lie between the least and the greatest value of the real frames. Writes
+``night_calibration.json`` (statistics alone) and ``night_calibration.jpg`` (plots, and frames of the last rendered
+set; no real pixel).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -119,23 +121,36 @@ def real_frames(folder: Path) -> list[Path]:
 
 
 def night_frames(world: Path) -> tuple[str, list[Path]]:
-    """Name and night frames of a set: of mini night, or of others in the layout of Dark Zurich.
+    """Name and night frames of a rendered set.
+
+    Raises:
+        UserInputError: If the folder is no finished set of mini night.
+    """
+    files = sorted((world / 'dark_zurich/rgb_anon').glob('*/night/*/*.png'))
+    manifest = world / MANIFEST
+    if not manifest.exists() or not files:
+        raise UserInputError(
+            f'--world {str(world)!r} is no rendered mini night: make one with '
+            'tools/dataset_converters/mini_night.py'
+        )
+    settings = {**USUAL, **json.loads(manifest.read_text(encoding='utf-8'))}
+    return f'{settings["night"]} night of world {settings["seed"]}', files
+
+
+def frames_of_others(root: Path) -> tuple[str, list[Path]]:
+    """Name and night frames of a set in the layout of Dark Zurich.
 
     Raises:
         UserInputError: If there are none.
     """
-    found = sorted((world / 'dark_zurich/rgb_anon').glob('*/night/*/*'))
+    found = sorted((root / 'dark_zurich/rgb_anon').glob('*/night/*/*'))
     files = [path for path in found if path.suffix.lower() in SUFFIXES]
     if not files:
         raise UserInputError(
-            f'--world {str(world)!r} holds no night frames: expected dark_zurich/rgb_anon/<split>/night/<drive>/ with '
-            f'images ({", ".join(SUFFIXES)}); tools/dataset_converters/mini_night.py renders such a set'
+            f'--others {str(root)!r} holds no night frames: expected dark_zurich/rgb_anon/<split>/night/<drive>/ with '
+            f'images ({", ".join(SUFFIXES)})'
         )
-    manifest = world / MANIFEST
-    if not manifest.exists():
-        return f'{world.absolute().name} night', files
-    settings = {**USUAL, **json.loads(manifest.read_text(encoding='utf-8'))}
-    return f'{settings["night"]} night of world {settings["seed"]}', files
+    return f'{Path(os.path.abspath(root)).name} night', files
 
 
 def compare(
@@ -220,23 +235,30 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--real', type=Path, required=True, help='folder of real night frames')
+    parser.add_argument('--world', type=Path, required=True, nargs='+', help='rendered sets')
     parser.add_argument(
-        '--world',
+        '--others',
         type=Path,
-        required=True,
+        default=[],
         nargs='+',
-        help='rendered sets, or others with dark_zurich/rgb_anon/<split>/night; a title is the name of such a folder',
+        help='other sets with dark_zurich/rgb_anon/<split>/night, called by the name of their folder',
     )
     parser.add_argument('--out', type=Path, default=ROOT / 'work_dirs/night_calibration')
     args = parser.parse_args(argv)
     found = real_frames(args.real)
-    worlds = dict(night_frames(world) for world in args.world)
+    worlds = [night_frames(world) for world in args.world]
+    sets = [*worlds, *map(frames_of_others, args.others)]
+    titles = [title for title, _ in sets]
+    for folder, title in zip([*args.world, *args.others], titles, strict=True):
+        if titles.count(title) > 1:
+            raise UserInputError(
+                f'{str(folder)!r} is one of {titles.count(title)} sets called {title!r}: name one, or rename a folder'
+            )
     real = measure_files(found)
-    rendered = {title: measure_files(files) for title, files in worlds.items()}
+    rendered = {title: measure_files(files) for title, files in sets}
     report = {'height': HEIGHT, 'code': code_state(), **compare(real, rendered)}
-    # frames of others are real, or made of real ones
-    own = [night_frames(world)[1] for world in args.world if (world / MANIFEST).exists()]
-    pictures = own[-1][:: max(len(own[-1]) // NUM_PICTURES, 1)][:NUM_PICTURES] if own else []
+    last = worlds[-1][1]  # frames of others are real, or made of real ones: they are not shown
+    pictures = last[:: max(len(last) // NUM_PICTURES, 1)][:NUM_PICTURES]
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / 'night_calibration.json').write_text(json.dumps(report, indent=2) + '\n')
     (args.out / 'night_calibration.jpg').write_bytes(draw(real, rendered, pictures))

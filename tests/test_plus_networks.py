@@ -27,7 +27,7 @@ CONFIGS = ROOT / 'configs/ccdistill'
 #: Channels of the map that a decoder compares.
 WIDTHS = {'dinov2_vit-s_rein': 96, 'dinov2_vit-b_rein': 192, 'dinov2_vit-l_rein': 256}
 WIDTHS |= {name.replace('dinov2', 'dinov3'): width for name, width in WIDTHS.items()}
-WIDTHS |= {'refinenet_r50': 256, 'upernet_swin-b': 512}
+WIDTHS |= {'refinenet_r50': 256, 'upernet_swin-b': 512, 'deeplabv2_r101': 2048}
 #: Those that can be built with what is installed.
 BUILT = [
     pytest.param(name, marks=needs_timm) if name.startswith('dinov3') else name for name in WIDTHS

@@ -62,7 +62,7 @@ def test_it_is_the_recipe_of_daformer_refign_and_mic() -> None:
     assert own.weight.to_dict() == dict(type='PseudoLabelWeight', form='ratio', threshold=0.968)
     assert own.augment is True and own.masked_ratio == 0.7
     assert config.train_dataloader.sampler.rare_classes.to_dict() == dict(
-        temperature=0.01, min_pixels=3000, crop_ratio=0.5, tries=10
+        temperature=0.01, min_pixels=3000, crop_ratio=0.5, tries=11
     )
     assert config.train_dataloader.batch_size == 2 and tuple(config.crop_size) == (512, 512)
     (draw,) = [
@@ -80,6 +80,19 @@ def test_it_is_the_recipe_of_daformer_refign_and_mic() -> None:
     assert rates['night.backbone.layers.0.1.0.attn.attn.in_proj_weight'][0] == 6e-5
     assert rates['night.decode_head.conv_seg.weight'][0] == pytest.approx(6e-4)
     assert not any(name.startswith(('self_training', 'projection_head')) for name in rates)
+
+
+@pytest.mark.parametrize('size', ['b2', 'b5'])
+def test_the_network_is_that_of_the_plain_config(size: str) -> None:
+    ours, plain = (
+        Config.fromfile(str(CONFIG.with_name(f'segformer_mit-{size}_cs2dz{end}.py')))
+        for end in ('_plus', '')
+    )
+    plain.model.segmentor.decode_head.loss_decode.class_weight = None
+    assert ours.model.segmentor == plain.model.segmentor
+    assert (ours.load_from, ours.optim_wrapper) == (plain.load_from, plain.optim_wrapper)
+    assert ours.model.self_training == load().model.self_training
+    assert ours.train_dataloader == load().train_dataloader
 
 
 def with_draws(batch: dict, device: str = 'cpu') -> dict:

@@ -168,10 +168,13 @@ def check_names(checkpoint: str, target: SubmissionSet) -> None:
     Raises:
         UserInputError: If it names others.
     """
-    named = read_checkpoint(checkpoint)['meta'].get('dataset_meta')
-    names = named.get('classes') if isinstance(named, Mapping) else None
+    meta = read_checkpoint(checkpoint)['meta']
+    named = meta.get('dataset_meta')
+    names = named.get('classes') if isinstance(named, Mapping) else meta.get('CLASSES')  # mmseg 0.x
+    if not isinstance(names, (list, tuple)):
+        return
     owners = ('Cityscapes', 'the checkpoint')
-    difference = names and class_difference([*CITYSCAPES_CLASSES], [*map(str, names)], owners)
+    difference = class_difference([*CITYSCAPES_CLASSES], [*map(str, names)], owners)
     if difference:
         raise UserInputError(
             f'{checkpoint!r} was trained with other classes than the server of {target.title} expects: {difference}; '

@@ -20,7 +20,7 @@ source_pipeline = [  # DAFormer's Cityscapes: half size, and no class has more t
     dict(type='RandomFlip', prob=0.5),
 ]
 train_dataloader = dict(
-    sampler=dict(rare_classes=dict(temperature=0.01, min_pixels=3000, crop_ratio=0.5, tries=10)),
+    sampler=dict(rare_classes=dict(temperature=0.01, min_pixels=3000, crop_ratio=0.5, tries=11)),
     dataset=dict(
         source=dict(pipeline=source_pipeline),
         pipeline=[

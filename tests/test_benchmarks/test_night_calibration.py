@@ -11,6 +11,7 @@ from benchmarks import night_calibration
 from benchmarks.night_calibration import (
     FIGURES,
     compare,
+    frames_of_others,
     is_inside,
     main,
     measure,
@@ -104,32 +105,53 @@ def test_statistics_and_a_picture_are_written_from_folders(
 def test_folders_without_frames_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='holds 0 images: name a folder with at least two night'):
         real_frames(tmp_path / 'nowhere')
-    with pytest.raises(ValueError, match='holds no night frames: expected dark_zurich/rgb_anon/'):
+    with pytest.raises(ValueError, match='is no rendered mini night: make one with tools/'):
         night_frames(tmp_path)
+    with pytest.raises(ValueError, match='holds no night frames: expected dark_zurich/rgb_anon/'):
+        frames_of_others(tmp_path)
+
+
+def write_small(folder: Path) -> Path:
+    sizes = dict(source_size=(64, 32), target_size=(96, 54), workers=1)
+    counts = dict(num_source_train=1, num_source_val=1, num_pairs=2, num_target_val=1)
+    write_mini_night(folder, **counts, **sizes)
+    return folder
 
 
 def test_frames_of_others_are_measured_and_never_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    rendered = write_small(tmp_path / 'rendered')
     drive = tmp_path / 'simulated/dark_zurich/rgb_anon/train/night/GP1'
     drive.mkdir(parents=True)
     image = np.full((54, 96, 3), 40, np.uint8)
     for name in ('a.jpg', 'b.PNG', 'c.png'):
         cv2.imwrite(str(drive / name), image)
     (drive / 'poses.txt').write_text('')
-    title, files = night_frames(tmp_path / 'simulated')
+    title, files = frames_of_others(tmp_path / 'simulated' / '..' / 'simulated')
     assert (title, [file.name for file in files]) == (
         'simulated night',
         ['a.jpg', 'b.PNG', 'c.png'],
     )
     shown: list[Path] = []
     monkeypatch.setattr(
-        night_calibration, 'draw', lambda real, rendered, pictures: shown.extend(pictures) or b''
+        night_calibration, 'draw', lambda real, sets, pictures: shown.extend(pictures) or b''
     )
-    folders = ['--real', str(drive), '--world', str(tmp_path / 'simulated')]
-    main([*folders, '--out', str(tmp_path / 'out')])
+    folders = ['--real', str(drive), '--world', str(rendered)]
+    main([*folders, '--others', str(tmp_path / 'simulated'), '--out', str(tmp_path / 'out')])
     report = json.loads((tmp_path / 'out/night_calibration.json').read_text())
-    assert report['rendered']['simulated night']['frames'] == 3 and not shown
+    assert report['rendered']['simulated night']['frames'] == 3
+    assert shown and all(path.is_relative_to(rendered) for path in shown)
+
+
+def test_two_sets_of_one_name_are_refused(tmp_path: Path) -> None:
+    world, real = write_small(tmp_path / 'world'), tmp_path / 'real'
+    real.mkdir()
+    for name in ('a.png', 'b.png'):
+        cv2.imwrite(str(real / name), np.zeros((54, 96, 3), np.uint8))
+    with pytest.raises(ValueError, match="one of 2 sets called 'easy night of world 0'"):
+        main(['--real', str(real), '--world', str(world), str(world), '--out', str(tmp_path / 'o')])
+    assert not (tmp_path / 'o').exists()
 
 
 def test_the_hard_night_of_the_docs_lies_within_the_real_frames() -> None:

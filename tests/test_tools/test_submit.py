@@ -14,7 +14,16 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
 from PIL import Image
-from tool_project import SIZE, TEST_SIZE, TEST_STEMS, error_of, load_tool, make_project, run_tool
+from tool_project import (
+    SIZE,
+    TEST_SIZE,
+    TEST_STEMS,
+    error_of,
+    load_tool,
+    make_project,
+    run_tool,
+    save_checkpoint,
+)
 from torch.nn import functional as F
 
 from mmseg_ccdistill.models.losses import CITYSCAPES_CLASSES
@@ -197,7 +206,7 @@ def test_a_model_of_other_classes_is_refused(tool, files, monkeypatch, capsys, c
     config.model.loss_pseudo = None
     config.dump('other.py')
     model = MODELS.build(Config.fromfile('other.py').model)
-    torch.save({'state_dict': model.state_dict(), 'meta': {}}, 'other.pth')
+    save_checkpoint(Path('other.pth'), model.state_dict())
     arguments = ['other.py', 'other.pth', '--set', 'dz-test', '--out', 'd.zip']
     assert run_tool(tool, monkeypatch, *arguments) == 2
     expected = f"the model of 'other.py' has {count} classes: the server of Dark Zurich test expects the 19"
@@ -205,20 +214,25 @@ def test_a_model_of_other_classes_is_refused(tool, files, monkeypatch, capsys, c
     assert not Path('d.zip.parts').exists() and not Path('d.zip').exists()
 
 
+@pytest.mark.parametrize('key', ['dataset_meta', 'CLASSES'])
 def test_a_checkpoint_of_classes_in_another_order_is_refused(
-    tool, files, monkeypatch, capsys
+    tool, files, monkeypatch, capsys, key
 ) -> None:
     saved = torch.load(files / 'tiny.pth', weights_only=False)
     turned = ['sidewalk', 'road', *CITYSCAPES_CLASSES[2:]]
-    saved['meta'] = {'dataset_meta': {'classes': turned}}
-    torch.save(saved, 'turned.pth')
-    arguments = ['tiny.py', 'turned.pth', '--set', 'dz-test', '--out', 'e.zip']
-    assert run_tool(tool, monkeypatch, *arguments) == 2
+    for classes in (turned, list(CITYSCAPES_CLASSES)):
+        saved['meta'][key] = {'classes': classes} if key == 'dataset_meta' else classes
+        torch.save(saved, 'turned.pth')
+        arguments = ['tiny.py', 'turned.pth', '--set', 'dz-test', '--out', f'{key}.zip']
+        status = run_tool(tool, monkeypatch, *arguments)
+        assert (status == 2) == (classes is turned)
+        assert Path(f'{key}.zip').exists() == (classes is not turned)
+        if classes is turned:
+            sentence = error_of(capsys)
     assert (
         "'turned.pth' was trained with other classes than the server of Dark Zurich test expects: the same names in "
         "another order: class 0 is 'road' in Cityscapes, 'sidewalk' in the checkpoint"
-    ) in error_of(capsys)
-    assert not Path('e.zip.parts').exists() and not Path('e.zip').exists()
+    ) in sentence
 
 
 def test_an_unknown_set_is_a_usage_error(tool, monkeypatch) -> None:
