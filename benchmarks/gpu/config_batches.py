@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -57,15 +56,17 @@ def make_config_batches(config: Config, settings: Settings, count: int) -> list[
     return list(DataLoader(samples, size, collate_fn=pseudo_collate, pin_memory=pin))
 
 
-def crop_of(pipeline: Sequence[ConfigDict], settings: Settings) -> tuple[int, int]:
-    """Height and width of the images that a pipeline returns; the side of the run if that is tiny.
+def crop_of(dataset: ConfigDict, settings: Settings) -> tuple[int, int]:
+    """Height and width of the images of a data set, or of the first of its parts; the side of the run if that is tiny.
 
     Raises:
         ValueError: If the pipeline has no step that sets them.
     """
     if settings.tiny:
         return settings.side, settings.side
-    for step in reversed(pipeline):
+    while 'pipeline' not in dataset:  # of several sets, in one batch, all images have one size
+        dataset = dataset.datasets[0] if 'datasets' in dataset else dataset.dataset
+    for step in reversed(dataset.pipeline):
         if step.type == 'RandomCrop':
             height, width = step.crop_size
             return height, width
@@ -93,7 +94,7 @@ def _cross_domain_sample(
         if domain not in decoded:
             continue
         role, _, light = domain.partition('_')
-        size = crop_of(dataset[role].pipeline, settings)
+        size = crop_of(dataset[role], settings)
         image, labels = make_image(generator, size, dark=light == 'night')
         results[domain] = dict(img_path='none.png', img=image.permute(1, 2, 0).numpy())
         results[domain].update(img_shape=size, ori_shape=size, seg_fields=[])
@@ -123,4 +124,4 @@ def _plain_sample(
 def _labelled(
     dataset: ConfigDict, settings: Settings, generator: torch.Generator, dark: bool
 ) -> dict[str, Any]:
-    return pack(*make_image(generator, crop_of(dataset.pipeline, settings), dark))
+    return pack(*make_image(generator, crop_of(dataset, settings), dark))

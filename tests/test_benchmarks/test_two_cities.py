@@ -19,6 +19,9 @@ from benchmarks.adaptation.command import main
 from benchmarks.adaptation.needs import check_roots
 from benchmarks.adaptation.row_configs import root_options, row_config
 from benchmarks.adaptation.suites import CONFIGS, SUITES, choose_rows
+from benchmarks.gpu.config_batches import make_config_batches
+from benchmarks.gpu.settings import Settings
+from benchmarks.gpu.training import load_config
 from mmseg_ccdistill.datasets import DatasetCheckError, class_pixels
 from mmseg_ccdistill.engine.training_draws import training_dataset, training_draws
 from mmseg_ccdistill.errors import UserInputError
@@ -158,3 +161,18 @@ def test_the_method_is_that_of_the_pretrained_suite(variant: str) -> None:
     pipelines = [config.train_dataloader.dataset.pipeline for config in (mine, other)]
     assert pipelines[0] == pipelines[1]
     assert mine.train_dataloader.sampler == other.train_dataloader.sampler
+
+
+@pytest.mark.parametrize('variant', ['', '_matched', '_plus'])
+def test_stand_ins_of_its_batches_have_the_size_of_its_crops(variant: str) -> None:
+    """Its source is of several sets: the time of a step is measured on frames of their one size."""
+    settings = Settings(torch.device('cpu'))
+    config = load_config(
+        f'ccdistill/refinenet_efficientnet-lite0_two-cities_day2night{variant}.py', settings
+    )
+    (batch,) = make_config_batches(config, settings, 1)
+    sizes = {tuple(image.shape) for part in batch['inputs'].values() for image in part}
+    assert sizes == {(3, 128, 128)} and len(batch['inputs']) == 4
+    source = load_config('refinenet/refinenet_efficientnet-lite0_two-cities.py', settings)
+    (batch,) = make_config_batches(source, settings, 1)
+    assert {tuple(image.shape) for image in batch['inputs']} == {(3, 128, 128)}
