@@ -32,10 +32,34 @@ def main_set(results: Results) -> str:
     return set_names(results)[0]
 
 
-def mious(results: Results, row: str, dataset: str) -> dict[str, float]:
-    """MIoU in percent by seed; empty if there is none."""
+def mious(results: Results, row: str, dataset: str, present: bool = False) -> dict[str, float]:
+    """MIoU in percent by seed; empty if there is none.
+
+    Args:
+        results: Content of ``results.json``.
+        row: Name of the row.
+        dataset: Name of the set.
+        present: Leave out classes without a pixel in the labels (``mIoU_present``). MMSegmentation's mIoU, the
+            default, counts such a class as 0 where it is predicted, and not at all where it is not.
+    """
     runs = results['runs'].get(row, {})
-    return {s: run['sets'][dataset]['mIoU'] for s, run in runs.items() if dataset in run['sets']}
+    key = 'mIoU_present' if present else 'mIoU'
+    return {s: run['sets'][dataset][key] for s, run in runs.items() if dataset in run['sets']}
+
+
+def counts_absent_classes(results: Results, dataset: str) -> bool:
+    """Whether some mIoU of a set has a class without a pixel in the labels."""
+    scores = [
+        run['sets'][dataset]
+        for runs in results['runs'].values()
+        for run in runs.values()
+        if dataset in run['sets']
+    ]
+    return any(
+        iou is not None and not pixels
+        for of_run in scores
+        for iou, pixels in zip(of_run['IoU'], of_run['label_pixels'], strict=True)
+    )
 
 
 def on_unseen(results: Results, dataset: str) -> Results:

@@ -16,7 +16,14 @@ import numpy as np
 
 from benchmarks.adaptation.class_tables import iou_by_seed
 from benchmarks.adaptation.cost_table import time_ratio
-from benchmarks.adaptation.measured import Results, main_set, mious, row_names, set_names
+from benchmarks.adaptation.measured import (
+    Results,
+    counts_absent_classes,
+    main_set,
+    mious,
+    row_names,
+    set_names,
+)
 from benchmarks.adaptation.results import read_results
 from benchmarks.adaptation.rows import FULL, ORACLE, ROWS, SOURCE_ONLY
 from benchmarks.adaptation.suites import SUITES, choose_rows
@@ -78,13 +85,16 @@ def systems_table(
         rows: Names of the rows to show. Defaults to None, all.
 
     Returns:
-        A head and a row for each row that was measured on the set, without columns in which nothing stands.
+        A head and a row for each row that was measured on the set, without columns in which nothing stands. Where a
+        class without a pixel in the labels counts in some mIoU, two columns say what is left without such classes.
     """
     has_oracle = bool(mious(results, ORACLE, dataset))
+    has_absent = counts_absent_classes(results, dataset)
     table = [
         [
             *('system', 'n', f'mIoU on {dataset}', f'to {ROWS[SOURCE_ONLY].title}'),
             *(f'to {ROWS[reference].title}', 'the same without its largest class'),
+            *(['mIoU_present', f'mIoU_present, to {ROWS[reference].title}'] if has_absent else []),
             *(['share of the gap, %'] if has_oracle else []),
             *('TFLOP of a step', 'activations, GiB', 'time of a step'),
         ]
@@ -108,6 +118,11 @@ def systems_table(
         if name != reference:
             left = without_largest_class(results, name, reference, dataset)
         cells.append('' if left is None else f'{left[0]:+.1f} ({left[1]})')
+        if has_absent:
+            present, its = (mious(results, r, dataset, True) for r in (name, reference))
+            cells.append(interval_text(spread(list(present.values())).mean, n, signed=False))
+            difference = paired_difference(present, its)
+            cells.append('0' if name == reference else interval_text(difference, n))
         if has_oracle:
             share = None
             if references[0] and name not in (SOURCE_ONLY, ORACLE):
