@@ -60,7 +60,8 @@ def test_a_wrong_subcommand_like_none_lists_them_all() -> None:
 def test_completion_of_subcommands_configs_and_options() -> None:
     assert _complete('ccdistill tes', 1) == ['plain,test', 'plain,test-night']
     assert _complete('ccdistill train ccdistill/refinenet_r50', 2) == [
-        'plain,ccdistill/refinenet_r50_cs2dz'
+        'plain,ccdistill/refinenet_r50_cs2dz',
+        'plain,ccdistill/refinenet_r50_cs2dz_plus',
     ]
     assert _complete('ccdistill train x --res', 3) == ['plain,--resume']
     assert _complete('ccdistill train x --trust', 3) == ['plain,--trust-pickle']
