@@ -402,3 +402,16 @@ def test_the_candidates_of_plus_stand_on_the_page() -> None:
     cheapest = min(found['runs'][name]['0']['cost']['tflop'] for name in within)
     cheap = [name for name in within if found['runs'][name]['0']['cost']['tflop'] == cheapest]
     assert max(cheap, key=means.__getitem__) == 'plus'
+
+
+def test_other_parts_of_self_training_stand_on_the_page() -> None:
+    page = (ROOT / 'docs/studies/pretrained.md').read_text(encoding='utf-8')
+    found, chosen = (
+        json.loads((ROOT / f'docs/results/{name}.json').read_text(encoding='utf-8'))['runs']
+        for name in ('pretrained_other_parts', 'pretrained_choice')
+    )
+    plus = chosen['plus']['0']['sets']['night']['mIoU']
+    for name, runs in found.items():
+        score = runs['0']['sets']['night']['mIoU']
+        cost = runs['0']['cost']['tflop']
+        assert f'| `{name}` | {score:.1f} | {score - plus:+.1f} | {cost:.3f} |' in page
