@@ -12,7 +12,7 @@ model = dict(  # SegFormer's decoder has no map for matched distillation, so the
     # no class weights: rare classes are sampled
     segmentor=dict(decode_head=dict(loss_decode=dict(class_weight=None))),
 )
-source_pipeline = [  # DAFormer's Cityscapes: half size, and no class has more than three quarters of a crop
+source_pipeline = [  # DAFormer's Cityscapes: half size; crops with at most three quarters of one class
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='RandomResize', scale=(1024, 512), ratio_range=(1.0, 1.0), keep_ratio=True),

@@ -346,7 +346,7 @@ def test_every_row_that_was_measured_from_imagenet_weights_is_shown(file: str) -
 
 
 def test_the_two_regimes_stand_side_by_side() -> None:
-    """Means, differences to the baseline and shares of the gap, from both files of results."""
+    """Means, differences to the baseline and shares of the gap, from the files of results."""
     page = (ROOT / 'docs/studies/pretrained.md').read_text(encoding='utf-8')
     tables = []
     for name in ('table1_mini', 'pretrained', 'pretrained_fresh'):
@@ -377,6 +377,31 @@ def test_shares_of_the_gap_are_those_of_the_file(file: str, row: str) -> None:
     assert f'{text} [{low}, {high}]' in (ROOT / 'docs/studies/pretrained.md').read_text('utf-8')
     for page in ('README.md', 'docs/beyond.md') if row == 'plus' else ('docs/beyond.md',):
         assert text in (ROOT / page).read_text(encoding='utf-8'), page
+
+
+def test_the_page_in_short_says_what_the_files_say() -> None:
+    """Difference to the baseline in both groups of worlds, and FLOP of a step over that of the baseline."""
+    page = (ROOT / 'docs/studies/pretrained.md').read_text(encoding='utf-8')
+    _, *lines = page.partition('## In short')[2].partition('## Aims')[0].split('\n| ')[1:]
+    shown = [[cell.strip() for cell in line.split('|')[1:4]] for line in lines]
+    rows = ('source_only', 'full', 'wo_cdc_cds_rare_lights', 'matched', 'wo_self_training', 'plus')
+    expected: list[list[str]] = []
+    for name in (*rows, 'oracle'):
+        cells, flop = [], ''
+        for file in ('pretrained', 'pretrained_fresh'):
+            path = ROOT / f'docs/results/{file}.json'
+            found = json.loads(path.read_text(encoding='utf-8'))
+            runs = found['runs']
+            if name not in runs:
+                cells.append('not run')
+                continue
+            titles, row = systems_table(found, 'night', reference='wo_cdc_cds', rows=[name])
+            cells.append(row[titles.index('to w/o CDC and CDS')])
+            if name != 'source_only':
+                costs = [next(iter(runs[r].values()))['cost'] for r in (name, 'wo_cdc_cds')]
+                flop = f'{costs[0]["tflop"] / costs[1]["tflop"]:.1f}'
+        expected.append([*cells, flop])
+    assert shown == expected
 
 
 def test_the_source_stages_of_the_page_are_those_of_the_file() -> None:
