@@ -194,13 +194,13 @@ def predict(args: argparse.Namespace, target: SubmissionSet) -> None:
     if len(missing) < len(images):
         print(f'{len(images) - len(missing)} of {len(images)} images are there already')
     if missing:
+        check_names(args.checkpoint, target)
         model = load_segmentor(config, args.checkpoint)
         if model.num_classes != NUM_TRAIN_IDS:
             raise UserInputError(
                 f'the model of {args.config!r} has {model.num_classes} classes: the server of {target.title} expects '
                 f'the {NUM_TRAIN_IDS} of Cityscapes; take a model that was trained with these'
             )
-        check_names(args.checkpoint, target)
         samples = predict_files(model, config, missing, f'Predicting {target.title}')
         for path, sample in zip(missing, samples, strict=True):
             parts.write(path.name, sample.seg_logits.data, args.confidence_threshold)

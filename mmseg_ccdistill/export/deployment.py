@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.nn import functional as F
@@ -138,7 +140,7 @@ def deploy(
         UserInputError: If the network cannot take the size, a test pads it, or a disk is full.
         ExportMismatchError: If the exporter fails, or fewer than :data:`MIN_AGREEMENT` of the labels agree.
     """
-    _check_padding(segmentor, size, dynamic)
+    _check_padding(segmentor.data_preprocessor, size, dynamic)
     network = DeployedNetwork(segmentor)
     sizes = [size, (size[0] // 2, size[1] // 2)] if dynamic else [size]
     frames = [frame for each in sizes for frame in read_frames(images, each)]
@@ -174,9 +176,29 @@ def deploy(
     return Deployed(files, size, dynamic, agreement, len(frames))
 
 
-def _check_padding(segmentor: EncoderDecoder, size: tuple[int, int], dynamic: bool) -> None:
+def check_deployable(
+    config: Config, size: tuple[int, int], dynamic: bool = False, images: Sequence[Path] = ()
+) -> None:
+    """Find out, before anything is written, what :func:`deploy` would refuse without running the network.
+
+    Args:
+        config: Plain config of the network (``plain_config``).
+        size: Height and width of the image that the network takes.
+        dynamic: Whether it is to take any size. Defaults to False.
+        images: Frames to compare on. Defaults to none.
+
+    Raises:
+        UserInputError: If a test pads the size, or a frame is no image.
+    """
+    init_default_scope(config.get('default_scope', 'mmseg'))
+    preprocessor = config.model.get('data_preprocessor')
+    _check_padding(preprocessor and MODELS.build(preprocessor), size, dynamic)
+    for path in images:
+        read_frames([path], size)
+
+
+def _check_padding(preprocessor: Any, size: tuple[int, int], dynamic: bool) -> None:
     """Refuse a size that the test path pads: an exported network sees the image alone, and labels it otherwise."""
-    preprocessor: Any = segmentor.data_preprocessor
     padding = getattr(preprocessor, 'test_cfg', None)
     if not padding:
         return

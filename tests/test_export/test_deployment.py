@@ -278,6 +278,35 @@ def test_options_of_a_runtime_need_one(
     )
 
 
+@pytest.mark.parametrize(
+    ('change', 'options', 'expected'),
+    [
+        (dict(size_divisor=32), ['--size', 60, 90], 'pads an image of 60 x 90 to 64 x 96'),
+        (dict(size_divisor=32), ['--size', 64, 96, '--dynamic'], 'pads an image of 1 x 1'),
+        (None, [], 'no Resize with a scale: give --size H W'),
+        (None, ['--size', 64, 96, '--images', 'page.png'], 'page.png is no image'),
+    ],
+    ids=['padding', 'dynamic', 'no size', 'no image'],
+)  # fmt: skip
+def test_what_no_format_can_take_is_refused_before_anything_is_written(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any,
+    change: dict | None, options: list, expected: str,
+) -> None:  # fmt: skip
+    config = run_config(REFINENET)
+    save(build(config), tmp_path / 'iter_2.pth')
+    if change is not None:
+        config.model.data_preprocessor.test_cfg = change
+    else:
+        config.test_dataloader.dataset.pipeline = [dict(type='LoadImageFromFile')]
+    config.dump(str(tmp_path / 'run.py'))
+    monkeypatch.chdir(tmp_path)
+    Path('page.png').write_text('<html>')
+    before = sorted(Path().rglob('*'))
+    assert call(tool, 'run.py', 'iter_2.pth', 'night', '--format', 'torchscript', *options) == 2
+    assert expected in capsys.readouterr().err
+    assert sorted(Path().rglob('*')) == before
+
+
 def test_the_tool_ends_with_code_1_if_a_format_is_refused(
     tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

@@ -21,8 +21,9 @@ from mmseg_ccdistill.export.branch_export import (
     load_plain,
     output_files,
 )
-from mmseg_ccdistill.export.deployment import deploy, format_files, image_size
+from mmseg_ccdistill.export.deployment import check_deployable, deploy, format_files, image_size
 from mmseg_ccdistill.export.deployment_formats import FORMATS, check_installed
+from mmseg_ccdistill.export.plain_config import plain_config
 from mmseg_ccdistill.export.safetensors_copy import copy_files, write_safetensors
 from mmseg_ccdistill.runtime.command_line import load_config, run_main
 
@@ -143,6 +144,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             if target.exists() and source.exists() and target.samefile(source):
                 raise UserInputError(f'OUT would replace {source}: choose another name')
     config = load_config(str(args.config))
+    if formats:
+        plain = plain_config(config)
+        check_deployable(plain, tuple(args.size or image_size(plain)), args.dynamic, args.images)
     console = Console(stderr=True)
     columns = (TextColumn('{task.description}'), BarColumn(20), TimeRemainingColumn())
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
