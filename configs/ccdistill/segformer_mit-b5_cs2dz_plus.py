@@ -8,6 +8,7 @@ model = dict(  # SegFormer's decoder has no map for matched distillation, so the
     loss_cdc=None,
     loss_cds=None,
     projection_head=None,
+    loss_pseudo=None,  # both networks learn from teachers from the first iteration on
     self_training=_base_.published_self_training,
     # no class weights: rare classes are sampled
     segmentor=dict(decode_head=dict(loss_decode=dict(class_weight=None))),

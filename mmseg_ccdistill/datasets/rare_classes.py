@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -94,14 +95,14 @@ class RareClasses:
         tries: int = 10,
     ) -> None:
         key = 'train_dataloader.sampler.rare_classes'
-        if temperature <= 0:
+        numbers = dict(temperature=temperature, min_pixels=min_pixels, crop_ratio=crop_ratio)
+        for name, value in numbers.items():
+            if not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise UserInputError(f'{key}.{name} must be a number from 0 on, got {value!r}.')
+        if temperature == 0:
             raise UserInputError(f'{key}.temperature must be positive, got {temperature}.')
-        if min_pixels < 0 or crop_ratio < 0:
-            raise UserInputError(
-                f'{key}: min_pixels and crop_ratio must not be negative, got {min_pixels} and {crop_ratio}.'
-            )
         if not isinstance(tries, int) or tries < 1:
-            raise UserInputError(f'{key}.tries must be an integer from 1 on, got {tries}.')
+            raise UserInputError(f'{key}.tries must be an integer from 1 on, got {tries!r}.')
         self.images = [np.flatnonzero(column > min_pixels) for column in pixels.T]
         there = np.array([len(images) > 0 for images in self.images])
         if not there.any():

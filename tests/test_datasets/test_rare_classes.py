@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from itertools import islice
 from pathlib import Path
@@ -351,7 +352,19 @@ def test_off_by_default(source: dict) -> None:
         ),
         (
             dict(min_pixels=-1),
-            'train_dataloader.sampler.rare_classes: min_pixels and crop_ratio must not be negative, got -1 and 0.5.',
+            'train_dataloader.sampler.rare_classes.min_pixels must be a number from 0 on, got -1.',
+        ),
+        *(
+            (
+                {name: value},
+                f'train_dataloader.sampler.rare_classes.{name} must be a number from 0 on, got {value!r}.',
+            )
+            for name in ('temperature', 'min_pixels', 'crop_ratio')
+            for value in (math.nan, math.inf, '0.1', None)
+        ),
+        (
+            dict(tries='10'),
+            "train_dataloader.sampler.rare_classes.tries must be an integer from 1 on, got '10'.",
         ),
         (
             dict(tries=0),

@@ -127,7 +127,7 @@ class CCDistillSegmentor(CrossDomainSegmentor):
         self.loss_pseudo = build_optional(loss_pseudo)
         self.self_training = build_optional(self_training)
         if self.self_training is not None:
-            self.self_training.attach(self.branches)
+            self.self_training.attach(self.branches, self.loss_pseudo is not None)
         taught = getattr(self.loss_cdc, 'taught_domains', None)
         check_every_head_learns(self.projection_head, taught, self.routes, self.networks)
 

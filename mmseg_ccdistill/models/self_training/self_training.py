@@ -29,6 +29,7 @@ from .labelled_batches import LabelledBatch, drawn, hide, mix
 from .settings import (
     NETWORKS,
     check_head,
+    check_kept,
     check_names,
     check_numbers,
     check_numbers_of_classes,
@@ -115,7 +116,7 @@ class SelfTraining(nn.Module):
         super().__init__()
         check_names(learners, fusion, paste)
         check_numbers(parallax, pseudo_weight, masked_ratio, loss_weight)
-        check_read(learners, fusion, parallax, keep_pseudo)
+        check_read(learners, fusion, parallax, keep_pseudo, paste, pseudo_weight)
         check_weight(weight)
         self.learners = tuple(name for name in NETWORKS if name in learners)
         self.hand_over = HandOver(start, ramp)
@@ -170,17 +171,20 @@ class SelfTraining(nn.Module):
         )
         return tuple(name for name, is_read in needs.items() if is_read)
 
-    def attach(self, networks: Mapping[str, EncoderDecoder]) -> None:
+    def attach(self, networks: Mapping[str, EncoderDecoder], has_pseudo: bool = True) -> None:
         """Build the teachers: frozen copies of their students, which the first update fills.
 
         A part of a backbone that is never trained is not copied: teacher and student have it in common.
 
         Args:
             networks: The students by name.
+            has_pseudo: Whether the method has L_pseudo. Defaults to True.
 
         Raises:
-            UserInputError: If they have another number of classes, or ignore another label.
+            UserInputError: If they have another number of classes, or ignore another label, or if L_pseudo is kept and
+                not there.
         """
+        check_kept(self.keep_pseudo, has_pseudo)
         for name in self.taught_by:
             check_head(networks[name].decode_head, len(self.classes), self.loss.ignore_index)
             teacher = copy_around_frozen_child(networks[name])

@@ -61,7 +61,12 @@ def check_names(learners: Sequence[str], fusion: str | None, paste: str | None) 
 
 
 def check_read(
-    learners: Sequence[str], fusion: str | None, parallax: int | None, keep_pseudo: bool
+    learners: Sequence[str],
+    fusion: str | None,
+    parallax: int | None,
+    keep_pseudo: bool,
+    paste: str | None,
+    pseudo_weight: float,
 ) -> None:
     """Refuse settings that nothing reads; the arguments are those of ``SelfTraining``.
 
@@ -70,11 +75,18 @@ def check_read(
         fusion: A rule; None: not given.
         parallax: A radius; None: not given.
         keep_pseudo: Whether L_pseudo stays.
+        paste: What is pasted; None: nothing.
+        pseudo_weight: Factor of the labels of the teachers.
 
     Raises:
-        UserInputError: If M_n does not learn and one of them is given, or if it hears one teacher alone and there is a
-            radius.
+        UserInputError: If M_n does not learn and one of the first three is given, if it hears one teacher alone and
+            there is a radius, or if nothing is left to learn from.
     """
+    if paste is None and pseudo_weight == 0:
+        raise UserInputError(
+            'SelfTraining: with paste=None and pseudo_weight=0 no pixel is left to learn from: give one of them, or '
+            'set self_training=None.'
+        )
     if 'night' not in learners:
         values = dict(fusion=fusion, parallax=parallax, keep_pseudo=keep_pseudo or None)
         given = {name: value for name, value in values.items() if value is not None}
@@ -92,6 +104,23 @@ def check_read(
         raise UserInputError(
             f'SelfTraining: parallax={parallax!r} has no effect with fusion={fusion!r}, which asks one teacher alone: '
             "set model.self_training.parallax=None, or fusion='mgcda' or 'refign'."
+        )
+
+
+def check_kept(keep_pseudo: bool, has_pseudo: bool) -> None:
+    """Refuse to keep a term that is not there.
+
+    Args:
+        keep_pseudo: Whether L_pseudo stays.
+        has_pseudo: Whether the method has it.
+
+    Raises:
+        UserInputError: If it stays and is not there.
+    """
+    if keep_pseudo and not has_pseudo:
+        raise UserInputError(
+            'SelfTraining: keep_pseudo=True has no effect with loss_pseudo=None: set '
+            "model.self_training.keep_pseudo=False, or model.loss_pseudo=dict(type='StaticLoss')."
         )
 
 

@@ -87,6 +87,11 @@ from mmseg_ccdistill.models.self_training.hand_over import HandOver
             )
         ),
         (
+            dict(paste=None, pseudo_weight=0),
+            'with paste=None and pseudo_weight=0 no pixel is left to learn from: give one of them, or set '
+            'self_training=None.',
+        ),
+        (
             dict(ignore_index=254),
             'ignore_index is 254, but that of the decode head is 255: expected equal numbers, because both read the '
             'labels of the source; set model.self_training.ignore_index=255.',
@@ -123,6 +128,16 @@ def test_mistakes_end_at_build(build: Callable, change: dict[str, Any], sentence
     with pytest.raises(ValueError) as caught:
         build(self_training=dict(SELF, **change) if 'start' not in change else {**SELF, **change})
     assert str(caught.value) == f'SelfTraining: {sentence}'
+
+
+def test_a_term_that_is_not_there_is_not_kept(build: Callable) -> None:
+    with pytest.raises(ValueError) as caught:
+        build(self_training=dict(SELF, keep_pseudo=True), loss_pseudo=None)
+    assert str(caught.value) == (
+        'SelfTraining: keep_pseudo=True has no effect with loss_pseudo=None: set '
+        "model.self_training.keep_pseudo=False, or model.loss_pseudo=dict(type='StaticLoss')."
+    )
+    build(self_training=dict(SELF, keep_pseudo=False), loss_pseudo=None)
 
 
 def test_the_form_of_the_weight_is_enough(build: Callable) -> None:
