@@ -14,6 +14,7 @@ from mmseg.registry import RUNNERS
 from rich.console import Console
 
 from mmseg_ccdistill.datasets.file_check import DatasetCheckError, build_dataset
+from mmseg_ccdistill.engine.class_check import check_classes
 from mmseg_ccdistill.engine.prediction_folders import keep_folders
 from mmseg_ccdistill.engine.shared_memory import check_shared_memory
 from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_content
@@ -160,6 +161,7 @@ def main() -> None:
     set_work_dir(config, args.config, args.work_dir)
     stem = report_stem(args.out, args.checkpoint) if args.out is not None else None
     check_night_sets(config, sets)
+    check_classes(config, [f'{SETS[name]}_dataloader' for name in sets])
     check_checkpoint_content(args.checkpoint, 'the argument CHECKPOINT')
     for name in sets:
         keep_folders(config, SETS[name])

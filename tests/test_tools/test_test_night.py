@@ -227,6 +227,33 @@ def test_settings_that_the_tool_makes_itself_are_refused(project, monkeypatch, c
     assert 'write, for example, acdc_night_val_dataloader in its place' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    'sets', [['acdc-night-val'], ['dz-val', 'acdc-night-val'], ['acdc-night-val', 'dz-val']]
+)
+def test_classes_in_another_order_are_refused_in_any_set(
+    project, monkeypatch, capsys, sets: list[str]
+) -> None:
+    save_weights(project / 'plain.py', project / 'plain.pth')
+    classes = list(DATASETS.get('CityscapesDataset').METAINFO['classes'])
+    turned = [classes[1], classes[0], *classes[2:]]
+    base = str(BASES / 'acdc_night_val.py')
+    (project / 'turned.py').write_text(
+        f"_base_ = ['plain.py', {base!r}]\n"
+        f'acdc_night_val_dataloader = dict(dataset=dict(metainfo=dict(classes={turned!r})))\n'
+    )
+    # of a model that goes by the names of Cityscapes, a single set can be told, too
+    head = dict(
+        loss_decode=dict(type='WeightedCrossEntropyLoss', class_weight='balanced', _delete_=True)
+    )
+    with (project / 'turned.py').open('a') as file:
+        file.write(f'model = dict(decode_head={head!r})\n')
+    monkeypatch.setattr(RUNNERS, 'build', None)  # nothing is built
+    assert call(monkeypatch, 'turned.py', 'plain.pth', '--sets', *sets) == 2
+    error = capsys.readouterr().err
+    assert '\n' not in error.strip()
+    assert "in another order: class 0 is 'road'" in error or "class 0 is 'sidewalk'" in error
+
+
 def test_the_others_results_are_kept_when_a_set_fails(project, monkeypatch, capsys) -> None:
     """A label with labelIds in the second set: its name is printed, and the first set's table."""
     save_weights(project / 'plain.py', project / 'plain.pth')
