@@ -9,7 +9,8 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from tool_project import error_of, load_tool, make_project, run_tool
+from mmseg.registry import MODELS
+from tool_project import error_of, load_tool, make_project, run_tool, save_checkpoint
 from torch.nn import functional as F
 
 from mmseg_ccdistill.domains import DOMAINS
@@ -113,6 +114,24 @@ def test_identical_domains_have_cosine_one_everywhere(tool) -> None:
     for values in draw.maps.values():
         np.testing.assert_allclose(values, 1.0, atol=1e-5)
     assert draw.numbers == pytest.approx({'Cor_G_S': 1.0, 'Cor_G_T': 1.0}, abs=1e-5)
+
+
+def test_self_training_neither_runs_nor_changes_the_maps(
+    files, tool, monkeypatch, capsys, tmp_path
+) -> None:
+    """Its lag is a share of the run, as in the shipped configs; the checkpoint has its teachers."""
+    own = dict(type='SelfTraining', lag=0.03, start=0, ramp=0)
+    (files / 'plus.py').write_text(f"_base_ = 'tiny.py'\nmodel = dict(self_training={own!r})\n")
+    state = torch.load('tiny.pth', weights_only=True)['state_dict']
+    teachers = MODELS.build(Config.fromfile('plus.py').model).state_dict()
+    assert set(teachers) > set(state)
+    save_checkpoint(tmp_path / 'plus.pth', {**teachers, **state})
+    printed = []
+    for config, checkpoint in (('tiny', 'tiny.pth'), ('plus', tmp_path / 'plus.pth')):
+        arguments = [f'{config}.py', checkpoint, '--out', tmp_path / f'{config}.png']
+        assert run_tool(tool, monkeypatch, *arguments) == 0
+        printed.append([line for line in capsys.readouterr().out.splitlines() if 'draw 0' in line])
+    assert printed[0] == printed[1] and len(printed[0]) == 1
 
 
 @pytest.mark.parametrize(

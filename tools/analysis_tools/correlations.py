@@ -80,6 +80,7 @@ def load_model(config: Config, checkpoint: str) -> CCDistillSegmentor:
         model.loss_cdc = CDCLoss()
     if model.loss_cds is None:
         model.loss_cds = CDSLoss()
+    model.self_training = None  # it correlates nothing, and its teachers would move with each batch
     return model
 
 
