@@ -65,7 +65,7 @@ def check_counts(parser: argparse.ArgumentParser, args: argparse.Namespace, *nam
     """End the program, as the parser does, if one of these arguments is below 1 (``names`` as in ``args``)."""
     for name in names:
         value = getattr(args, name)
-        if value < 1:
+        if value is not None and value < 1:
             parser.error(f'--{name.replace("_", "-")} must be at least 1, got {value}')
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import UserInputError
+from ..runtime.atomic_file import write_atomically
+from ..runtime.output_place import check_output_file
 
 # Ink on paper, BGR.
 _PAPER = (255, 255, 255)
@@ -193,11 +195,12 @@ def check_picture_path(path: str | os.PathLike[str], force: bool = False) -> Non
     """Check that a picture can get a name, before the work that it takes.
 
     Raises:
-        ValueError: If the suffix names no image format, or the file exists.
+        ValueError: If the suffix names no image format, the file exists, or it cannot be written.
     """
     target = Path(path)
     if not target.suffix or not cv2.haveImageWriter(target.name):
         raise UserInputError(_no_format(target))
+    check_output_file(target)
     if target.exists() and not force:
         raise UserInputError(f'{str(target)!r} exists: choose another name or pass --force')
 
@@ -207,7 +210,7 @@ def _no_format(target: Path) -> str:
 
 
 def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
-    """Write an image; make its folder if need be.
+    """Write an image, whole or not at all; make its folder if need be.
 
     Args:
         path: File to write; its suffix names the format.
@@ -225,7 +228,7 @@ def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
     if not written:
         raise UserInputError(_no_format(target))
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(encoded.tobytes())
+    write_atomically(target, encoded.tobytes())
 
 
 def _check_grid(

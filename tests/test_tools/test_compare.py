@@ -154,6 +154,37 @@ def test_given_files_need_no_labels(tool, monkeypatch, capsys, tmp_path) -> None
     np.testing.assert_array_equal(tile(figure, 0, 1), PALETTE[label])
 
 
+def test_given_files_need_no_palette(files, tool, monkeypatch, capsys, tmp_path) -> None:
+    """As the test set itself: without one, MMSegmentation makes the colours up."""
+    image = f'data/dark_zurich/rgb_anon/val/night/{VAL_STEMS[1]}_rgb_anon.png'
+    plain = dict(
+        type='BaseSegDataset',
+        data_root='data/dark_zurich/',
+        data_prefix=dict(img_path='rgb_anon/val/night', seg_map_path='gt/val/night'),
+        img_suffix='_rgb_anon.png',
+        seg_map_suffix='_gt_labelTrainIds.png',
+        metainfo=dict(classes=[f'class {k}' for k in range(19)]),
+    )
+    (files / 'plain.py').write_text(
+        f"_base_ = 'source.py'\nplain = {plain!r}\ntest_dataloader = dict(dataset=dict(plain, "
+        '_delete_=True, pipeline=_base_.test_dataloader.dataset.pipeline))\n'
+    )
+    figures = {}
+    for name, chosen in (('set', ['--indices', 1]), ('files', ['--images', image])):
+        out = tmp_path / f'{name}.png'
+        arguments = ['plain.py:source.pth', *chosen, '--tile-width', 96, '--out', out]
+        assert run_tool(tool, monkeypatch, *arguments) == 0
+        figures[name] = cv2.imread(str(out))
+    prediction = tile(figures['files'], 0, 1)
+    np.testing.assert_array_equal(prediction, tile(figures['set'], 0, 2))
+    wrapped = dict(_delete_=True, type='ConcatDataset', datasets=[plain])
+    (files / 'wrapped.py').write_text(
+        f"_base_ = 'source.py'\ntest_dataloader = dict(dataset={wrapped!r})\n"
+    )
+    meta = tool.meta_of_test_set(Config.fromfile('wrapped.py'))
+    assert len(meta['classes']) == len(meta['palette']) == 19
+
+
 def test_titles_are_the_work_dirs_and_tell_two_checkpoints_of_one_apart(tool, tmp_path) -> None:
     def titles(*checkpoints: str) -> list[str]:
         pairs = [f'tiny.py:{checkpoint}' for checkpoint in checkpoints]
@@ -252,6 +283,13 @@ def test_a_part_of_a_named_set_is_said_to_be_one(tool, monkeypatch, capsys, tmp_
         (['source.py:tiny.pth'], 'fits nothing in the model'),
         (['tiny.py:tiny.pth', '--names', 'a', 'b'], '--names gives 2 titles for 1 models'),
         (['tiny.py:tiny.pth', '--indices', '3'], 'there is no image 3: the test set has 0 to 2'),
+        *(
+            (['tiny.py:tiny.pth', '--images', 'a.png', option, '1'],
+             f'{option} chooses images of the test set, and --images takes files in its place')
+            for option in ('--num', '--indices')
+        ),
+        (['tiny.py:tiny.pth', '--out', 'tiny.py/x/a.png'],
+         r"^nothing can be written into 'tiny\.py/x' \(Not a directory\): expected a folder"),
         (['tiny.py:tiny.pth', '--images', 'gone.png'], "the image 'gone.png' does not exist"),
         (['tiny.py:tiny.pth', '--images', 'tiny.py'], "'tiny.py' is no image"),
         (

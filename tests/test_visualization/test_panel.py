@@ -158,6 +158,21 @@ def test_write_image_fails_loudly(tmp_path) -> None:
         write_image(tmp_path / 'file' / 'a.png', _photo(4, 4))
 
 
+def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch) -> None:
+    path = tmp_path / 'a.png'
+    write_image(path, _photo(4, 4))
+    before = path.read_bytes()
+
+    def full(step: str) -> None:
+        if step == 'written':
+            raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr('mmseg_ccdistill.runtime.atomic_file.fault_point', full)
+    with pytest.raises(OSError, match='No space left'):
+        write_image(path, _photo(9, 9))
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
 def test_captions_stand_below_their_image_and_lose_their_beginning_if_too_long() -> None:
     rows = [[_photo(60, 240, seed=j) for j in range(2)]]
     plain = panel(rows, ['a', 'b'])
@@ -193,3 +208,9 @@ def test_a_picture_path_is_checked_before_the_work(tmp_path) -> None:
     for name in ('a.nonsense', 'a', 'png'):
         with pytest.raises(ValueError, match='no image format'):
             check_picture_path(tmp_path / name)
+    with pytest.raises(ValueError, match=r"into '.*a\.jpg' \(Not a directory\)"):
+        check_picture_path(tmp_path / 'a.jpg/a.png')
+    (tmp_path / 'folder.png').mkdir()
+    for force in (False, True):
+        with pytest.raises(ValueError, match=r"folder\.png' is a folder"):
+            check_picture_path(tmp_path / 'folder.png', force)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS
 from rich.console import Console
 
 from mmseg_ccdistill.datasets.file_check import check_dataset
@@ -30,6 +29,7 @@ from mmseg_ccdistill.engine.labelled_scenes import (
     read_image,
     test_set,
 )
+from mmseg_ccdistill.engine.pseudo_labels.label_settings import classes_of
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation import published_table, score_table
 from mmseg_ccdistill.runtime.command_line import (
@@ -44,6 +44,8 @@ from mmseg_ccdistill.visualization.scene_comparison import Scene, comparison_fig
 
 if TYPE_CHECKING:
     from mmseg.datasets import BaseSegDataset
+#: Images of a test set that are compared if no number is given.
+NUM = 4
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -54,7 +56,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('models', nargs='+', metavar='CONFIG:CHECKPOINT', help='the models')
     parser.add_argument('--out', required=True, help='picture to write (.png or .jpg)')
     parser.add_argument('--names', nargs='+', help='title of each model (default: its work dir)')
-    parser.add_argument('--num', type=int, default=4, help='images, evenly spread (default: 4)')
+    parser.add_argument('--num', type=int, help=f'images, evenly spread (default: {NUM})')
     parser.add_argument('--indices', type=int, nargs='+', help='images by their place instead')
     parser.add_argument('--images', nargs='+', help='image files instead of the test set')
     parser.add_argument('--miou', action='store_true', help="write each image's mIoU below it")
@@ -132,14 +134,19 @@ def scenes_of_test_set(
 def meta_of_test_set(config: Config) -> dict[str, Any]:
     """Classes and palette of the config's test set, without its files."""
     init_default_scope(config.get('default_scope', 'mmseg'))
-    dataset = config.test_dataloader.dataset
-    return {**DATASETS.get(dataset.type).METAINFO, **dataset.get('metainfo', {})}
+    return classes_of(config)
 
 
 def main() -> None:
     """Compare."""
     args = parse_args()
     trust_pickle(args.trust_pickle)
+    for option in ('num', 'indices'):
+        if args.images is not None and getattr(args, option) is not None:
+            raise UserInputError(
+                f'--{option} chooses images of the test set, and --images takes files in its place: leave one of the '
+                'two out'
+            )
     check_picture_path(args.out, args.force)
     models = read_models(args.models, args.names, args.cfg_options)
     dataset = None if args.images is not None else test_set(models[0][1])
@@ -147,7 +154,7 @@ def main() -> None:
         scenes = [Scene(path, read_image(path)) for path in args.images]
         meta = meta_of_test_set(models[0][1])
     else:
-        scenes, meta = scenes_of_test_set(dataset, args.num, args.indices), dataset.metainfo
+        scenes, meta = scenes_of_test_set(dataset, args.num or NUM, args.indices), dataset.metainfo
     has_labels = all(scene.label is not None for scene in scenes)
     if (args.miou or args.errors) and not has_labels:
         raise UserInputError('--miou and --errors need ground truth: leave them out')
