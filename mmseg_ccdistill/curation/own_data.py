@@ -21,6 +21,7 @@ from ..datasets.pair_list import read_pair_list
 from ..errors import UserInputError
 from ..models.losses.class_weights import class_balance_weights
 from ..runtime.atomic_file import write_atomically
+from ..runtime.output_place import writing_into
 from .own_data_configs import ADAPTATION, DAYS_AGAIN, MATCHED, NIGHTS, SOURCE
 
 #: Endings of photos that are looked for.
@@ -29,6 +30,8 @@ LAYOUT = (
     'expected day/images, day/labels (PNG of the same name) and night/images, as ccdistill own-data --help shows; '
     'put the files there'
 )
+# Of a name without its ending: what a line night,day of stems cannot hold. Surrogates are bytes that are no UTF-8.
+_UNLISTED = re.compile(r'[,\r\n\ud800-\udfff]|\s$|\.(png|jpe?g)$', re.IGNORECASE)
 
 
 class OwnData(NamedTuple):
@@ -160,8 +163,16 @@ def _pair_by_name(folder: Path, suffix: str, pairs: Path) -> None:
             f'no night of {str(folder / "night/images")!r} has the name of a day, and there is no {str(pairs)!r}: '
             'expected one of both; write the list, with a line night/images/NAME,day/images/NAME for each pair'
         )
+    unlisted = [stem for stem in both if _UNLISTED.search(stem)]
+    if unlisted:
+        raise UserInputError(
+            f'no list of pairs can name the photo {unlisted[0] + suffix!r} of {str(folder / "night/images")!r}: '
+            'expected a name without a comma, a line break, a space or .jpg or .png before its ending, or bytes that '
+            'are no UTF-8; rename the night, the day and its label'
+        )
     lines = [f'night/images/{stem},day/images/{stem}\n' for stem in both]
-    write_atomically(pairs, ''.join(lines).encode())
+    with writing_into(folder, 'change its permissions or make room, or put pairs.csv there'):
+        write_atomically(pairs, ''.join(lines).encode())
 
 
 def colours(classes: Sequence[str]) -> list[list[int]]:

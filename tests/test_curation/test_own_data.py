@@ -309,6 +309,41 @@ def test_linked_folders_are_looked_through_as_in_training(
     assert 'night/images/town/0,day/images/town/0\n' in (streets / 'pairs.csv').read_text()
 
 
+@pytest.mark.parametrize('stem', ['a,0', 'a\n0', 'a ', 'a.PNG', 'a\udcff'])
+def test_a_name_that_no_list_can_hold_is_one_sentence_before_the_list_is_written(
+    streets: Path, own_data, capsys, stem: str
+) -> None:
+    for folder in ('night/images', 'day/images', 'day/labels'):
+        photo = next((streets / folder).glob('1.*'))
+        photo.rename(photo.with_name(stem + photo.suffix))
+    assert own_data() == 2
+    assert error_of(capsys).startswith(
+        f"no list of pairs can name the photo {stem + '.jpg'!r} of 'data/my_streets/night/images': expected a name "
+        'without a comma, '
+    )
+    assert not (streets / 'pairs.csv').exists() and not Path('configs').exists()
+
+
+@pytest.mark.parametrize('stem', ['a"0', 'a 0', "a'0", 'a;0', 'ä.0', ' a'])
+def test_any_other_name_is_listed_and_read(streets: Path, own_data, stem: str) -> None:
+    for folder in ('night/images', 'day/images', 'day/labels'):
+        photo = next((streets / folder).glob('1.*'))
+        photo.rename(photo.with_name(stem + photo.suffix))
+    assert own_data() == 0
+    assert f'night/images/{stem},day/images/{stem}\n' in (streets / 'pairs.csv').read_text()
+
+
+def test_a_list_that_cannot_be_written_is_one_sentence(streets: Path, own_data, capsys) -> None:
+    (streets / 'pairs.csv.unfinished').mkdir()  # stops root, too
+    assert own_data() == 2
+    assert re.fullmatch(
+        r"nothing can be written into 'data/my_streets' \(.+\): expected a folder with the right to write; change its "
+        'permissions or make room, or put pairs.csv there',
+        error_of(capsys),
+    )
+    assert not (streets / 'pairs.csv').exists() and not Path('configs').exists()
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason='root may write everywhere')
 def test_a_folder_without_the_right_to_write_is_one_sentence(
     streets: Path, own_data, capsys, tmp_path: Path
