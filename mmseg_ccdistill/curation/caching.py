@@ -25,6 +25,7 @@ from ..datasets.image_facts import (
 )
 from ..errors import UserInputError
 from ..runtime.atomic_file import FileNotWrittenError, write_atomically
+from ..runtime.output_place import check_output_folder
 from .audit.listing import list_files
 
 #: Size of a run-length coded PNG beside the colour PNG it is made of: 1.1 to 1.25 for PNG of level 6.
@@ -116,8 +117,9 @@ def prepare_cache(root: Path, folder: Path, kind: str) -> ImageCache:
         kind: Format.
 
     Raises:
-        UserInputError: If the folder holds another cache, or something else.
+        UserInputError: If the folder holds another cache or something else, or cannot be written.
     """
+    check_output_folder(folder, 'name another folder')
     root = Path(os.path.abspath(root))
     if (folder / INDEX).exists():
         cache = open_cache(folder)

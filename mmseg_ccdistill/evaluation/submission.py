@@ -21,6 +21,7 @@ from ..datasets.published_sets import ACDC, ACDC_CONDITIONS, ANON_SUFFIX, DARK_Z
 from ..errors import UserInputError
 from ..label_ids import IGNORE_INDEX, NUM_TRAIN_IDS
 from ..runtime.atomic_file import write_atomically
+from ..runtime.output_place import check_output_folder
 
 #: Folders of a submission. Train ids, and 255 for no class at all.
 LABELS = 'labelTrainIds'
@@ -168,7 +169,8 @@ class SubmissionParts:
         run: What the run depends on, plain values by name.
 
     Raises:
-        UserInputError: If the zip exists, is no ``.zip``, or the folder holds parts of another run.
+        UserInputError: If the zip exists, is no ``.zip`` or cannot be written, or the folder holds parts of another
+            run.
     """
 
     def __init__(
@@ -180,6 +182,8 @@ class SubmissionParts:
         if self.out.suffix != '.zip':
             raise UserInputError(f'--out {str(out)!r}: expected a name that ends in .zip')
         self._refuse_to_overwrite()
+        for folder in (self.out.parent, self.folder):
+            check_output_folder(folder)
         self._state, self._run = self.folder / _STATE_NAME, json.loads(json.dumps(dict(run)))
         if self._state.is_file():
             before = json.loads(self._state.read_text())

@@ -25,6 +25,7 @@ from ..models.segmentors.frozen_network import count_parameters
 from ..models.segmentors.network_names import check_network_name
 from ..runtime.checkpoint_file import OWN_KEY, read_checkpoint
 from ..runtime.checkpoint_match import check_match
+from ..runtime.output_place import check_output_file
 from ..version import __version__
 from .plain_config import components_from_package, plain_config
 
@@ -149,7 +150,7 @@ def output_files(out: Path, force: bool) -> tuple[Path, Path]:
         tuple[Path, Path]: ``<out>.pth`` and ``<out>.py``.
 
     Raises:
-        UserInputError: If ``out`` is a folder, or a file exists and ``force`` is not set.
+        UserInputError: If ``out`` is a folder, a file cannot be written, or it exists and ``force`` is not set.
     """
     stem = out.with_suffix('') if out.suffix in ('.pth', '.py') else out
     if stem.is_dir():
@@ -157,6 +158,8 @@ def output_files(out: Path, force: bool) -> tuple[Path, Path]:
             f'{out} is a folder; name the files in it, for example {stem / "night"}.'
         )
     files = stem.with_name(f'{stem.name}.pth'), stem.with_name(f'{stem.name}.py')
+    for file in files:
+        check_output_file(file, 'choose another OUT')
     existing = [str(file) for file in files if file.exists()]
     if existing and not force:
         raise UserInputError(f'{existing[0]} exists: choose another name or pass --force.')

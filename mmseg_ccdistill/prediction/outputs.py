@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from ..errors import UserInputError
 from ..evaluation.prediction_files import PredictionNameError, check_names, prediction_path
 from ..runtime.atomic_file import write_atomically
 from ..runtime.file_digest import file_digest
+from ..runtime.output_place import check_output_folder
 from ..version import __version__
 from ..visualization.panel import colorize
 from .inputs import Inputs, is_video, no_image_reason
@@ -100,7 +100,7 @@ class Outputs:
                     'expected a folder of its own for predictions; name another'
                 )
         self._check_places(inputs)
-        self._check_right_to_write()
+        check_output_folder(self.folder)
 
     def _check_places(self, inputs: Inputs) -> None:
         """Check that no prediction is, or lies in, the folder of frames or the file of another one."""
@@ -126,17 +126,6 @@ class Outputs:
                         f'the predictions of {one!r} and of {other!r} would share {at!r}: expected a name of its own '
                         'for each; rename one, or give each an --out of its own'
                     )
-
-    def _check_right_to_write(self) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder):
-                pass
-        except OSError as error:
-            raise UserInputError(
-                f'nothing can be written into {str(self.folder)!r} ({error.strerror}): expected a folder with the '
-                'right to write; name another with --out'
-            ) from error
 
     def record(self, trained: TrainedModel, inputs: Inputs, max_frames: int | None = None) -> None:
         """Write ``predictions.json``: what the indices mean, of which model and inputs they are.

@@ -16,6 +16,7 @@ from ..version import __version__
 from .atomic_file import write_atomically
 from .checkpoint_file import OWN_KEY, load_checkpoint_file, verify_checkpoint
 from .command_line import add_trust_argument, trust_pickle
+from .output_place import check_output_file
 
 
 def conversion_parser(description: str) -> argparse.ArgumentParser:
@@ -43,9 +44,10 @@ def convert_file(
         What was written.
 
     Raises:
-        UserInputError: If DST exists, or SRC holds no weights that ``convert`` takes.
+        UserInputError: If DST exists or cannot be written, or SRC holds no weights that ``convert`` takes.
     """
     trust_pickle(args.trust_pickle)
+    check_output_file(args.dst, 'choose another DST')
     if args.dst.exists() and not args.force:
         raise UserInputError(f'{args.dst} exists: choose another name or pass --force.')
     checkpoint = load_checkpoint_file(args.src)

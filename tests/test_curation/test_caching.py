@@ -322,3 +322,17 @@ def test_what_is_no_data_root_is_named(root: Path, tool: ModuleType, capsys: Any
         caching.list_images(empty)
     with pytest.raises(UserInputError, match='holds no image .*: name the root of a data set$'):
         caching.list_images(empty, grey=True)
+
+
+@pytest.mark.parametrize('below', ['', '/x', '/x/y'])
+def test_a_cache_that_cannot_be_written_is_one_sentence(
+    below: str, root: Path, tool: ModuleType, tmp_path: Path, capsys: Any
+) -> None:
+    (tmp_path / 'file').write_text('mine')
+    folder = f'{tmp_path}/file{below}'
+    assert call(tool, root, folder) == 2
+    assert capsys.readouterr().err == (
+        f'error: nothing can be written into {folder!r} (Not a directory): expected a folder with the right to write; '
+        'name another folder\n'
+    )
+    assert (tmp_path / 'file').read_text() == 'mine'

@@ -124,6 +124,15 @@ def test_an_output_that_is_a_file_is_refused(tool, monkeypatch, capsys, tmp_path
     assert 'is a file: expected a folder' in error_of(capsys)
 
 
+def test_an_output_in_a_file_is_refused(tool, monkeypatch, capsys, tmp_path) -> None:
+    (tmp_path / 'a').write_text('mine')
+    assert run_tool(tool, monkeypatch, 'tiny.py', '--out', tmp_path / 'a/x') == 2
+    assert error_of(capsys) == (
+        f"nothing can be written into '{tmp_path}/a/x' (Not a directory): expected a folder with the right to write; "
+        'name another with --out'
+    )
+
+
 def test_existing_panels_are_kept_without_force(tool, monkeypatch, capsys, tmp_path) -> None:
     path = tmp_path / 'draws_000000-000000.png'
     path.write_text('mine')

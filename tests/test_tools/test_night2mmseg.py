@@ -207,12 +207,31 @@ def test_mistakes_end_in_one_sentence(
     save(build(run_config(SEGFORMER)), Path('other.pth'))
     Config(dict(model=REFINENET)).dump('source.py')
     Path('page.pth').write_text('<html>')
+    Path('kept.pth').mkdir()
+    Path('onnx.onnx').mkdir()
+    monkeypatch.setattr(tool, 'check_installed', lambda formats: None)
     before = sorted(Path().rglob('*'))
     capsys.readouterr()
     for arguments, message in (
         (['run.py', 'iter_2.pth', 'taken'], r'taken\.py exists: .* --force'),
         (['run.py', 'iter_2.pth', 'run', '--force'], r'OUT would replace run\.py'),
         (['run.py', 'iter_2.pth', 'data'], 'data is a folder'),
+        (
+            ['run.py', 'iter_2.pth', 'run.py/new'],
+            r"nothing can be written into 'run\.py' \(Not a d",
+        ),
+        (
+            ['run.py', 'iter_2.pth', 'run.py/a/new'],
+            r"nothing can be written into 'run\.py/a' \(Not",
+        ),
+        (
+            ['run.py', 'iter_2.pth', 'kept', '--force'],
+            r"'kept\.pth' is a folder: expected the name",
+        ),
+        (
+            ['run.py', 'iter_2.pth', 'onnx', '--force', '--format', 'onnx'],
+            r"'onnx\.onnx' is a folder: expected the name of a file; choose another OUT",
+        ),
         (['run.py', 'plain.pth', 'new'], r'plain\.pth: no tensor is named night'),
         (['run.py', 'other.pth', 'new'], r'other\.pth: the tensors of night are not'),
         (['run.py', 'gone.pth', 'new'], r'gone\.pth: no such file'),

@@ -190,6 +190,17 @@ def test_mistakes_end_in_one_sentence(
     assert not Path('new').exists()
 
 
+def test_a_folder_that_cannot_be_written_is_one_sentence_before_the_model_is_built(
+    files: Path, tool: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(tool, 'load_segmentor', None)
+    assert run_tool(tool, monkeypatch, 'tiny.py', 'tiny.pth', '--out', 'tiny.py/x') == 2
+    assert error_of(capsys) == (
+        "nothing can be written into 'tiny.py/x' (Not a directory): expected a folder with the right to write; name "
+        'another with --out'
+    )
+
+
 @pytest.mark.slow
 def test_torchrun_writes_the_same_bytes(
     files: Path, tool: ModuleType, monkeypatch: pytest.MonkeyPatch

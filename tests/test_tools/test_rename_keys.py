@@ -105,6 +105,30 @@ def test_weights_that_are_none_never_start_a_run(
     assert 'holds no tensors' in error or 'plain values alone' in error  # torch before 2.10
 
 
+@pytest.mark.parametrize(
+    ('dst', 'sentence'),
+    [
+        (
+            'tiny.py/x/a.pth',
+            "nothing can be written into 'tiny.py/x' (Not a directory): expected a folder with the right to write; ",
+        ),
+        ('data', "'data' is a folder: expected the name of a file; "),
+    ],
+)
+@pytest.mark.parametrize('force', [[], ['--force']])
+def test_a_file_that_cannot_be_written_is_one_sentence(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    dst: str,
+    sentence: str,
+    force: list[str],
+) -> None:
+    tool = load_tool('tools/model_converters/rename_keys.py')
+    assert run_tool(tool, monkeypatch, 'gone.pth', dst, '--add', 'net.', *force) == 2
+    assert error_of(capsys) == f'{sentence}choose another DST'
+
+
 def test_nothing_is_overwritten(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

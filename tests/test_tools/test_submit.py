@@ -235,6 +235,24 @@ def test_a_checkpoint_of_classes_in_another_order_is_refused(
     ) in sentence
 
 
+@pytest.mark.parametrize('name', ['out.txt/a.zip', 'out.txt/x/a.zip', 'b.zip'])
+def test_a_zip_that_cannot_be_written_is_one_sentence_before_the_model_is_built(
+    tool, monkeypatch, capsys, name
+) -> None:
+    for file in ('out.txt', 'b.zip.parts'):
+        Path(file).write_text('mine')
+    monkeypatch.setattr(tool, 'load_segmentor', None)
+    arguments = ['tiny.py', 'tiny.pth', '--set', 'dz-test', '--out', name]
+    assert run_tool(tool, monkeypatch, *arguments) == 2
+    folder = 'b.zip.parts' if name == 'b.zip' else str(Path(name).parent)
+    assert error_of(capsys) == (
+        f'nothing can be written into {folder!r} (Not a directory): expected a folder with the right to write; name '
+        'another with --out'
+    )
+    assert Path('b.zip.parts').read_text() == 'mine'
+    Path('b.zip.parts').unlink()
+
+
 def test_an_unknown_set_is_a_usage_error(tool, monkeypatch) -> None:
     monkeypatch.setattr(sys, 'argv', ['submit.py', '--set', 'kitti', '--validate', 'a.zip'])
     with pytest.raises(SystemExit) as raised:

@@ -26,6 +26,7 @@ from mmseg_ccdistill.export.deployment_formats import FORMATS, check_installed
 from mmseg_ccdistill.export.plain_config import plain_config
 from mmseg_ccdistill.export.safetensors_copy import copy_files, write_safetensors
 from mmseg_ccdistill.runtime.command_line import load_config, run_main
+from mmseg_ccdistill.runtime.output_place import check_output_file
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -137,6 +138,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     copies = copy_files(args.out) if args.safetensors or 'safetensors' in args.format else None
     others = [file for name in formats for file in format_files(args.out, name)]
     for copy in [*(copies or ()), *others]:
+        check_output_file(copy, 'choose another OUT')
         if copy.exists() and not args.force:
             raise UserInputError(f'{copy} exists: choose another name or pass --force')
     for target in output_files(args.out, args.force):

@@ -27,6 +27,7 @@ from ...datasets.night_labels import (
 from ...errors import UserInputError
 from ...label_ids import IGNORE_INDEX
 from ...runtime.atomic_file import write_atomically
+from ...runtime.output_place import check_output_folder
 from .guesses import GuessedImage
 from .thresholds import Guess
 
@@ -45,7 +46,7 @@ class LabelFolder:
         settings: What the labels depend on, plain values by name; with ``classes``.
 
     Raises:
-        UserInputError: If the folder holds labels of other settings, or anything else.
+        UserInputError: If the folder holds labels of other settings, or anything else, or cannot be written.
     """
 
     def __init__(self, path: str, names: Sequence[str], settings: Mapping[str, Any]) -> None:
@@ -55,6 +56,7 @@ class LabelFolder:
         self.finished = False
         self._refuse_same_labels()
         if not os.path.lexists(path) or (os.path.isdir(path) and not os.listdir(path)):
+            check_output_folder(path)
             return
         try:
             manifest = read_label_manifest(path)
@@ -79,6 +81,8 @@ class LabelFolder:
                 f'--out {path!r} is finished, but the label of {gone[0]!r} is missing: expected all of them; remove '
                 'the folder and label again'
             )
+        if not self.finished:
+            check_output_folder(path)
 
     def _refuse_same_labels(self) -> None:
         """Refuse two images that differ in the suffix alone."""
