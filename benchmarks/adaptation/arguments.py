@@ -102,7 +102,7 @@ def parse_args(description: str | None, argv: Sequence[str] | None = None) -> ar
     args = parser.parse_args(argv)
     _check_read(parser, args)
     args.cfg_options = dict(args.cfg_options or {})
-    args.variants = dict(read_variant(words) for words in args.variant)
+    args.variants = read_variants(args.variant)
     args.seeds = list(dict.fromkeys(args.seeds or SUITES[args.suite].seeds))
     for name in ('source_iters', 'adapt_iters', 'jobs'):
         value = getattr(args, name)
@@ -138,6 +138,28 @@ def _check_read(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
             )
 
 
+def read_variants(variants: Sequence[Sequence[str]]) -> dict[str, dict[str, str]]:
+    """Overrides by name of all uses of ``--variant``.
+
+    Args:
+        variants: The words of each use.
+
+    Raises:
+        UserInputError: If two have one name, or one sets a key twice.
+        OverrideError: If a word is no override.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for words in variants:
+        name, options = read_variant(words)
+        if name in found:
+            raise UserInputError(
+                f'--variant {name}: the name is given twice, and one row would be lost: expected a name of its own '
+                'for each; rename one, or put the settings of both behind one --variant'
+            )
+        found[name] = options
+    return found
+
+
 def read_variant(words: Sequence[str]) -> tuple[str, dict[str, str]]:
     """Name and overrides of a ``--variant``.
 
@@ -149,7 +171,15 @@ def read_variant(words: Sequence[str]) -> tuple[str, dict[str, str]]:
 
     Raises:
         OverrideError: If a word is no override.
+        UserInputError: If a key is given twice.
     """
     name, *overrides = words
     parse_overrides(overrides, f'--variant {name}')
+    keys = [word.partition('=')[0] for word in overrides]
+    twice = [key for key in keys if keys.count(key) > 1]
+    if twice:
+        raise UserInputError(
+            f'--variant {name}: {twice[0]} is given twice: expected one value; take the other out, or give it a '
+            '--variant of its own'
+        )
     return name, dict(word.split('=', 1) for word in overrides)

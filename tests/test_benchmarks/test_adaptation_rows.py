@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS, TRANSFORMS
 from test_configs import flat
 
-from benchmarks.adaptation.arguments import read_variant
+from benchmarks.adaptation.arguments import parse_args, read_variant
 from benchmarks.adaptation.command import estimate
 from benchmarks.adaptation.row_configs import assignments, root_options, row_config
 from benchmarks.adaptation.rows import FULL, HEADLINE, MATCHED, RIVALS, ROWS, add_variants
@@ -303,11 +303,24 @@ def test_a_variant_is_a_row_with_overrides_of_its_own(tmp_path: Path) -> None:
         (['ablations', 'a=1'], "'ablations' stands for something else"),
         (['all', 'a=1'], "'all' stands for something else"),
         (['js:none', 'a=1'], 'expected NAME or NAME:ROW'),
+        (['js', 'a=1', 'b=2', 'a=3'], '--variant js: a is given twice: expected one value'),
     ],
 )
 def test_wrong_variants_are_refused(words: list[str], message: str) -> None:
     with pytest.raises((UserInputError, OverrideError), match=message):
         add_variants(dict([read_variant(words)]))
+
+
+@pytest.mark.parametrize('second', [['a', 'k=3'], ['a', 'other=3'], ['a', 'k=1']])
+def test_two_variants_of_one_name_are_refused(second: list[str]) -> None:
+    """One of them would be lost; two that change different rows are refused when they are added."""
+    words = ['mini', '--variant', 'a', 'k=1', '--variant', *second]
+    with pytest.raises(UserInputError, match='^--variant a: the name is given twice, and one row'):
+        parse_args(None, words)
+    two = parse_args(None, ['mini', '--variant', 'a', 'k=1', '--variant', 'b', 'k=3'])
+    assert two.variants == {'a': {'k': '1'}, 'b': {'k': '3'}}
+    with pytest.raises(UserInputError, match="there is a row 'a' already"):
+        add_variants({'a': {'k': '1'}, 'a:wo_js': {'k': '3'}})
 
 
 def test_the_pretrained_suite_has_the_rows_of_mini_from_one_pretrained_stage(
