@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
+from mmseg_ccdistill.runtime.work_dir import check_output_file
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -33,13 +34,22 @@ def write_section(page: Path, text: str) -> None:
         text: See :func:`section`.
 
     Raises:
-        UserInputError: If the page does not have both marks, in this order.
+        UserInputError: If the page cannot be read or written, or does not have both marks, in this order.
     """
     begin, end = text.split('\n', 1)[0], text.rsplit('\n', 1)[1]
-    before, first, rest = page.read_text(encoding='utf-8').partition(begin)
+    try:
+        content = page.read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else 'it is no text'
+        raise UserInputError(
+            f'the page {str(page)!r} cannot be read ({reason}): expected a text file with the lines {begin} and '
+            f'{end}; name another, or write these lines into it'
+        ) from error
+    before, first, rest = content.partition(begin)
     _, last, after = rest.partition(end)
     if not first or not last:
         raise UserInputError(
             f'{page} has no lines {begin} and {end}: put them where the table shall stand'
         )
+    check_output_file(page, 'the page')
     write_atomically(page, (before + text + after).encode())

@@ -19,11 +19,12 @@ LOG = 'train.log'
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """A JSON record; empty if there is none or it cannot be read."""
+    """A JSON record; empty if there is none, it cannot be read or it is no mapping."""
     try:
-        return json.loads(path.read_text())
+        record = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
+    return record if isinstance(record, dict) else {}
 
 
 def start_run(folder: Path, fingerprint: str, has_begun: bool) -> bool:

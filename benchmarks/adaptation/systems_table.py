@@ -139,20 +139,29 @@ def systems_table(
     return [[line[i] for i in kept] for line in table]
 
 
-def read_times(path: Path) -> Mapping[str, Mapping[str, float]]:
+def read_times(path: Path, suite: str) -> Mapping[str, Mapping[str, float]]:
     """Times of a step by row.
 
     Args:
         path: File of :mod:`benchmarks.adaptation.step_times`.
+        suite: Name of the suite whose rows they stand beside.
 
     Raises:
-        UserInputError: If it is not such a file.
+        UserInputError: If it is not such a file, or of another suite.
     """
-    rows = read_record(path).get('rows')
-    if not rows:
+    record = read_record(path)
+    rows = record.get('rows')
+    if not (
+        rows and isinstance(rows, dict) and all(isinstance(row, dict) for row in rows.values())
+    ):
         raise UserInputError(
             f'--times: {str(path)!r} holds no times: expected a file that python -m benchmarks.adaptation.step_times '
             'has written with --out; write one'
+        )
+    if record.get('suite') != suite:
+        raise UserInputError(
+            f'--times: {str(path)!r} holds times of the suite {record.get("suite")}, the results are of {suite}: '
+            f'expected times of the same suite; write them with python -m benchmarks.adaptation.step_times {suite}'
         )
     return rows
 
@@ -182,6 +191,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--mark', default='systems', help='name of the marks in the page')
     args = parser.parse_args(argv)
     results = read_results(args.results)
+    if not set_names(results):
+        raise UserInputError(
+            f'{str(args.results)!r} holds no run, so there is no table: expected results with a row that was measured; '
+            'run the suite first, or name another file'
+        )
     dataset = args.dataset or main_set(results)
     if dataset not in set_names(results):
         raise UserInputError(
@@ -193,7 +207,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f'--reference: {args.reference!r} was not measured in {str(args.results)!r}: expected one of '
             f'{", ".join(row_names(results))}'
         )
-    times = None if args.times is None else read_times(args.times)
+    times = None if args.times is None else read_times(args.times, results['suite'])
     shown = choose_rows(args.rows, SUITES[results['suite']])
     if not set(shown) & set(row_names(results)):
         raise UserInputError(

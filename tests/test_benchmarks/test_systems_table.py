@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -248,6 +249,57 @@ def test_a_wrong_argument_is_one_sentence(
         main([str(tmp_path / 'results.json'), *options])
 
 
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ([], 'holds no times'),
+        ([{'rows': {'full': {'value': 1.0}}}], 'holds no times'),
+        (3, 'holds no times'),
+        ({'suite': 'mini', 'rows': [1.0]}, 'holds no times'),
+        ({'suite': 'mini', 'rows': {'full': 1.0}}, 'holds no times'),
+        (
+            {'suite': 'pretrained', 'rows': {'full': {'value': 1.0}}},
+            'holds times of the suite pretrained, the results are of mini: expected times of the same suite',
+        ),
+        ({'rows': {'full': {'value': 1.0}}}, 'holds times of the suite None'),
+    ],
+)
+def test_times_of_another_kind_or_suite_are_refused(
+    results: dict[str, Any], tmp_path: Path, content: Any, message: str
+) -> None:
+    write_report(results, tmp_path, with_page=False)
+    times = tmp_path / 'times.json'
+    times.write_text(json.dumps(content))
+    with pytest.raises(UserInputError, match=message) as error:
+        main([str(tmp_path / 'results.json'), '--times', str(times)])
+    assert str(times) in str(error.value) and '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('runs', [{}, {'full': {}}])
+def test_results_without_a_run_are_named(runs: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / 'results.json').write_text(json.dumps({**results_of({}), 'runs': runs}))
+    for words in ([], ['--set', 'night']):
+        with pytest.raises(UserInputError, match=r"results\.json' holds no run, so there is no"):
+            main([str(tmp_path / 'results.json'), *words])
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('no/times.json', "^--out: the folder '.*/no' does not exist; make it first"),
+        ('afile/times.json', "^--out: '.*/afile' is no folder: expected one"),
+        ('', "^--out: '.*' is a folder: expected a file"),
+    ],
+)
+def test_times_that_could_not_be_written_are_not_taken(
+    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'afile').write_text('mine')
+    monkeypatch.setattr(step_times, 'step_times', lambda *_: pytest.fail('timed'))
+    with pytest.raises(UserInputError, match=message):
+        step_times.main(['mini', '--out', str(tmp_path / name)])
+
+
 def test_one_round_is_no_comparison() -> None:
     with pytest.raises(UserInputError, match='--rounds must be at least 2, got 1'):
         step_times.main(['mini', '--rounds', '1'])
@@ -259,6 +311,37 @@ def test_a_page_without_marks_stays_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(UserInputError, match='has no lines <!-- x: begin --> and <!-- x: end -->'):
         write_section(page, section('x', ['line']))
     assert page.read_text() == '<!-- x: end -->\n<!-- x: begin -->\n'
+
+
+@pytest.mark.parametrize(
+    ('content', 'reason'),
+    [(None, 'No such file or directory'), ('', 'Is a directory'), (b'\xff', 'it is no text')],
+)
+def test_a_page_that_cannot_be_read_is_named(
+    content: bytes | str | None, reason: str, tmp_path: Path
+) -> None:
+    page = tmp_path / 'page.md'
+    if isinstance(content, bytes):
+        page.write_bytes(content)
+    elif content is not None:
+        page.mkdir()
+    with pytest.raises(UserInputError) as error:
+        write_section(page, section('x', ['line']))
+    assert str(error.value).startswith(
+        f'the page {str(page)!r} cannot be read ({reason}): expected'
+    )
+    assert page.exists() == (content is not None)
+
+
+def test_a_page_in_a_read_only_folder_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / 'page.md'
+    page.write_text('\n'.join(marks('x')))
+    monkeypatch.setattr(os, 'access', lambda *_: False)  # root may write anywhere
+    with pytest.raises(UserInputError, match='^the page: .* cannot be written to'):
+        write_section(page, section('x', ['line']))
+    assert page.read_text() == '\n'.join(marks('x'))
 
 
 @pytest.mark.parametrize('mark', DOCS_TABLES)
