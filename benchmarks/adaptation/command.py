@@ -46,11 +46,13 @@ from benchmarks.adaptation.results import (
 from benchmarks.adaptation.rows import add_variants
 from benchmarks.adaptation.seed_runs import SeedRuns, seed_runs
 from benchmarks.adaptation.suites import SUITES, Suite, choose_rows, lengths_of
-from benchmarks.adaptation.unseen import UnseenSet, read_unseen_sets
+from benchmarks.adaptation.unseen import UnseenSet, UnseenTest, read_unseen_sets
 from benchmarks.stages import Stage, processes_at_a_time, run_stages
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.mini_night.world_manifest import MANIFEST
+from mmseg_ccdistill.prediction.writing import writing
 from mmseg_ccdistill.runtime.override_syntax import format_override
+from mmseg_ccdistill.runtime.work_dir import check_output_folder
 
 #: Seconds per iteration of the small networks on one core: source stage (batch 8) and adaptation (batch 2 a domain).
 CORE_SECONDS = {'source': 0.25, 'adaptation': 0.45}
@@ -175,16 +177,18 @@ def run_suite(args: argparse.Namespace, argv: Sequence[str]) -> int:
     def on_end(stage: Stage, problem: str) -> None:
         if problem:
             seed, row = stage.name.removeprefix('seed').split('/')[:2]
-            results['failures'].setdefault(failure_name(row, seed), problem)
+            unseen_set = stage.dataset if isinstance(stage, UnseenTest) else ''
+            results['failures'].setdefault(failure_name(row, seed, unseen_set), problem)
             print(f'FAILED {problem}', file=sys.stderr, flush=True)
         if problem or isinstance(stage, Evaluation):
             try:
                 report(with_page=False)
-            except UserInputError as error:  # the trainings go on
+            except (UserInputError, OSError) as error:  # the trainings go on
                 print(f'not written: {error}', file=sys.stderr, flush=True)
 
     failed = run_stages(stages, args.work_dir, jobs, 1, on_end)
-    written = report(with_page=True)
+    with writing(args.out):
+        written = report(with_page=True)
     print(f'took {(time.monotonic() - begin) / 60:.1f} minutes; report: {written}')
     return len(failed)
 
@@ -192,6 +196,9 @@ def run_suite(args: argparse.Namespace, argv: Sequence[str]) -> int:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the suite; exit code 1 if a stage failed."""
     args = parse_args(__doc__, argv)
+    if not args.report_only:
+        check_output_folder(args.work_dir, '--work-dir')
+    check_output_folder(args.out, '--out')
     if args.report_only:
         print(write_report(read_results(args.out / RESULTS), args.out))
         if args.compare:

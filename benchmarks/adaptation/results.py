@@ -127,7 +127,7 @@ def read_results(path: Path) -> dict[str, Any]:
             f'{str(path)!r} lacks {", ".join(sorted(missing))}: expected the results of this suite; '
             'name another folder with --out, or another file with --compare'
         )
-    for key in ('variants', 'sources'):
+    for key in ('variants', 'sources', 'runs'):
         if not all(isinstance(value, dict) for value in [results[key], *_values(results[key])]):
             raise UserInputError(
                 f'{str(path)!r} has {key} that are not of this form: expected one mapping for each name; '
@@ -142,9 +142,9 @@ def _values(mapping: Any) -> list[Any]:
     return list(mapping.values()) if isinstance(mapping, dict) else []
 
 
-def failure_name(row: str, seed: str) -> str:
-    """Key of a row and seed among the failures."""
-    return f'{row} of seed {seed}'
+def failure_name(row: str, seed: str, unseen: str = '') -> str:
+    """Key of a row and seed among the failures; of its test on an unseen set, if one is named."""
+    return f'{row} of seed {seed}' + (f' on {unseen}' if unseen else '')
 
 
 def check_sources(earlier: Mapping[str, Any], fingerprints: Mapping[str, str], path: Path) -> None:
@@ -207,6 +207,12 @@ def merge(earlier: Mapping[str, Any], results: Mapping[str, Any], path: Path) ->
     merged['unseen'] = _both_unseen(earlier['unseen'], results['unseen'])
     over = {failure_name(row, seed) for row, runs in results['runs'].items() for seed in runs}
     over |= {failure_name('source', seed) for seed in results['sources']}
+    over |= {
+        failure_name(row, seed, name)
+        for name, by_row in results['unseen'].items()
+        for row, by_seed in by_row.items()
+        for seed in by_seed
+    }
     past = {name: text for name, text in earlier['failures'].items() if name not in over}
     merged['failures'] = {**past, **results['failures']}
     return sum_up(merged)

@@ -19,11 +19,19 @@ from mmengine.config import Config
 from benchmarks.adaptation.measure import Evaluation, measure_set
 from benchmarks.repository import ROOT
 from benchmarks.stages import Stage
-from mmseg_ccdistill.engine.start_up_checks import check_checkpoint_content, check_data_roots
+from mmseg_ccdistill.datasets.class_names import class_difference
+from mmseg_ccdistill.datasets.file_check import build_lazily
+from mmseg_ccdistill.engine.start_up_checks import (
+    check_checkpoint_content,
+    check_data_roots,
+    dataset_configs,
+)
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.models.losses import CITYSCAPES_CLASSES
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
 from mmseg_ccdistill.runtime.command_line import load_config, run_main
 from mmseg_ccdistill.runtime.override_syntax import add_override_argument, format_override
+from mmseg_ccdistill.runtime.work_dir import check_output_folder
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,8 @@ def read_unseen_sets(paths: Sequence[Path]) -> list[UnseenSet]:
         The sets, in this order.
 
     Raises:
-        UserInputError: If a config names no set, its files are not there, or two sets have one name.
+        UserInputError: If a config names no set, its files are not there, its classes are not those of the suites, or
+            two sets have one name.
     """
     found = [read_unseen_set(path) for path in paths]
     for unseen in found:
@@ -87,7 +96,21 @@ def read_unseen_sets(paths: Sequence[Path]) -> list[UnseenSet]:
                 "of them another test_evaluator=dict(dataset_name='...')"
             )
         check_data_roots(Config(dict(test_dataloader=unseen.loader)), ['test_dataloader'])
+        _check_classes(unseen)
     return found
+
+
+def _check_classes(unseen: UnseenSet) -> None:
+    """Check that a set has the classes of the suites, which are those of Cityscapes."""
+    for key, node in dataset_configs(unseen.loader.get('dataset'), 'test_dataloader.dataset'):
+        names = build_lazily({**node, 'pipeline': []}).metainfo.get('classes') or ()
+        difference = class_difference(CITYSCAPES_CLASSES, names, ('Cityscapes', 'the set'))
+        if difference is not None:
+            raise UserInputError(
+                f'--test-on {unseen.config}: {key} has other classes than the rows ({difference}): expected those of '
+                'Cityscapes in their order, because a model knows classes by their ids; take '
+                'metainfo=dict(classes=...) out, or name a set whose labels have these ids'
+            )
 
 
 def _absolute(node: Any) -> Any:
@@ -111,9 +134,11 @@ class UnseenTest(Evaluation):
 
     Attributes:
         test_on: Config that names the set.
+        dataset: Name of the set.
     """
 
     test_on: str = ''
+    dataset: str = ''
 
     @classmethod
     def on(cls, unseen: UnseenSet, stage: Stage) -> UnseenTest:
@@ -132,6 +157,7 @@ class UnseenTest(Evaluation):
             stage.options,
             repr(unseen.loader),
             test_on=str(unseen.config),
+            dataset=unseen.name,
         )
 
     def product(self, work_dir: Path) -> Path:
@@ -159,6 +185,7 @@ def main() -> None:
     parser.add_argument('--out', type=Path, required=True, help='JSON file to write')
     add_override_argument(parser)
     args = parser.parse_args()
+    check_output_folder(args.out.parent, '--out')
     options = dict(args.cfg_options or {})
     load_config(args.config, options)
     (unseen,) = read_unseen_sets([args.test_on])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shlex
 import shutil
@@ -30,6 +31,7 @@ from benchmarks.repository import code_state
 from benchmarks.stages import Stage
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.mini_night.world_manifest import MANIFEST, manifest_text
+from mmseg_ccdistill.runtime.atomic_file import FileNotWrittenError
 from mmseg_ccdistill.runtime.command_line import run_main
 from mmseg_ccdistill.runtime.override_syntax import parse_overrides
 
@@ -268,6 +270,71 @@ def test_a_failure_is_written_when_nothing_was_measured(
     assert failures == {'source of seed 0': 'no luck', 'wo_js of seed 7': 'of another command'}
     assert '- source of seed 0: no luck' in (out / 'results.md').read_text()
     assert not (out / 'index.html').exists()
+
+
+def test_a_failed_test_on_an_unseen_set_has_a_name_of_its_own(
+    real_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(todo: list[Stage], *arguments: Any) -> dict[Stage, str]:
+        arguments[-1](todo[-1], 'no luck')
+        return {todo[-1]: 'no luck'}
+
+    monkeypatch.setattr(command, 'run_stages', fail)
+    elsewhere = tmp_path / 'elsewhere.py'
+    night = dict(img_path='rgb_anon/val/night', seg_map_path='gt/val/night')
+    root = str(real_root / 'dark_zurich')
+    dataset = dict(type='DarkZurichDataset', data_root=root, data_prefix=night, pipeline=[])
+    elsewhere.write_text(f'test_dataloader = dict(dataset={dataset!r})\n')
+    words = ['--rows', 'full', '--seeds', 0, '--work-dir', tmp_path / 'work']
+    with pytest.raises(SystemExit):
+        exit_code('real', '--root', real_root, *words, '--test-on', elsewhere)
+    found = json.loads((tmp_path / 'work/report/results.json').read_text())
+    assert found['failures'] == {'full of seed 0 on elsewhere': 'no luck'}
+
+
+def test_a_report_that_cannot_be_written_ends_no_training(
+    real_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """On a full disk the trainings go on; if there is no room at the end either, one sentence says so."""
+    went_on: list[bool] = []
+
+    def full(*_: Any, **__: Any) -> Path:
+        raise FileNotWrittenError(errno.ENOSPC, 'No space left on device')
+
+    def run(todo: list[Stage], *arguments: Any) -> dict[Stage, str]:
+        arguments[-1](next(stage for stage in todo if isinstance(stage, measure.Evaluation)), '')
+        arguments[-1](todo[0], 'no luck')
+        went_on.append(True)
+        return {}
+
+    monkeypatch.setattr(command, 'run_stages', run)
+    monkeypatch.setattr(command, 'write_report', full)
+    words = ['--root', real_root, '--seeds', 0, '--work-dir', tmp_path / 'work']
+    assert exit_code('real', *words) == 1 and went_on
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(':')[0] for line in lines] == [
+        'not written', 'FAILED no luck', 'not written', 'error'
+    ]  # fmt: skip
+    assert 'No space left on device' in lines[0]
+    assert f'{str(tmp_path / "work/report")!r} cannot be written (No space left' in lines[-1]
+
+
+@pytest.mark.parametrize('option', ['--out', '--work-dir'])
+@pytest.mark.parametrize('inside', ['', 'rep'])
+@pytest.mark.parametrize('suite', ['mini', 'cs2dz'])
+def test_an_output_in_a_file_is_refused_before_anything_runs(
+    option: str, inside: str, suite: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / 'afile').write_text('mine')
+    places = {'--out': tmp_path / 'out', '--work-dir': tmp_path / 'work'}
+    places[option] = tmp_path / 'afile' / inside
+    words = [word for pair in places.items() for word in pair]
+    assert exit_code(suite, '--seeds', 0, '--rows', 'wo_cdc_cds', *words) == 2
+    assert capsys.readouterr().err == (
+        f"error: {option}: '{tmp_path}/afile' is no folder: expected one; name another\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ['afile']
+    assert (tmp_path / 'afile').read_text() == 'mine'
 
 
 def test_a_set_without_labels_has_no_miou(monkeypatch: pytest.MonkeyPatch) -> None:

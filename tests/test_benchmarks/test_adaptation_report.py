@@ -312,6 +312,7 @@ def test_what_is_checked_is_what_is_written() -> None:
             'has variants that are not of this',
         ),
         (json.dumps({**results_of({}), 'sources': {'0': 9.0}}), 'has sources that are not of this'),
+        (json.dumps({**results_of({}), 'runs': ['full']}), 'has runs that are not of this'),
     ],
 )
 def test_a_file_that_is_no_report_is_named(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,13 @@ from benchmarks.adaptation import unseen
 from benchmarks.adaptation.command import main
 from benchmarks.adaptation.measured import on_unseen
 from benchmarks.adaptation.page import page
-from benchmarks.adaptation.results import add_finished, merge, read_results, write_report
+from benchmarks.adaptation.results import (
+    add_finished,
+    failure_name,
+    merge,
+    read_results,
+    write_report,
+)
 from benchmarks.adaptation.seed_runs import seed_runs
 from benchmarks.adaptation.suites import SUITES
 from benchmarks.adaptation.tables import means_table
@@ -25,19 +32,19 @@ from benchmarks.adaptation.text_reports import markdown_report
 from benchmarks.adaptation.unseen import UnseenTest, read_unseen_set, read_unseen_sets
 from benchmarks.stage_folder import finish_run, start_run
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.models.losses import CITYSCAPES_CLASSES
 from mmseg_ccdistill.runtime.command_line import run_main
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def set_config(folder: Path, root: str, name: str | None = 'far away') -> Path:
-    """A config that names a set below ``root``, and nothing else."""
+def set_config(folder: Path, root: str, name: str | None = 'far away', **dataset: Any) -> Path:
+    """A config that names a set below ``root``, with these settings of its dataset, and nothing else."""
     loader = dict(
         batch_size=1,
         num_workers=0,
         sampler=dict(type='DefaultSampler', shuffle=False),
         dataset=dict(
-            type='DarkZurichDataset',
             data_root=root,
             data_prefix=dict(img_path='rgb_anon/val/night', seg_map_path='gt/val/night'),
             pipeline=[
@@ -46,6 +53,7 @@ def set_config(folder: Path, root: str, name: str | None = 'far away') -> Path:
                 dict(type='LoadAnnotations'),
                 dict(type='PackSegInputs'),
             ],
+            **{'type': 'DarkZurichDataset', **dataset},
         ),
     )
     evaluator = dict(type='NightIoUMetric', **(dict(dataset_name=name) if name else {}))
@@ -53,6 +61,18 @@ def set_config(folder: Path, root: str, name: str | None = 'far away') -> Path:
     path = folder / 'elsewhere.py'
     path.write_text(f'test_dataloader = {loader!r}\ntest_evaluator = {evaluator!r}\n')
     return path
+
+
+#: The same files, read by a class that knows no classes.
+PLAIN = dict(
+    type='BaseSegDataset',
+    img_suffix='_rgb_anon.png',
+    seg_map_suffix='_gt_labelTrainIds.png',
+)
+
+
+def with_classes(names: Sequence[str]) -> dict[str, Any]:
+    return dict(metainfo=dict(classes=list(names)))
 
 
 @pytest.fixture
@@ -103,6 +123,51 @@ def test_mistakes_end_in_one_sentence_before_anything_runs(
         assert not work.exists()
 
 
+@pytest.mark.parametrize(
+    ('dataset', 'difference'),
+    [
+        (
+            with_classes(['sidewalk', 'road', *CITYSCAPES_CLASSES[2:]]),
+            "the same names in another order: class 0 is 'road' in Cityscapes, 'sidewalk' in the set",
+        ),
+        (with_classes(CITYSCAPES_CLASSES[:17]), "only in Cityscapes: 'motorcycle', 'bicycle'"),
+        (
+            dict(**PLAIN, **with_classes([*CITYSCAPES_CLASSES[:18], 'tram'])),
+            "only in Cityscapes: 'bicycle', only in the set: 'tram'",
+        ),
+        (PLAIN, "only in Cityscapes: 'road', 'sidewalk', "),
+    ],
+    ids=['swapped', 'fewer', 'other', 'none'],
+)
+@pytest.mark.parametrize('is_nested', [False, True])
+def test_a_set_of_other_classes_is_refused_before_anything_runs(
+    dataset: dict[str, Any],
+    difference: str,
+    is_nested: bool,
+    night: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    other = set_config(tmp_path / 'a', str(night), **dataset)
+    if is_nested:
+        with other.open('a') as file:
+            file.write("inner = dict(test_dataloader['dataset'])\n")
+            file.write(
+                "test_dataloader['dataset'] = dict(type='ConcatDataset', datasets=[inner])\n"
+            )
+    work = tmp_path / 'work'
+    assert exit_code('mini', '--work-dir', work, '--test-on', other) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f'error: --test-on {other}: test_dataloader.dataset')
+    assert difference in error and 'expected those of Cityscapes in their order' in error
+    assert error.count('\n') == 1 and not work.exists()
+
+
+def test_the_classes_of_cityscapes_may_be_named(night: Path, tmp_path: Path) -> None:
+    named = set_config(tmp_path / 'a', str(night), **with_classes(CITYSCAPES_CLASSES))
+    assert len(read_unseen_sets([named])) == 1
+
+
 def test_every_row_is_tested_after_all_trainings(night: Path, tmp_path: Path) -> None:
     found = read_unseen_sets([set_config(tmp_path / 'a', str(night))])
     roots = {part: tmp_path / part for part in ('cityscapes', 'dark_zurich')}
@@ -121,6 +186,7 @@ def test_every_row_is_tested_after_all_trainings(night: Path, tmp_path: Path) ->
     assert words[1:4] == ['-m', 'benchmarks.adaptation.unseen', str(ROOT / tests[0].config)]
     assert words[4] == f'{tmp_path}/seed0/full/iter_6.pth'
     assert words[5:7] == ['--test-on', str(tmp_path / 'a/elsewhere.py')]
+    assert tests[0].dataset == 'far away'
     # What was trained before stays finished; another set is another test.
     plain = stages([])
     for a, b in zip(plain.stages(), runs.stages(), strict=False):
@@ -173,6 +239,27 @@ def test_results_are_kept_by_set_row_and_seed(tmp_path: Path) -> None:
     del content['unseen']  # as an older file
     path.write_text(json.dumps(content))
     assert read_results(path)['unseen'] == {}
+
+
+def test_a_failed_test_stays_in_the_report_until_that_set_is_measured(tmp_path: Path) -> None:
+    """Neither the row itself, nor another set, row or seed stands for it."""
+    name = failure_name('full', '0', 'far away')
+    earlier = {**results_of({}), 'failures': {name: 'stage failed\nno room'}}
+    path = tmp_path / 'results.json'
+    others = unseen_results()
+    others['unseen'] = {
+        'far away': {'full': {'1': {}}, 'wo_cdc_cds': {'0': {}}},
+        'near': {'full': {'0': {}}},
+    }
+    kept = merge(earlier, others, path)
+    assert kept['failures'] == earlier['failures'] and '0' in kept['runs']['full']
+    later = merge(earlier, unseen_results(), path)
+    assert later['failures'] == {}
+    assert '- full of seed 0 on far away: no room' in markdown_report(
+        merge(earlier, results_of({'full': {'0': 20.0}}), path)
+    )
+    of_row = {**results_of({}), 'failures': {failure_name('full', '0'): 'of the training'}}
+    assert merge(of_row, {**unseen_results(), 'runs': {}}, path)['failures'] == of_row['failures']
 
 
 def test_a_finished_test_reaches_the_results(night: Path, tmp_path: Path) -> None:
