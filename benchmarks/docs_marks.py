@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
-from mmseg_ccdistill.runtime.work_dir import check_output_file
+from mmseg_ccdistill.runtime.output_place import check_output_file
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -51,5 +51,5 @@ def write_section(page: Path, text: str) -> None:
         raise UserInputError(
             f'{page} has no lines {begin} and {end}: put them where the table shall stand'
         )
-    check_output_file(page, 'the page')
+    check_output_file(page, 'name another page')
     write_atomically(page, (before + text + after).encode())

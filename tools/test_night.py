@@ -29,8 +29,9 @@ from mmseg_ccdistill.runtime.command_line import (
 )
 from mmseg_ccdistill.runtime.config_errors import named_mistakes
 from mmseg_ccdistill.runtime.config_overrides import apply_overrides
+from mmseg_ccdistill.runtime.output_place import check_output_folder
 from mmseg_ccdistill.runtime.processes import set_up_processes
-from mmseg_ccdistill.runtime.work_dir import check_output_folder, set_work_dir
+from mmseg_ccdistill.runtime.work_dir import set_work_dir
 
 #: Sets by name, with the file in configs/_base_/datasets that describes each and prefixes its variables.
 SETS = {
@@ -104,7 +105,7 @@ def report_stem(folder: str, checkpoint: str) -> str:
     Raises:
         UserInputError: If there are such files already, or the folder cannot be written to.
     """
-    check_output_folder(folder, '--out')
+    check_output_folder(folder)
     stem = os.path.join(folder, f'{Path(checkpoint).stem}_night')
     for path in (f'{stem}.json', f'{stem}.md'):
         if os.path.exists(path):

@@ -51,8 +51,8 @@ from benchmarks.stages import Stage, processes_at_a_time, run_stages
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.mini_night.world_manifest import MANIFEST
 from mmseg_ccdistill.prediction.writing import writing
+from mmseg_ccdistill.runtime.output_place import check_output_folder
 from mmseg_ccdistill.runtime.override_syntax import format_override
-from mmseg_ccdistill.runtime.work_dir import check_output_folder
 
 #: Seconds per iteration of the small networks on one core: source stage (batch 8) and adaptation (batch 2 a domain).
 CORE_SECONDS = {'source': 0.25, 'adaptation': 0.45}
@@ -197,8 +197,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the suite; exit code 1 if a stage failed."""
     args = parse_args(__doc__, argv)
     if not args.report_only:
-        check_output_folder(args.work_dir, '--work-dir')
-    check_output_folder(args.out, '--out')
+        check_output_folder(args.work_dir, 'name another with --work-dir')
+    check_output_folder(args.out)
     if args.report_only:
         print(write_report(read_results(args.out / RESULTS), args.out))
         if args.compare:

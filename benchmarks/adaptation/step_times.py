@@ -28,7 +28,7 @@ from benchmarks.timing import time_interleaved
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
 from mmseg_ccdistill.runtime.command_line import run_main
-from mmseg_ccdistill.runtime.work_dir import check_output_file
+from mmseg_ccdistill.runtime.output_place import check_output_file
 
 
 def step_times(suite: Suite, rows: Sequence[str], rounds: int) -> dict[str, dict[str, float]]:
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.rounds < 2:
         raise UserInputError(f'--rounds must be at least 2, got {args.rounds}')
     if args.out is not None:
-        check_output_file(args.out, '--out')
+        check_output_file(args.out)
     suite = SUITES[args.suite]
     found: dict[str, Any] = dict(
         suite=args.suite,
@@ -99,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.out is None:
         print(text)
     else:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(args.out, text.encode())
 
 

@@ -30,8 +30,8 @@ from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.models.losses import CITYSCAPES_CLASSES
 from mmseg_ccdistill.runtime.atomic_file import write_atomically
 from mmseg_ccdistill.runtime.command_line import load_config, run_main
+from mmseg_ccdistill.runtime.output_place import check_output_file
 from mmseg_ccdistill.runtime.override_syntax import add_override_argument, format_override
-from mmseg_ccdistill.runtime.work_dir import check_output_folder
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument('--out', type=Path, required=True, help='JSON file to write')
     add_override_argument(parser)
     args = parser.parse_args()
-    check_output_folder(args.out.parent, '--out')
+    check_output_file(args.out)
     options = dict(args.cfg_options or {})
     load_config(args.config, options)
     (unseen,) = read_unseen_sets([args.test_on])

@@ -1,4 +1,4 @@
-"""The folder that a run writes to, and whether an output can be written at all."""
+"""The folder that a run writes to."""
 
 from __future__ import annotations
 
@@ -29,47 +29,6 @@ def make_work_dir(path: str) -> None:
             f'the work dir {path!r} is read-only: expected a folder that can be written; name another '
             'one with --work-dir or change its permissions'
         )
-
-
-def check_output_folder(path: str | os.PathLike[str], option: str) -> None:
-    """Check that a folder can be made and written to, before what shall lie in it is computed. Nothing is made.
-
-    Args:
-        path: Folder.
-        option: What names it on the command line, for the message (``'--out'``).
-
-    Raises:
-        UserInputError: If it or what it lies in is a file, or is read-only.
-    """
-    there = Path(path).absolute()
-    while not os.path.lexists(there):
-        there = there.parent
-    if not there.is_dir():
-        raise UserInputError(f'{option}: {str(there)!r} is no folder: expected one; name another')
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UserInputError(f'{option}: {str(there)!r} cannot be written to; name another folder')
-
-
-def check_output_file(path: str | os.PathLike[str], option: str) -> None:
-    """Check that a file can be written, before its content is computed. Nothing is made.
-
-    Args:
-        path: File.
-        option: What names it on the command line, for the message (``'--out'``).
-
-    Raises:
-        UserInputError: If it is a folder, or its folder is missing or read-only.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise UserInputError(
-            f'{option}: {str(path)!r} is a folder: expected a file; name one in it'
-        )
-    if not os.path.lexists(path.absolute().parent):
-        raise UserInputError(
-            f'{option}: the folder {str(path.parent)!r} does not exist; make it first, or name another file'
-        )
-    check_output_folder(path.parent, option)
 
 
 def default_work_dir(config_path: str) -> str:

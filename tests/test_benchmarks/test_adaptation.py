@@ -331,7 +331,8 @@ def test_an_output_in_a_file_is_refused_before_anything_runs(
     words = [word for pair in places.items() for word in pair]
     assert exit_code(suite, '--seeds', 0, '--rows', 'wo_cdc_cds', *words) == 2
     assert capsys.readouterr().err == (
-        f"error: {option}: '{tmp_path}/afile' is no folder: expected one; name another\n"
+        f'error: nothing can be written into {str(places[option])!r} (Not a directory): expected a folder with the '
+        f'right to write; name another with {option}\n'
     )
     assert [path.name for path in tmp_path.iterdir()] == ['afile']
     assert (tmp_path / 'afile').read_text() == 'mine'

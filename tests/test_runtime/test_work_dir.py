@@ -8,13 +8,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmseg_ccdistill.runtime.work_dir import (
-    check_output_file,
-    check_output_folder,
-    default_work_dir,
-    make_work_dir,
-    set_work_dir,
-)
+from mmseg_ccdistill.runtime.work_dir import default_work_dir, make_work_dir, set_work_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -104,37 +98,3 @@ def test_a_read_only_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
         f'the work dir {str(tmp_path)!r} is read-only: expected a folder that can be written; name '
         'another one with --work-dir or change its permissions'
     )
-
-
-def test_a_place_for_an_output_is_checked_and_not_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / 'file').write_text('')
-    monkeypatch.chdir(tmp_path)
-    for folder in ('.', 'new', 'new/deep', str(tmp_path)):
-        check_output_folder(folder, '--out')
-    check_output_file('new.json', '--out')
-    check_output_file('file', '--out')
-    assert [path.name for path in tmp_path.iterdir()] == ['file']
-    no_folder = f"--out: '{tmp_path}/file' is no folder: expected one; name another"
-    for check, path, sentence in (
-        (check_output_folder, 'file', no_folder),
-        (check_output_folder, 'file/a/b', no_folder),
-        (check_output_file, 'file/a.json', no_folder),
-        (
-            check_output_file,
-            'new/a.json',
-            "--out: the folder 'new' does not exist; make it first, or name another file",
-        ),
-        (check_output_file, '.', "--out: '.' is a folder: expected a file; name one in it"),
-    ):
-        with pytest.raises(ValueError) as caught:
-            check(path, '--out')
-        assert str(caught.value) == sentence
-    monkeypatch.setattr(os, 'access', lambda path, mode: False)  # root may write anywhere
-    for check in (check_output_folder, check_output_file):
-        with pytest.raises(ValueError) as caught:
-            check('new', '--out')
-        assert str(caught.value) == (
-            f"--out: '{tmp_path}' cannot be written to; name another folder"
-        )
