@@ -29,7 +29,9 @@ from benchmarks.repository import ROOT, code_state
 from mmseg_ccdistill.datasets.transforms.lab_transfer import bgr_to_lab
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.mini_night.world_manifest import MANIFEST, USUAL
+from mmseg_ccdistill.runtime.atomic_file import write_atomically
 from mmseg_ccdistill.runtime.command_line import run_main
+from mmseg_ccdistill.runtime.output_place import check_output_folder
 
 #: Height in pixels at which all images are measured: that of the rendered frames.
 HEIGHT = 270
@@ -245,6 +247,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument('--out', type=Path, default=ROOT / 'work_dirs/night_calibration')
     args = parser.parse_args(argv)
+    check_output_folder(args.out)
     found = real_frames(args.real)
     worlds = [night_frames(world) for world in args.world]
     sets = [*worlds, *map(frames_of_others, args.others)]
@@ -260,8 +263,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     last = worlds[-1][1]  # frames of others are real, or made of real ones: they are not shown
     pictures = last[:: max(len(last) // NUM_PICTURES, 1)][:NUM_PICTURES]
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / 'night_calibration.json').write_text(json.dumps(report, indent=2) + '\n')
-    (args.out / 'night_calibration.jpg').write_bytes(draw(real, rendered, pictures))
+    text = json.dumps(report, indent=2) + '\n'
+    write_atomically(args.out / 'night_calibration.json', text.encode())
+    write_atomically(args.out / 'night_calibration.jpg', draw(real, rendered, pictures))
     print(table(report))
 
 

@@ -40,7 +40,10 @@ from benchmarks.forked_training import (
     same,
     train,
 )
+from mmseg_ccdistill.runtime.atomic_file import write_atomically
 from mmseg_ccdistill.runtime.checkpoint_file import CheckpointFileError, verify_checkpoint
+from mmseg_ccdistill.runtime.command_line import run_main
+from mmseg_ccdistill.runtime.output_place import check_output_file
 
 RESULTS = ROOT / 'docs/results/reliability.json'
 # Kills of one run before it may end.
@@ -254,6 +257,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--seed', type=int, default=0, help='seed of the moments')
     parser.add_argument('--out', type=Path, default=RESULTS, help='file for the figures')
     args = parser.parse_args(argv)
+    check_output_file(args.out)
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix='reliability-') as folder:
         figures = measure(args.fault_kills, args.random_kills, Path(folder), args.seed)
@@ -264,10 +268,10 @@ def main(argv: list[str] | None = None) -> int:
         'mmengine': mmengine.__version__,
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(figures, indent=2) + '\n')
+    write_atomically(args.out, (json.dumps(figures, indent=2) + '\n').encode())
     print(json.dumps(figures, indent=2))
     return 1 if figures['details'] else 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run_main(lambda: sys.exit(main())))

@@ -21,6 +21,7 @@ from benchmarks.night_calibration import (
     table,
 )
 from benchmarks.repository import ROOT
+from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.mini_night import write_mini_night
 
 RESULTS = ROOT / 'docs/results/night_calibration.json'
@@ -142,6 +143,14 @@ def test_frames_of_others_are_measured_and_never_shown(
     report = json.loads((tmp_path / 'out/night_calibration.json').read_text())
     assert report['rendered']['simulated night']['frames'] == 3
     assert shown and all(path.is_relative_to(rendered) for path in shown)
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_measured(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / 'afile').write_text('mine')
+    with pytest.raises(UserInputError, match='^nothing can be written into'):
+        main(['--real', 'gone', '--world', 'gone', '--out', str(tmp_path / 'afile/out')])
 
 
 def test_two_sets_of_one_name_are_refused(tmp_path: Path) -> None:
