@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from ..errors import UserInputError
 from ..runtime.run_log import warn
+from .crop_check import crop_faults
 from .file_faults import (
     Sample,
     missing_fault,
@@ -224,6 +225,7 @@ def check_dataset(dataset: Any, manifest_dir: str | None = None) -> None:
     that the pipeline loads from holds it.
     For each label: it exists, has one channel and the size of its image as it is loaded, holds nothing
     but the ids of the classes and ``ignore_index``, and its palette, if it has one, shows these.
+    For each image of a target: the crop of its pipeline is never larger (:func:`crop_faults`).
     Headers and label values are remembered in a manifest,
     so a second start only stats the files.
 
@@ -237,11 +239,13 @@ def check_dataset(dataset: Any, manifest_dir: str | None = None) -> None:
     Raises:
         DatasetCheckError: At the first kind of fault that is found.
     """
+    target = getattr(dataset, 'target', None)
+    targets = [] if target is None else [*leaf_datasets(target)]
     for leaf in leaf_datasets(dataset):
-        _check_leaf(leaf, manifest_dir)
+        _check_leaf(leaf, manifest_dir, any(leaf is one for one in targets))
 
 
-def _check_leaf(dataset: Any, manifest_dir: str | None) -> None:
+def _check_leaf(dataset: Any, manifest_dir: str | None, is_target: bool) -> None:
     name = type(dataset).__name__
     samples: list[Sample] = []
     if hasattr(dataset, 'get_data_info') and not getattr(dataset, 'backend_args', None):
@@ -270,6 +274,7 @@ def _check_leaf(dataset: Any, manifest_dir: str | None) -> None:
 
     _report(turned_fault(sample, facts, dataset) for sample in samples)
     _report(size_fault(sample, facts, dataset) for sample in samples)
+    _report(crop_faults(samples if is_target else (), facts, dataset))
     _report(values_fault(sample.label, facts, dataset) for sample in samples if sample.label)
     _report([_disagreement(labels, facts, dataset)])
 

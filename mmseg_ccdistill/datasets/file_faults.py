@@ -89,14 +89,20 @@ def _turns(dataset: Any) -> bool:
     return loading_turns(getattr(getattr(dataset, 'pipeline', None), 'transforms', ()))
 
 
+def loaded_size(path: str, facts: Mapping[str, ImageFacts], dataset: Any) -> tuple[int, int]:
+    """Width and height of an image as a dataset loads it."""
+    found = facts[path]
+    size = (found.width, found.height)
+    return turned_size(size, found.orientation) if _turns(dataset) else size
+
+
 def size_fault(sample: Sample, facts: Mapping[str, ImageFacts], dataset: Any) -> str | None:
     """Say that the sizes within a sample, as they are loaded, differ, or None."""
-    turns = _turns(dataset)
 
     def loaded(path: str) -> tuple[int, int]:
-        found = facts[path]
-        size = (found.width, found.height)
-        return turned_size(size, found.orientation) if turns and path != sample.label else size
+        if path == sample.label:  # never turned
+            return facts[path].width, facts[path].height
+        return loaded_size(path, facts, dataset)
 
     image = loaded(sample.image)
     for path, role, fix in (

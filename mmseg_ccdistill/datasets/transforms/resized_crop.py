@@ -20,7 +20,7 @@ from mmseg.datasets.transforms import RandomCrop
 
 _INTERPOLATIONS = {'bilinear': cv2.INTER_LINEAR, 'nearest': cv2.INTER_NEAREST}
 #: mmseg's own, where it has one, differs from mmcv's in maps other than ``gt_seg_map``.
-_RESIZES = (Resize, getattr(mmseg_transforms, 'Resize', Resize))
+RESIZES = (Resize, getattr(mmseg_transforms, 'Resize', Resize))
 #: Keys that mmcv's Resize changes and :class:`ResizedCrop` does not.
 _OTHER_KEYS = ('gt_bboxes', 'gt_keypoints')
 
@@ -124,7 +124,7 @@ def join_crops(transforms: list[Any]) -> None:
 
 def _is_known(resize: Any) -> bool:
     return (
-        type(resize) in _RESIZES
+        type(resize) in RESIZES
         and resize.backend == 'cv2'
         and resize.interpolation in _INTERPOLATIONS
     )
