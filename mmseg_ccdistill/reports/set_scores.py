@@ -79,7 +79,7 @@ def measure_scores(run: Run, checkpoint: str | None = None) -> None:
         checkpoint: Checkpoint file; None takes the newest whole one of the run.
 
     Raises:
-        UserInputError: If there is no checkpoint, or no test set with ground truth.
+        UserInputError: If there is no checkpoint, or no test set with ground truth that has a pixel of a class.
     """
     if checkpoint is None:
         choice = newest_good_checkpoint(run.folder)
@@ -112,6 +112,12 @@ def measure_scores(run: Run, checkpoint: str | None = None) -> None:
         sample: dict[str, Any] = {key: dict(data=value[None]) for key, value in maps.items()}
         metric.process({}, [dict(sample, img_path=scene.path)])
     report = metric.make_report(metric.results)
+    if not any(report.label_pixels):
+        raise UserInputError(
+            f'--evaluate: no label of the {count} images, e.g. of {paths[0]!r}, has a pixel of the '
+            f'{len(meta["classes"])} classes, so there is no mIoU: expected trainIds; restore the labels, or leave '
+            '--evaluate out'
+        )
     stem = run.folder / MEASURED / 'test_set'
     write_reports([report], str(stem), report.title, run.folder.name, checkpoint=checkpoint)
     spread = np.linspace(0, count - 1, min(NUM_PANEL, count)).round().astype(int).tolist()

@@ -87,3 +87,22 @@ def test_a_run_without_ground_truth_cannot_be_tested(
     write_start(run, '20260102_030405', 'a = 1', ROWS)
     assert run_tool(tool, monkeypatch, run, '--evaluate', '--checkpoint', 'source.pth') == 2
     assert 'has no test_dataloader' in error_of(capsys)
+
+
+def test_labels_without_a_pixel_of_a_class_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    root = make_project(tmp_path)
+    write_start(root / 'run', '20260102_030405', (root / 'source.py').read_text(), ROWS)
+    for path in (root / 'data/dark_zurich/gt/val/night').rglob('*_labelTrainIds.png'):
+        cv2.imwrite(str(path), np.full_like(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), 255))
+    monkeypatch.chdir(root)
+    tool = load_tool('tools/report.py')
+    assert run_tool(tool, monkeypatch, 'run', '--evaluate', '--checkpoint', 'source.pth') == 2
+    error = error_of(capsys)
+    assert error.startswith('--evaluate: no label of the 3 images, e.g. of ')
+    assert error.endswith(
+        'has a pixel of the 19 classes, so there is no mIoU: expected trainIds; restore the labels, or leave '
+        '--evaluate out'
+    )
+    assert not Path('run/report').exists() and not Path('run/report.html').exists()
