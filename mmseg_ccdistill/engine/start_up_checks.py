@@ -16,18 +16,25 @@ from ..runtime.config_errors import named_mistakes
 from ..runtime.config_places import dotted_places
 
 
-def check_checkpoint_file(path: str, role: str) -> None:
-    """Check that a local checkpoint exists; addresses such as https://... are left to the loader.
+def check_checkpoint_file(path: str, role: str, takes_address: bool = False) -> None:
+    """Check that a local checkpoint exists.
 
     Args:
         path: Path or address.
         role: What names it, for the message (``'load_from'``).
+        takes_address: Whether an address such as https://... will do, which is left to the loader.
 
     Raises:
         UserInputError: If it is no file.
     """
-    if '://' in path or os.path.isfile(path):
+    if os.path.isfile(path):
         return
+    if '://' in path:
+        if takes_address:
+            return
+        raise UserInputError(
+            f'{role}: {path!r} is an address: expected a file on this machine; download it and name the file'
+        )
     what = 'is a folder, not a file' if os.path.isdir(path) else 'does not exist'
     raise UserInputError(
         f'{role}: the checkpoint {path!r} {what}; name a .pth file of a finished training run'
@@ -37,7 +44,7 @@ def check_checkpoint_file(path: str, role: str) -> None:
 def check_checkpoint_content(path: str, role: str, may_be_nested: bool = False) -> None:
     """Check that a local checkpoint can be read and holds weights, before anything is built.
 
-    No code in it is run.
+    No code in it is run. Addresses such as https://... are left to the loader.
 
     Args:
         path: Path or address.
@@ -48,7 +55,7 @@ def check_checkpoint_content(path: str, role: str, may_be_nested: bool = False) 
         UserInputError: If it is no file, is damaged, holds no tensors where they are looked for, or
             more than tensors and plain values.
     """
-    check_checkpoint_file(path, role)
+    check_checkpoint_file(path, role, takes_address=True)
     if '://' in path or trusts_pickle():
         return
     try:

@@ -8,6 +8,7 @@ the inferencer, MMSegmentation's tools), and a file backend whose writes are ato
 from __future__ import annotations
 
 import os
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -19,7 +20,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from . import atomic_file
 from .atomic_file import write_atomically
-from .checkpoint_file import load_checkpoint_file, verify_checkpoint
+from .checkpoint_file import CheckpointFileError, load_checkpoint_file, verify_checkpoint
 
 #: Name of the backend in mmengine's table.
 ATOMIC_BACKEND = 'atomic'
@@ -70,8 +71,8 @@ def load_from_http(filename: str, map_location: Any = None, model_dir: str | Non
         model_dir: Folder to download to. Defaults to torch's cache.
 
     Raises:
-        CheckpointFileError: If the file is damaged or not safe to read.
-        RuntimeError: If its sha256 is not the one in its name.
+        CheckpointFileError: If the file cannot be downloaded, is damaged or not safe to read, or its sha256 is not
+            the one in its name.
     """
     folder = Path(model_dir or os.path.join(torch.hub.get_dir(), 'checkpoints'))
     path = folder / os.path.basename(urlparse(filename).path)
@@ -91,6 +92,13 @@ def _download(address: str, path: Path) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     digits = torch.hub.HASH_REGEX.search(path.name)
-    torch.hub.download_url_to_file(
-        address, str(path), digits.group(1) if digits else None, progress=os.isatty(0)
-    )
+    try:
+        torch.hub.download_url_to_file(
+            address, str(path), digits.group(1) if digits else None, progress=os.isatty(0)
+        )
+    except (OSError, HTTPException, RuntimeError) as error:  # of urllib; of torch on a wrong sha256
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointFileError(
+            f'the checkpoint {address!r} cannot be downloaded ({reason}): expected an address that answers with the '
+            'file; correct it, or download the file by other means and name that'
+        ) from error

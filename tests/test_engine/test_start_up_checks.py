@@ -29,6 +29,17 @@ def test_initial_weights_are_checked_wherever_they_are_named(tmp_path) -> None:
     start_up_checks.check_initial_weights(config(checkpoint='https://example.com/resnet101.pth'))
 
 
+def test_an_address_is_refused_where_a_file_is_read() -> None:
+    address = 'https://example.com/resnet101.pth'
+    start_up_checks.check_checkpoint_content(address, 'load_from')
+    with pytest.raises(UserInputError) as caught:
+        start_up_checks.check_checkpoint_file(address, 'the argument CHECKPOINT')
+    assert str(caught.value) == (
+        f"the argument CHECKPOINT: '{address}' is an address: expected a file on this machine; download it and "
+        'name the file'
+    )
+
+
 def test_weights_where_nothing_looks_for_them_are_refused(tmp_path) -> None:
     """But a backbone's own reader may look under ``model``, as Swin's does."""
     path = str(tmp_path / 'swin.pth')

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import re
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -12,7 +13,7 @@ import torch
 from mmengine.fileio import get_file_backend
 from mmengine.runner import CheckpointLoader, save_checkpoint
 
-from mmseg_ccdistill.runtime.checkpoint_file import OWN_KEY
+from mmseg_ccdistill.runtime.checkpoint_file import OWN_KEY, CheckpointFileError
 from mmseg_ccdistill.runtime.checkpoint_io import ATOMIC_BACKEND, AtomicBackend
 
 
@@ -70,9 +71,32 @@ def test_a_download_is_checked_against_its_name_and_kept(
     assert CheckpointLoader.load_checkpoint(f'{address}/{named.name}').keys() == loaded.keys()
 
     torch.save({'conv': torch.zeros(2)}, folder / 'backbone-00000000.pth')
-    with pytest.raises(RuntimeError, match='invalid hash value'):
+    with pytest.raises(CheckpointFileError, match='cannot be downloaded .invalid hash value'):
         CheckpointLoader.load_checkpoint(f'{address}/backbone-00000000.pth')
     assert not list((tmp_path / 'cache').rglob('backbone-00000000*'))
+
+
+def test_an_address_that_does_not_answer_is_one_sentence(
+    tmp_path: Path, monkeypatch, site: tuple[str, Path]
+) -> None:
+    address, _ = site
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    monkeypatch.setattr(torch.hub, '_hub_dir', None)
+    for wrong, reason in (
+        (f'{address}/gone.pth', 'HTTP Error 404: File not found'),
+        ('http://127.0.0.1:1/gone.pth', r'<urlopen error \[Errno \d+\] Connection refused>'),
+        ('http://host.invalid/gone.pth', '<urlopen error .*>'),
+        ('https:///gone.pth', '<urlopen error no host given>'),
+        ('http://127.0.0.1:port/gone.pth', 'nonnumeric port.*'),
+    ):
+        with pytest.raises(CheckpointFileError) as caught:
+            CheckpointLoader.load_checkpoint(wrong)
+        assert re.fullmatch(
+            rf"the checkpoint '{wrong}' cannot be downloaded \({reason}\): expected an address that answers with the "
+            'file; correct it, or download the file by other means and name that',
+            str(caught.value),
+        )
+    assert not [path for path in (tmp_path / 'cache').rglob('*') if path.is_file()]
 
 
 def test_a_download_runs_no_code(tmp_path: Path, monkeypatch, site: tuple[str, Path]) -> None:

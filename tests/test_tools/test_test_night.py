@@ -221,6 +221,17 @@ def test_a_file_without_weights_is_named_before_anything_is_built(
         assert re.match(rf"error: the argument CHECKPOINT: '?{name}\.pth", error), error
 
 
+def test_an_address_that_does_not_answer_is_one_sentence(project, monkeypatch, capsys) -> None:
+    monkeypatch.setenv('TORCH_HOME', str(project / 'cache'))
+    monkeypatch.setattr(torch.hub, '_hub_dir', None)
+    address = 'http://127.0.0.1:1/night.pth'
+    options = ['--sets', 'acdc-night-val', *small('acdc_night_val')]
+    assert call(monkeypatch, 'plain.py', address, *options) == 2
+    error = capsys.readouterr().err
+    assert re.search(rf"^error: the checkpoint '{address}' cannot be downloaded \(", error, re.M)
+    assert 'Traceback' not in error
+
+
 def test_settings_that_the_tool_makes_itself_are_refused(project, monkeypatch, capsys) -> None:
     options = ['--cfg-options', 'test_dataloader.batch_size=2']
     assert call(monkeypatch, 'plain.py', 'plain.pth', *options) == 2

@@ -11,6 +11,7 @@ import cv2
 import mmseg
 import numpy as np
 import pytest
+import torch
 from meeting_port import meeting_port
 from mmengine.config import Config
 from mmseg.visualization import SegLocalVisualizer
@@ -69,6 +70,10 @@ train_cfg = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=2)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 """
+
+
+#: Nothing answers there.
+GONE = 'http://127.0.0.1:1/gone.pth'
 
 
 def _load(name: str) -> ModuleType:
@@ -180,6 +185,21 @@ def test_mistakes_end_in_one_sentence(
     assert _call(name, *arguments, monkeypatch=monkeypatch) == 2
     error = capsys.readouterr().err.strip()
     assert '\n' not in error and re.match(f'error: .*{expected}', error)
+
+
+@pytest.mark.parametrize(
+    ('name', 'arguments'),
+    [('test', [GONE]), ('train', ['--cfg-options', f'load_from={GONE}'])],
+)
+def test_an_address_that_does_not_answer_is_one_sentence(
+    project, capsys, monkeypatch, name, arguments
+) -> None:
+    monkeypatch.setenv('TORCH_HOME', str(project / 'cache'))
+    monkeypatch.setattr(torch.hub, '_hub_dir', None)
+    assert _call(name, 'tiny.py', *arguments, monkeypatch=monkeypatch) == 2
+    error = capsys.readouterr().err
+    assert re.search(rf"^error: the checkpoint '{GONE}' cannot be downloaded \(", error, re.M)
+    assert 'URLError' not in error
 
 
 def test_a_missing_label_is_named_before_the_first_iteration(project, capsys, monkeypatch) -> None:
