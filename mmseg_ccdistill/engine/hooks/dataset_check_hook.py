@@ -16,6 +16,7 @@ from ...runtime.start_together import others_sentence
 from ..class_check import check_classes
 from ..domain_check import check_domains
 from ..mixing_check import check_mixing
+from ..padding_check import check_padding
 from ..prediction_folders import keep_folders_of_loop
 
 
@@ -25,7 +26,8 @@ class DatasetCheckHook(Hook):
 
     And whether the model's classes are those of the data (:func:`check_classes`), and the training
     set holds the domains that the method reads (:func:`check_domains`) and the random numbers that
-    self-training mixes with (:func:`check_mixing`). The first process
+    self-training mixes with (:func:`check_mixing`), and whether the model says to which size its
+    training batches are padded (:func:`check_padding`). The first process
     of every node looks at the files of its node and tells all others, so that all stop: the one that
     has found something with its sentence, the others with that sentence and its rank.
 
@@ -48,8 +50,8 @@ class DatasetCheckHook(Hook):
         Raises:
             DatasetCheckError: On every rank, if a file is missing or wrong.
             UserInputError: If two images would have one prediction; or if the model has other classes
-                than the data, or reads a domain that the training set does not hold, on other ranks
-                than 0 as ``DatasetCheckError``.
+                than the data, says no size of its batches, or reads a domain that the training set does
+                not hold, on other ranks than 0 as ``DatasetCheckError``.
         """
         failure: Exception | None = None
         is_first_of_node = int(os.environ.get('LOCAL_RANK', '0')) == 0
@@ -74,6 +76,7 @@ class DatasetCheckHook(Hook):
         for key, loop in loops.items():
             dataset = loop.dataloader.dataset
             if key == 'train_dataloader':
+                check_padding(runner.model)
                 check_domains(runner.model, dataset)
                 check_mixing(runner.model, dataset, loop.dataloader.batch_size)
             check_dataset(dataset, self.manifest_dir)
