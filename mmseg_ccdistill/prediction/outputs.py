@@ -180,7 +180,9 @@ class Outputs:
 
     def _made(self, facts: Mapping[str, Any] | None) -> dict[Path, Made]:
         """The predictions of a record that are there."""
-        made = {self.path(one.kind, one.source, one.root): one for one in read_made(facts)}
+        made = {
+            self.path(one.kind, one.source, one.root): one for one in read_made(facts, self._record)
+        }
         return {path: one for path, one in made.items() if path.exists()}
 
     def _plan(self, inputs: Inputs, max_frames: int | None) -> dict[Path, Made]:

@@ -51,6 +51,43 @@ def other_scenes(tmp_path) -> Path:
     return other
 
 
+@pytest.mark.parametrize('force', [(), ('--force',)])
+@pytest.mark.parametrize(
+    'spoil',
+    [
+        lambda facts: facts['calls'][0].pop('inputs'),
+        lambda facts: facts['calls'][0].pop('root'),
+        lambda facts: facts['calls'][0].pop('opacity'),
+        lambda facts: facts['calls'][0].pop('max_frames'),
+        lambda facts: facts['calls'][0].update(inputs='one.png'),
+        lambda facts: facts['calls'][0].update(inputs=[1]),
+        lambda facts: facts['calls'][0].update(kind=None),
+        lambda facts: facts.update(calls=['overlay']),
+        lambda facts: facts.update(calls=None),
+    ],
+)
+def test_a_record_that_is_not_whole_is_one_sentence(
+    trained_file, scenes, tmp_path, capsys, spoil, force
+) -> None:
+    out = tmp_path / 'out'
+    assert call(trained_file, scenes / 'one.png', '--out', out) == 0
+    record = out / 'predictions.json'
+    facts = json.loads(record.read_text())
+    spoil(facts)
+    record.write_text(json.dumps(facts))
+    before = content(out)
+    assert call(trained_file, scenes / 'one.png', '--out', out, *force) == 2
+    assert error_of(capsys) == (
+        f"the record '{record}' is not whole: expected kind, root, opacity, max_frames and inputs of each call, as "
+        'predict.py writes them; choose another --out, or delete the record to keep the predictions that are there '
+        'whatever they are of'
+    )
+    assert content(out) == before and json.loads(record.read_text()) == facts
+    record.unlink()
+    assert call(trained_file, scenes / 'one.png', '--out', out) == 0
+    assert content(out) == before
+
+
 @pytest.mark.parametrize('reached', [0, 1, 5])
 @pytest.mark.parametrize('change', ['model', 'opacity', 'frames', 'inputs'])
 def test_what_an_interrupted_force_did_not_reach_is_made_anew(
