@@ -87,6 +87,11 @@ def check_arguments(args: argparse.Namespace) -> None:
     if args.validate is not None:
         if args.config is not None or args.out is not None:
             raise UserInputError('--validate checks a zip: leave CONFIG, CHECKPOINT and --out out')
+        for name in ('confidence_threshold', 'cfg_options'):
+            if getattr(args, name):
+                raise UserInputError(
+                    f'--{name.replace("_", "-")} is for predictions, and --validate makes none: leave it out'
+                )
         return
     if args.config is None or args.checkpoint is None or args.out is None:
         raise UserInputError(

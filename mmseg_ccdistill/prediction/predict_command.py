@@ -102,7 +102,7 @@ def check_arguments(args: argparse.Namespace) -> None:
     """Check the numbers.
 
     Raises:
-        UserInputError: If one is out of range, or ``--cfg-options`` has no config to change.
+        UserInputError: If one is out of range or nothing reads it, or ``--cfg-options`` has no config to change.
     """
     check_config_options(args)
     for name, least in (('batch_size', 1), ('workers', 0), ('max_frames', 1)):
@@ -113,6 +113,23 @@ def check_arguments(args: argparse.Namespace) -> None:
             )
     if not 0 <= args.opacity <= 1:
         raise UserInputError(f'--opacity is {args.opacity}: expected 0 to 1; correct it')
+    if args.opacity != OPACITY and 'overlay' not in args.save:
+        raise UserInputError(
+            f'--opacity is that of an overlay, and --save names {" and ".join(args.save)}: leave --opacity out, or add '
+            'overlay to --save'
+        )
+
+
+def check_frames(max_frames: int | None, inputs: Inputs) -> None:
+    """Check that ``--max-frames`` has a video or camera to end.
+
+    Raises:
+        UserInputError: If all inputs are images.
+    """
+    if max_frames is not None and not (inputs.videos or inputs.cameras):
+        raise UserInputError(
+            '--max-frames is for videos and cameras, and all inputs are images: leave it out'
+        )
 
 
 def check_config_options(args: argparse.Namespace) -> None:
@@ -276,6 +293,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     trust_pickle(args.trust_pickle)
     check_arguments(args)
     inputs = find_inputs(args.input, own_paths(args.out))
+    check_frames(args.max_frames, inputs)
     kinds = tuple(dict.fromkeys(args.save))
     outputs = Outputs(args.out, kinds, inputs.root, args.opacity, args.force)
     trained = load_trained(args.model, given_config(args), args.branch, args.device)

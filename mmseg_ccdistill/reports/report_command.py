@@ -68,9 +68,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise UserInputError(f'--{name} is for one RUN: leave it out, or report on one run')
     if args.checkpoint is not None and not args.evaluate:
         raise UserInputError('--checkpoint names what --evaluate tests: add --evaluate')
-    twice = [name for name in args.runs if args.runs.count(name) > 1]
-    if twice:
-        raise UserInputError(f'the run {twice[0]!r} is named twice: name each once')
+    names: dict[str, str] = {}
+    for name in args.runs:
+        first = names.get(os.path.realpath(name))
+        if first is not None:
+            also = '' if first == name else f', as {first!r} too'
+            raise UserInputError(f'the run {name!r} is named twice{also}: name each once')
+        names[os.path.realpath(name)] = name
     runs = [read_run(folder) for folder in args.runs]
     out = Path(
         args.out or (runs[0].folder / 'report.html' if len(runs) == 1 else 'comparison.html')

@@ -136,7 +136,6 @@ def test_what_is_kept_has_the_settings_that_are_asked_for(
     ):
         assert call(trained_file, photos, video, '--out', out, *options) == 2
         assert sentence in error_of(capsys)
-    assert call(trained_file, photos, '--out', out, '--max-frames', 1) == 0  # no video among them
     assert call(trained_file, photos, video, '--out', out, '--max-frames', 2) == 0
     assert call(trained_file, photos, video, '--out', out, '--force') == 0
 
@@ -365,6 +364,15 @@ def test_a_folder_without_the_right_to_write_is_one_sentence(
         (
             ['--cfg-options', 'a=1'],
             '--cfg-options changes a config: name it with --config, or leave it out',
+        ),
+        (
+            ['--save', 'trainids', 'color', '--opacity', '0.9'],
+            '--opacity is that of an overlay, and --save names trainids and color: leave --opacity out, or add overlay '
+            'to --save',
+        ),
+        (
+            ['--max-frames', '3'],
+            '--max-frames is for videos and cameras, and all inputs are images: leave it out',
         ),
     ],
 )

@@ -46,6 +46,9 @@ def test_a_report_is_written_again_and_another_file_is_kept(report, capsys) -> N
     [
         (['gone'], "the run 'gone' does not exist: expected the work dir of a training"),
         (['run', 'run'], "the run 'run' is named twice: name each once"),
+        (['run', 'two', 'run/'], "the run 'run/' is named twice, as 'run' too: name each once"),
+        (['two/../run', './run'], "the run './run' is named twice, as 'two/../run' too: name"),
+        (['link', 'run'], "the run 'run' is named twice, as 'link' too: name each once"),
         (['run', 'two', '--base', 'x.py'], '--base is for one RUN'),
         (['run', 'two', '--checkpoint', 'x', '--evaluate'], '--checkpoint is for one RUN'),
         (['run', '--checkpoint', 'x.pth'], 'names what --evaluate tests: add --evaluate'),
@@ -58,5 +61,6 @@ def test_a_report_is_written_again_and_another_file_is_kept(report, capsys) -> N
 def test_bad_input_ends_in_one_sentence(report, capsys, arguments, sentence) -> None:
     write_run(Path('run'))
     write_run(Path('two'))
+    Path('link').symlink_to('run')
     assert report(*arguments) == 2
     assert sentence in error_of(capsys)

@@ -175,6 +175,15 @@ def test_named_images_need_no_adaptation(
             ['tiny.py', 'tiny.pth', '--image-root', 'data'],
             '--image-root goes with --images: leave it out',
         ),
+        (
+            ['tiny.py', 'https://host.invalid/tiny.pth'],
+            "the argument CHECKPOINT: 'https://host.invalid/tiny.pth' is an address: expected a file on this machine; "
+            'download it and name the file',
+        ),
+        (
+            ['tiny.py', 'tiny.pth', '--threshold', 'none', '--quantile', '0.2', '--cap', '0.1'],
+            "the threshold is 'none' with the quantile 0.2: expected it with 'median' alone; leave it out",
+        ),
     ],
 )
 def test_mistakes_end_in_one_sentence(

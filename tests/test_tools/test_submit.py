@@ -163,6 +163,14 @@ def test_validate_names_every_fault(tool, monkeypatch, capsys, tmp_path) -> None
         (['tiny.py', '--out', 'a.zip'], 'a submission needs CONFIG, CHECKPOINT and --out'),
         (['tiny.py', 'tiny.pth'], 'a submission needs CONFIG, CHECKPOINT and --out'),
         (['tiny.py', 'tiny.pth', '--validate', 'a.zip'], '--validate checks a zip: leave'),
+        (
+            ['--validate', 'a.zip', '--confidence-threshold', '7'],
+            '--confidence-threshold is for predictions, and --validate makes none: leave it out',
+        ),
+        (
+            ['--validate', 'a.zip', '--cfg-options', 'a=1'],
+            '--cfg-options is for predictions, and --validate makes none: leave it out',
+        ),
         (['gone.py', 'tiny.pth', '--out', 'a.zip'], "the config file 'gone.py' does not exist"),
         (['tiny.py', 'gone.pth', '--out', 'a.zip'], "CHECKPOINT: .*'gone.pth' does not exist"),
         (['tiny.py', 'tiny.py', '--out', 'a.zip'], 'tiny.py: expected a checkpoint'),

@@ -60,7 +60,7 @@ class ThresholdRule(NamedTuple):
             The rule.
 
         Raises:
-            UserInputError: On an unknown kind or a number that is not from 0 to 1.
+            UserInputError: On an unknown kind, a number that is not from 0 to 1, or one that the kind does not read.
         """
         if self.kind not in _KINDS:
             raise UserInputError(
@@ -76,6 +76,12 @@ class ThresholdRule(NamedTuple):
             if number is not None and not 0 <= number <= 1:
                 raise UserInputError(
                     f'the {name} of the threshold is {number}: expected 0 to 1; correct it'
+                )
+        for name in ('quantile', 'cap'):
+            if self.kind != 'median' and getattr(self, name) != self._field_defaults[name]:
+                raise UserInputError(
+                    f"the threshold is {self.kind!r} with the {name} {getattr(self, name)}: expected it with 'median' "
+                    'alone; leave it out'
                 )
         return self
 

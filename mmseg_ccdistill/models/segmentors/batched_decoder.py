@@ -17,17 +17,26 @@ from .adaptation_segmentor import DomainMaps
 from .features import backbone_index
 
 
-def check_batched_decoder(head: BaseDecodeHead, feature: str, goes_backward_early: bool) -> None:
+def check_batched_decoder(
+    head: BaseDecodeHead, feature: str, goes_backward_early: bool, has_pseudo_labels: bool
+) -> None:
     """Refuse what cannot be decoded together.
 
     Args:
         head: Decoder.
         feature: ``model.feature``.
         goes_backward_early: ``model.early_decoder_backward``.
+        has_pseudo_labels: Whether there is a ``model.loss_pseudo``.
 
     Raises:
-        UserInputError: If the head mixes samples in training, F_D is its map, or its maps shall be freed one by one.
+        UserInputError: If the head mixes samples in training, F_D is its map, its maps shall be freed one by one, or
+            it sees no T_n.
     """
+    if not has_pseudo_labels:
+        raise UserInputError(
+            'batch_night_decoder=True decodes S_n together with T_n, and with loss_pseudo=None T_n is not decoded: '
+            'leave it out.'
+        )
     if any(isinstance(module, _BatchNorm) for module in head.modules()):
         raise UserInputError(
             f'batch_night_decoder=True needs a decoder without batch normalisation, and {type(head).__name__} has it: '

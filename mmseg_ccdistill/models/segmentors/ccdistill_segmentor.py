@@ -105,7 +105,8 @@ class CCDistillSegmentor(CrossDomainSegmentor):
             )
         self.early_decoder_backward = early_decoder_backward
         if batch_night_decoder:
-            check_batched_decoder(self.night.decode_head, feature, early_decoder_backward)
+            head = self.night.decode_head
+            check_batched_decoder(head, feature, early_decoder_backward, loss_pseudo is not None)
         self.batch_night_decoder = batch_night_decoder
         self.diagnostics_interval = diagnostics_interval
         crop = getattr(self.data_preprocessor, 'size', None)

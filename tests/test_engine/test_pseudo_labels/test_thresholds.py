@@ -138,6 +138,14 @@ def test_rules_without_all_images() -> None:
             dict(quantile=float('nan')),
             'the quantile of the threshold is nan: expected 0 to 1; correct it',
         ),
+        (
+            dict(kind='none', quantile=0.2),
+            "the threshold is 'none' with the quantile 0.2: expected it with 'median' alone; leave it out",
+        ),
+        (
+            dict(kind='fixed', value=0.5, cap=0.1),
+            "the threshold is 'fixed' with the cap 0.1: expected it with 'median' alone; leave it out",
+        ),
     ],
 )
 def test_a_rule_that_cannot_be(rule: dict[str, Any], sentence: str) -> None:

@@ -71,12 +71,15 @@ def test_dropout_draws_other_numbers(build: Callable, batch: dict[str, Any]) -> 
 def test_once_pseudo_labels_are_off_nothing_is_batched(
     build: Callable, batch: dict[str, Any]
 ) -> None:
-    model = build(batch_night_decoder=True, loss_pseudo=None)
+    model = build(batch_night_decoder=True)
+    model.loss_pseudo = None  # as once self-training has taken over
     maps = model.domain_maps(model.data_preprocessor(batch, True)['inputs'])
     assert all(m.logits is None for m in maps.values())
 
 
 def test_what_cannot_be_batched_is_refused(build: Callable) -> None:
+    with pytest.raises(UserInputError, match='with loss_pseudo=None T_n is not decoded: leave it'):
+        build(batch_night_decoder=True, loss_pseudo=None)
     with pytest.raises(UserInputError, match='keeps two decoders at once, early_decoder_backward'):
         build(batch_night_decoder=True, early_decoder_backward=True)
     head = dict(type='ProjectionHead', in_channels=8)
