@@ -9,20 +9,22 @@ from mmseg.models.data_preprocessor import SegDataPreProcessor
 from torch import nn
 
 from ..errors import UserInputError
+from ..models.data_preprocessors import CrossDomainPreprocessor
 
 
 def check_padding(model: nn.Module) -> None:
     """Look at the settings that mmseg reads at the first training batch; a test reads others.
 
     Args:
-        model: The model, wrapped for several processes or not; other preprocessors than mmseg's are left alone.
+        model: The model, wrapped for several processes or not; other preprocessors than mmseg's
+            and ``CrossDomainPreprocessor`` are left alone.
 
     Raises:
         UserInputError: If neither ``size`` nor ``size_divisor`` is set, or both are.
     """
     inner: Any = model.module if is_model_wrapper(model) else model
-    preprocessor = getattr(inner, 'data_preprocessor', None)
-    if not isinstance(preprocessor, SegDataPreProcessor):
+    preprocessor: Any = getattr(inner, 'data_preprocessor', None)
+    if type(preprocessor) not in (SegDataPreProcessor, CrossDomainPreprocessor):
         return
     size, divisor = preprocessor.size, preprocessor.size_divisor
     if (size is None) == (divisor is None):

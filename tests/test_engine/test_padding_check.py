@@ -14,6 +14,7 @@ from torch import nn
 
 from mmseg_ccdistill.engine.padding_check import check_padding
 from mmseg_ccdistill.errors import UserInputError
+from mmseg_ccdistill.models.data_preprocessors import CrossDomainPreprocessor
 
 
 def model(kind: str = 'CrossDomainPreprocessor', **settings: Any) -> nn.Module:
@@ -40,6 +41,9 @@ def test_what_mmseg_can_pad_to_needs_no_word() -> None:
     check_padding(model(size=(32, 32)))
     check_padding(model(size_divisor=1))
     check_padding(nn.Identity())
+    own = model(size=None)
+    own.data_preprocessor.__class__ = type('Own', (CrossDomainPreprocessor,), {})
+    check_padding(own)
 
 
 def test_a_run_ends_before_its_first_batch(
