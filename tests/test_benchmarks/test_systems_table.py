@@ -518,6 +518,21 @@ def test_the_candidates_of_plus_stand_on_the_page() -> None:
     assert max(cheap, key=means.__getitem__) == 'plus'
 
 
+def test_the_rates_stand_on_the_page() -> None:
+    """Night mIoU of the two worlds that chose the rate, and their mean."""
+    page = (ROOT / 'docs/studies/pretrained.md').read_text(encoding='utf-8')
+    read = {
+        name: json.loads((ROOT / f'docs/results/{name}.json').read_text(encoding='utf-8'))['runs']
+        for name in ('pretrained_rate_choice', 'pretrained_choice')
+    }
+    rows = {**read['pretrained_rate_choice'], 'plus': read['pretrained_choice']['plus']}
+    for name, runs in rows.items():
+        scores = [runs[seed]['sets']['night']['mIoU'] for seed in ('0', '1')]
+        rate = '2e-4' if name.endswith('rate_double') else '1e-4'
+        cells = ' | '.join(f'{score:.1f}' for score in (*scores, sum(scores) / 2))
+        assert f'| `{name}` | {rate} | {cells} |' in page
+
+
 def test_other_parts_of_self_training_stand_on_the_page() -> None:
     page = (ROOT / 'docs/studies/pretrained.md').read_text(encoding='utf-8')
     found, chosen = (
