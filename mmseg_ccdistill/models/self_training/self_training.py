@@ -116,7 +116,7 @@ class SelfTraining(nn.Module):
         super().__init__()
         check_names(learners, fusion, paste)
         check_numbers(parallax, pseudo_weight, masked_ratio, loss_weight)
-        check_read(learners, fusion, parallax, keep_pseudo, paste, pseudo_weight)
+        check_read(learners, fusion, parallax, keep_pseudo, paste, pseudo_weight, masked_ratio)
         check_weight(weight)
         self.learners = tuple(name for name in NETWORKS if name in learners)
         self.hand_over = HandOver(start, ramp)

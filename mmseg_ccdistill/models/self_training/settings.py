@@ -67,6 +67,7 @@ def check_read(
     keep_pseudo: bool,
     paste: str | None,
     pseudo_weight: float,
+    masked_ratio: float | None,
 ) -> None:
     """Refuse settings that nothing reads; the arguments are those of ``SelfTraining``.
 
@@ -77,12 +78,13 @@ def check_read(
         keep_pseudo: Whether L_pseudo stays.
         paste: What is pasted; None: nothing.
         pseudo_weight: Factor of the labels of the teachers.
+        masked_ratio: A share; None: no masked pass, which learns from the source, too.
 
     Raises:
         UserInputError: If M_n does not learn and one of the first three is given, if it hears one teacher alone and
             there is a radius, or if nothing is left to learn from.
     """
-    if paste is None and pseudo_weight == 0:
+    if paste is None and pseudo_weight == 0 and masked_ratio is None:
         raise UserInputError(
             'SelfTraining: with paste=None and pseudo_weight=0 no pixel is left to learn from: give one of them, or '
             'set self_training=None.'
