@@ -17,11 +17,12 @@ from benchmarks.adaptation.results import write_report
 from benchmarks.adaptation.rows import HEADLINE, ROWS
 from benchmarks.adaptation.suites import SUITES, choose_rows
 from benchmarks.adaptation.systems_table import main, systems_table, without_largest_class
+from benchmarks.adaptation.tables import interval_text
 from benchmarks.docs_marks import marks, section, write_section
 from benchmarks.repository import ROOT
 from mmseg_ccdistill.errors import UserInputError
 from mmseg_ccdistill.evaluation.report import markdown_table
-from mmseg_ccdistill.reports.seed_statistics import closed_share
+from mmseg_ccdistill.reports.seed_statistics import closed_share, paired_difference, spread
 
 #: Tables of the docs by mark: page, results, times, set, the row that is compared with, rows.
 DOCS_TABLES = {
@@ -531,6 +532,31 @@ def test_the_rates_stand_on_the_page() -> None:
         rate = '2e-4' if name.endswith('rate_double') else '1e-4'
         cells = ' | '.join(f'{score:.1f}' for score in (*scores, sum(scores) / 2))
         assert f'| `{name}` | {rate} | {cells} |' in page
+
+
+def test_the_rates_on_the_reporting_worlds_stand_on_the_page() -> None:
+    """Night mIoU over five worlds, and differences to the default and to the chosen baseline."""
+    page = (ROOT / 'docs/studies/pretrained.md').read_text(encoding='utf-8')
+    found, rates = (
+        json.loads((ROOT / f'docs/results/{name}.json').read_text(encoding='utf-8'))
+        for name in ('pretrained_fresh', 'pretrained_rate')
+    )
+    assert set(rates['runs']) == {'rare_lights_rate_double', 'plus_rate_double'}
+    found['runs'] |= rates['runs']
+    default, chosen = (
+        mious(found, name, 'night') for name in ('wo_cdc_cds', 'rare_lights_rate_double')
+    )
+    for name in ('wo_cdc_cds', 'wo_cdc_cds_rare_lights', 'plus', *rates['runs']):
+        scores = mious(found, name, 'night')
+        cells = [interval_text(spread(list(scores.values())).mean, 5, signed=False)]
+        for other in (default, chosen):
+            text = interval_text(paired_difference(scores, other), 5)
+            cells.append('0' if scores == other else text)
+        rate = '2e-4' if name in rates['runs'] else '1e-4'
+        assert f'| `{name}` | {rate} | {" | ".join(cells)} |' in page
+    readme = (ROOT / 'README.md').read_text(encoding='utf-8')
+    best = mious(found, 'plus_rate_double', 'night')
+    assert interval_text(paired_difference(best, chosen), 5) in readme
 
 
 def test_other_parts_of_self_training_stand_on_the_page() -> None:
